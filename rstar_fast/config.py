@@ -1,0 +1,161 @@
+"""Typed, validated configuration of a search, and its named presets."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from rstar_fast.errors import ConfigError
+from rstar_fast.prompts import PromptStyle
+
+Strategy = Literal["mcts", "greedy", "beam", "best_of_n"]
+ObservationStyle = Literal["stdout", "reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """How every problem is searched.
+
+    Attributes:
+        strategy: "mcts" (rollouts guided by UCT), "greedy" (one path of most probable steps), "beam" (the `beam_width` best-scored
+            steps of every level go on) or "best_of_n" (`candidates` independent paths).
+        candidates: steps drawn per expansion (best_of_n: paths), 1..1024.
+        rollouts: walks from the root, mcts only, 1..1_000_000.
+        max_depth: steps on a path, 1..1024.
+        c: exploration constant of UCT, >= 0.
+        beam_width: steps kept per level, beam only, 1..1024.
+        annotate_terminals_with_ground_truth: a final answer's value is +1 or -1 by the verifier, rather than its PPM score.
+        use_scores: a PPM scores new nodes.
+        error_limit: consecutive steps that raise before a node is terminal, >= 1.
+        temperature: 0 (greedy) or more.
+        top_p: nucleus mass kept, in (0, 1].
+        top_k: most probable tokens kept; 0 keeps all.
+        max_step_tokens: tokens of one step, >= 1.
+        prompt: "finetuned" or "few_shot" (instruction and solved examples, for a policy that was not trained on the format).
+        observation: "stdout" (all that was printed) or "reference" (the style of the released training data).
+        error_by_text: the released code's rule: an observation that contains "error" counts as an error.
+        wrap_limit_observation_twice: the released code's rule: a closing step that hits `error_limit` carries its observation twice.
+        wall_limit_s: wall time of one program, seconds, > 0.
+        memory_limit_mb: memory of one program, MiB, >= 64.
+        grade_limit_s: wall time of one comparison of answers, seconds, > 0.
+        max_active: problems searched at once, >= 1.
+        seed: of every random draw, 0..2**63-1.
+    """
+
+    strategy: Strategy = "mcts"
+    candidates: int = 8
+    rollouts: int = 16
+    max_depth: int = 16
+    c: float = 2.0
+    beam_width: int = 4
+    annotate_terminals_with_ground_truth: bool = False
+    use_scores: bool = True
+    error_limit: int = 2
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_step_tokens: int = 512
+    prompt: PromptStyle = "finetuned"
+    observation: ObservationStyle = "stdout"
+    error_by_text: bool = False
+    wrap_limit_observation_twice: bool = False
+    wall_limit_s: float = 5.0
+    memory_limit_mb: int = 1024
+    grade_limit_s: float = 5.0
+    max_active: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check(field.name, getattr(self, field.name))
+        if self.strategy in ("mcts", "beam") and not (self.use_scores or self.annotate_terminals_with_ground_truth):
+            raise ConfigError(
+                f"strategy {self.strategy!r} needs a value for final answers: "
+                "set use_scores (a PPM) or annotate_terminals_with_ground_truth"
+            )
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "SearchConfig":
+        """The preset `name`, with changes. Unknown names and options raise `ConfigError`."""
+        if name not in PRESETS:
+            raise ConfigError(f"unknown preset {name!r}{_hint(name, PRESETS)}; presets: {', '.join(PRESETS)}")
+        return cls.from_dict({**PRESETS[name], **changes})
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> "SearchConfig":
+        """A config from plain values. Unknown options raise `ConfigError`."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise ConfigError(f"unknown option {name!r}{_hint(name, known)}; options: {', '.join(known)}")
+        return cls(**options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `from_dict` takes them."""
+        return asdict(self)
+
+    def with_changes(self, **changes: Any) -> "SearchConfig":
+        """A copy with some options changed."""
+        return SearchConfig.from_dict({**self.to_dict(), **changes})
+
+
+_GROUND_TRUTH = {"annotate_terminals_with_ground_truth": True, "use_scores": False}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "rstar-math": {"candidates": 32, "rollouts": 12, "max_depth": 16, "c": 2.0},
+    "rstar-math-data": {"candidates": 12, "rollouts": 48, **_GROUND_TRUTH},
+    "paper-round-1": {"candidates": 5, "rollouts": 8, "prompt": "few_shot", **_GROUND_TRUTH},
+    "paper-round-2": {"candidates": 8, "rollouts": 16, **_GROUND_TRUTH},
+    "paper-round-3": {"candidates": 8, "rollouts": 16, "annotate_terminals_with_ground_truth": True},
+    "paper-round-4": {"candidates": 16, "rollouts": 16, "annotate_terminals_with_ground_truth": True},
+    "fast": {"candidates": 8, "rollouts": 4},
+    "beam": {"strategy": "beam", "candidates": 8, "beam_width": 4},
+    "greedy": {"strategy": "greedy", "candidates": 1, "temperature": 0.0, "use_scores": False},
+}
+
+_INT_RANGES: dict[str, tuple[int, int]] = {
+    "candidates": (1, 1024),
+    "rollouts": (1, 1_000_000),
+    "max_depth": (1, 1024),
+    "beam_width": (1, 1024),
+    "error_limit": (1, 1024),
+    "top_k": (0, 1_000_000),
+    "max_step_tokens": (1, 1_000_000),
+    "memory_limit_mb": (64, 1_000_000),
+    "max_active": (1, 1_000_000),
+    "seed": (0, 2**63 - 1),
+}
+_FLOAT_RANGES: dict[str, tuple[float, float, bool]] = {  # low, high, whether low itself is allowed
+    "c": (0.0, 1e6, True),
+    "temperature": (0.0, 100.0, True),
+    "top_p": (0.0, 1.0, False),
+    "wall_limit_s": (0.0, 1e6, False),
+    "grade_limit_s": (0.0, 1e6, False),
+}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "strategy": get_args(Strategy),
+    "prompt": get_args(PromptStyle),
+    "observation": get_args(ObservationStyle),
+}
+
+
+def _check(name: str, value: Any) -> None:
+    if name in _CHOICES:
+        if value not in _CHOICES[name]:
+            raise ConfigError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
+    elif name in _INT_RANGES:
+        low, high = _INT_RANGES[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ConfigError(f"{name}: expected an integer in {low}..{high}, got {value!r}")
+    elif name in _FLOAT_RANGES:
+        floor, ceiling, closed = _FLOAT_RANGES[name]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not (floor <= value <= ceiling) or (value == floor and not closed):
+            raise ConfigError(f"{name}: expected a number in {'[' if closed else '('}{floor:g}, {ceiling:g}], got {value!r}")
+    elif not isinstance(value, bool):
+        raise ConfigError(f"{name}: expected true or false, got {value!r}")
+
+
+def _hint(name: str, known: Any) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

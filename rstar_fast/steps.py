@@ -1,0 +1,86 @@
+"""The solution grammar: marks, what a step is, final answers.
+
+A solution is `<code>` and code steps, each ended by `<end_of_step>`, the last by `<end_of_code>`; then the observation between
+`<output>` and `<end_of_output>`; then `<answer>`, a sentence with a boxed answer and `<end_of_answer>` (rStar-Math, section 3.2).
+"""
+
+from dataclasses import dataclass
+
+CODE = "<code>"
+END_OF_STEP = "<end_of_step>"
+END_OF_CODE = "<end_of_code>"
+OUTPUT = "<output>"
+END_OF_OUTPUT = "<end_of_output>"
+ANSWER = "<answer>"
+END_OF_ANSWER = "<end_of_answer>"
+
+MARKS = (CODE, END_OF_STEP, END_OF_CODE, OUTPUT, END_OF_OUTPUT, ANSWER, END_OF_ANSWER)
+STOP_MARKS = (END_OF_STEP, END_OF_CODE, END_OF_ANSWER)
+"""A candidate ends behind the first of these."""
+
+_BOXED = "boxed"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a solution, in the order it was written.
+
+    Attributes:
+        text: the characters.
+        token_ids: what the policy sampled for exactly this text, or None where the policy did not write it (an observation) or
+            its tokens spell more than the text (a stop mark inside a token).
+    """
+
+    text: str
+    token_ids: tuple[int, ...] | None = None
+
+
+def closes_code(step: str) -> bool:
+    """Whether the step ends its code block."""
+    return END_OF_CODE in step
+
+
+def ends_answer(step: str) -> bool:
+    """Whether the step ends the whole solution."""
+    return step.rstrip().endswith(END_OF_ANSWER)
+
+
+def open_block(steps: tuple[str, ...]) -> tuple[str, ...]:
+    """The steps of the code block that is open behind `steps`: those after the last one that closed a block."""
+    for i in range(len(steps) - 1, -1, -1):
+        if closes_code(steps[i]):
+            return steps[i + 1 :]
+    return steps
+
+
+def observation_suffix(observation: str) -> str:
+    """What is appended to a step that closed its block, once it ran."""
+    return f"\n{OUTPUT}{observation}{END_OF_OUTPUT}"
+
+
+def has_final_answer(step: str) -> bool:
+    """Whether the step gives a final answer (`reference` rule: it contains "boxed")."""
+    return _BOXED in step
+
+
+def final_answer(step: str) -> str:
+    r"""The content of the last `\boxed{...}` of a step, braces matched; "" where it is missing or never closed.
+
+    >>> final_answer(r"so it is $\boxed{\frac{1}{2}}$.")
+    '\\frac{1}{2}'
+    >>> final_answer(r"\boxed 7 apples")
+    '7'
+    """
+    start = step.rfind(_BOXED)
+    if start < 0:
+        return ""
+    rest = step[start + len(_BOXED) :].lstrip()
+    if not rest.startswith("{"):
+        word = rest.split("<", 1)[0].split("$", 1)[0].split()
+        return word[0] if word else ""
+    depth = 0
+    for i, char in enumerate(rest):
+        depth += (char == "{") - (char == "}")
+        if depth == 0:
+            return rest[1:i].strip()
+    return ""
