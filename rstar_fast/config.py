@@ -34,7 +34,7 @@ class SearchConfig:
         prompt: "finetuned" or "few_shot" (instruction and solved examples, for a policy that was not trained on the format).
         observation: "stdout" (all that was printed) or "reference" (the style of the released training data).
         error_by_text: the released code's rule: an observation that contains "error" counts as an error.
-        wrap_limit_observation_twice: the released code's rule: a closing step that hits `error_limit` carries its observation twice.
+        wrap_limit_observation_twice: the released rule: a closing step that hits `error_limit` carries its observation twice.
         wall_limit_s: wall time of one program, seconds, > 0.
         memory_limit_mb: memory of one program, MiB, >= 64.
         grade_limit_s: wall time of one comparison of answers, seconds, > 0.

@@ -8,7 +8,7 @@ from rstar_fast.problems import Problem
 from rstar_fast.steps import Segment
 
 End = Literal["", "answer", "errors", "depth", "stuck"]
-"""Why a node is a leaf for good: a final answer, too many code errors, too many steps, text that can't go on; "" if it may go on."""
+"""Why a node is a leaf for good: a final answer, too many code errors, too many steps, text that can't go on; "" otherwise."""
 
 
 @dataclass(slots=True)
