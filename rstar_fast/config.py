@@ -68,11 +68,12 @@ class SearchConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             _check(field.name, getattr(self, field.name))
-        if self.strategy in ("mcts", "beam") and not (self.use_scores or self.annotate_terminals_with_ground_truth):
+        if self.strategy == "mcts" and not (self.use_scores or self.annotate_terminals_with_ground_truth):
             raise ConfigError(
-                f"strategy {self.strategy!r} needs a value for final answers: "
-                "set use_scores (a PPM) or annotate_terminals_with_ground_truth"
+                "strategy 'mcts' needs a value for final answers: set use_scores (a PPM) or annotate_terminals_with_ground_truth"
             )
+        if self.strategy == "beam" and not self.use_scores:
+            raise ConfigError("strategy 'beam' keeps the best-scored steps: it needs use_scores (a PPM)")
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "SearchConfig":
@@ -93,6 +94,18 @@ class SearchConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `from_dict` takes them."""
         return asdict(self)
+
+    @property
+    def nodes_per_tree(self) -> int:
+        """The most nodes that one tree can have."""
+        levels = self.max_depth + 1
+        expansions = {
+            "mcts": self.rollouts * levels,
+            "beam": self.beam_width * levels,
+            "greedy": levels,
+            "best_of_n": levels,
+        }
+        return 1 + expansions[self.strategy] * self.candidates
 
     def with_changes(self, **changes: Any) -> "SearchConfig":
         """A copy with some options changed."""
