@@ -1,0 +1,87 @@
+"""A finished tree as one JSON object: `trees.jsonl`'s line format."""
+
+import json
+import re
+from dataclasses import fields
+from math import isfinite
+from typing import Any
+
+from rstar_fast.errors import StoreError
+from rstar_fast.problems import Problem
+from rstar_fast.tree import Node, Tree
+
+FORMAT = 1
+LOGPROB_DECIMALS = 5
+
+_NODE_FIELDS = tuple(field.name for field in fields(Node))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def tree_to_record(tree: Tree) -> dict[str, Any]:
+    """Everything a tree holds, as plain JSON values: `record_to_tree` gives it back (log-probabilities to 5 decimals).
+
+    Every node has the keys of `tree.Node`, and timings and counts are lists of one form, so that tools that want one schema for
+    all rows (`datasets`, pyarrow) read the file.
+
+    Raises:
+        StoreError: a number of the tree is NaN or infinite, which JSON cannot hold.
+    """
+    problem = tree.problem
+    return {
+        "format": FORMAT,
+        "id": problem.id,
+        "question": problem.question,
+        "answers": list(problem.answers),
+        "seed": tree.seed,
+        "solved": tree.solved,
+        "timings": [{"kind": kind, "seconds": seconds} for kind, seconds in tree.timings.items()],
+        "counts": [{"kind": kind, "count": count} for kind, count in tree.counts.items()],
+        "nodes": [_node_to_record(node, problem.id) for node in tree.nodes],
+    }
+
+
+def record_to_tree(record: dict[str, Any]) -> Tree:
+    """The tree of a record.
+
+    Raises:
+        StoreError: written by another version of the format, or not such a record.
+    """
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        got = record.get("format", "none") if isinstance(record, dict) else type(record).__name__
+        raise StoreError(f"tree record: expected format {FORMAT}, got {got}")
+    try:
+        nodes = [
+            Node(**{**node, "token_ids": tuple(node["token_ids"]), "logprobs": tuple(node["logprobs"])}) for node in record["nodes"]
+        ]
+        tree = Tree(
+            problem=Problem(record["id"], record["question"], tuple(record["answers"])),
+            nodes=nodes,
+            seed=record["seed"],
+            timings={item["kind"]: item["seconds"] for item in record["timings"]},
+            counts={item["kind"]: item["count"] for item in record["counts"]},
+        )
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"tree record of {record.get('id')!r}: not of format {FORMAT}: {type(error).__name__}: {error}") from error
+    for position, node in enumerate(nodes):
+        if node.id != position or not (node.parent < position and (node.parent >= 0 or position == 0)):
+            raise StoreError(f"tree record of {record['id']!r}: node {position} has id {node.id} and parent {node.parent}")
+    return tree
+
+
+def encode_line(record: dict[str, Any]) -> bytes:
+    """One line of strict JSON in UTF-8; a lone half of a surrogate pair (programs can print one) becomes U+FFFD."""
+    try:
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"record of {record.get('id')!r}: not to be written as JSON: {error}") from error
+    return (text if text.isascii() else _SURROGATE.sub("\ufffd", text)).encode()
+
+
+def _node_to_record(node: Node, problem_id: str) -> dict[str, Any]:
+    record = {name: getattr(node, name) for name in _NODE_FIELDS}
+    record["token_ids"] = list(node.token_ids)
+    record["logprobs"] = [round(logprob, LOGPROB_DECIMALS) for logprob in node.logprobs]
+    for name, values in (("q", [node.q]), ("score", [node.score or 0.0]), ("logprobs", node.logprobs)):
+        if not all(map(isfinite, values)):
+            raise StoreError(f"tree of {problem_id!r}: node {node.id}: {name}: expected finite numbers, got {values}")
+    return record

@@ -1,0 +1,240 @@
+"""A run on disk: what it was asked for, every finished tree, every failure.
+
+    RUN/config.json      the configuration as run
+    RUN/trees.jsonl      a finished tree a line (`records`)
+    RUN/failures.jsonl   a failed problem a line: id, reason, error type, time
+    RUN/lock             held while a process writes
+
+A tree counts once its line is on disk. A run that was killed goes on with the same command: what is finished stays, a torn last
+line is dropped and its problem searched again, failed problems are tried again.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rstar_fast.errors import StoreError
+from rstar_fast.problems import Problem
+from rstar_fast.store.journal import Journal, read_lines
+from rstar_fast.store.lock import FolderLock
+from rstar_fast.store.records import record_to_tree, tree_to_record
+from rstar_fast.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A problem that could not be searched.
+
+    Attributes:
+        problem_id: which.
+        reason: what went wrong.
+        error_type: the exception's class, "" where there was none.
+        time: when, ISO 8601 in UTC.
+    """
+
+    problem_id: str
+    reason: str
+    error_type: str
+    time: str
+
+
+class RunFolder:
+    """A run's folder, made by `open` (to write) or `read`.
+
+    Attributes:
+        path: the folder.
+        config: as written in config.json.
+        done: ids of the problems whose trees are on disk.
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any], lock: FolderLock | None) -> None:
+        """Read what is there; with a lock, cut torn last lines off. Callers use `open` and `read`."""
+        self.path = path
+        self.config = config
+        self.done: set[str] = set()
+        self._questions: dict[str, str] = {}
+        self._lock = lock
+        self._trees: Journal | None = None
+        self._failures: Journal | None = None
+        size = 0
+        for line in read_lines(path / "trees.jsonl"):
+            problem_id = line.record["id"]
+            if problem_id in self.done:
+                raise StoreError(f"{path / 'trees.jsonl'}:{line.number}: damaged: a second tree of problem {problem_id!r}")
+            self.done.add(problem_id)
+            self._questions[problem_id] = line.record.get("question", "")
+            size = line.end
+        if lock is not None:
+            self._trees = Journal(path / "trees.jsonl", size)
+            self._failures = Journal(
+                path / "failures.jsonl", max((line.end for line in read_lines(path / "failures.jsonl")), default=0)
+            )
+            _sync_folder(path)
+
+    @classmethod
+    def open(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
+        """Start a run in a new folder, or go on with the run of the same configuration in an old one.
+
+        Args:
+            path: created if missing.
+            config: JSON values; the run is refused if the folder's differ.
+
+        Raises:
+            StoreError: another process writes it, another configuration wrote it (the message has the difference), it is damaged,
+                or the disk refuses.
+        """
+        path = Path(path)
+        wanted = _as_json(config)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = FolderLock(path)
+        except OSError as error:
+            raise StoreError(f"{path}: not usable as a run folder: {error.strerror}") from error
+        try:
+            if (path / "config.json").exists():
+                _refuse_other_config(path, _read_config(path), wanted)
+            elif (path / "trees.jsonl").exists():
+                raise StoreError(f"{path}: damaged: trees.jsonl without config.json")
+            else:
+                _write_config(path, wanted)
+            return cls(path, wanted, lock)
+        except OSError as error:
+            lock.close()
+            raise StoreError(f"{path}: could not be opened for writing: {error.strerror}") from error
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def read(cls, path: str | Path) -> "RunFolder":
+        """Look into a run, also while another process writes it: what it holds now."""
+        path = Path(path)
+        if not (path / "config.json").is_file():
+            raise StoreError(f"{path}: expected a run folder; it has no config.json")
+        return cls(path, _read_config(path), None)
+
+    def check(self, problems: Iterable[Problem]) -> None:
+        """Raise `StoreError` if a finished tree is of another question than the problem of the same id."""
+        for problem in problems:
+            if problem.id in self.done and self._questions[problem.id] != problem.question:
+                raise StoreError(
+                    f"{self.path}: problem {problem.id!r} was searched with another question: "
+                    f"{_short(self._questions[problem.id])} -> {_short(problem.question)}; use another folder"
+                )
+
+    def append(self, tree: Tree) -> None:
+        """Write a finished tree; it is on disk when this returns, and the file as before when it raises `StoreError`."""
+        journal, problem = self._writable(self._trees), tree.problem
+        if problem.id in self.done:
+            raise StoreError(f"{self.path}: problem {problem.id!r} has a tree already")
+        journal.append(tree_to_record(tree), f"the tree of problem {problem.id!r}")
+        self.done.add(problem.id)
+        self._questions[problem.id] = problem.question
+
+    def fail(self, problem: Problem, reason: str | BaseException) -> None:
+        """Note that a problem could not be searched. The next run tries it again."""
+        record = {
+            "id": problem.id,
+            "reason": str(reason),
+            "error_type": type(reason).__name__ if isinstance(reason, BaseException) else "",
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self._writable(self._failures).append(record, f"the failure of problem {problem.id!r}")
+
+    def trees(self) -> Iterator[Tree]:
+        """Every finished tree, in order of finishing, read from disk one at a time."""
+        for line in read_lines(self.path / "trees.jsonl"):
+            yield record_to_tree(line.record)
+
+    def failures(self) -> list[Failure]:
+        """The last failure of every problem that has no tree yet, in order of id's first failure."""
+        last = {line.record["id"]: line.record for line in read_lines(self.path / "failures.jsonl")}
+        return [
+            Failure(problem_id, record.get("reason", ""), record.get("error_type", ""), record.get("time", ""))
+            for problem_id, record in last.items()
+            if problem_id not in self.done
+        ]
+
+    def close(self) -> None:
+        """Close the files and let go of the folder; nothing is lost without it."""
+        for part in (self._trees, self._failures, self._lock):
+            if part is not None:
+                part.close()
+        self._trees = self._failures = self._lock = None
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _writable(self, journal: Journal | None) -> Journal:
+        if journal is None:
+            raise StoreError(f"{self.path}: not open for writing")
+        return journal
+
+
+def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config as it will be read back."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"config: expected JSON values: {error}") from error
+    return plain
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((path / "config.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path / 'config.json'}: cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise StoreError(f"{path / 'config.json'}: damaged: expected a JSON object, got {type(config).__name__}")
+    return config
+
+
+def _write_config(path: Path, config: dict[str, Any]) -> None:
+    """All of it or nothing, whenever the process or the machine stops."""
+    temporary = path / "config.json.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(config, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path / "config.json")
+    _sync_folder(path)
+
+
+def _refuse_other_config(path: Path, was: dict[str, Any], wanted: dict[str, Any]) -> None:
+    old, new = dict(_flat(was)), dict(_flat(wanted))
+    options = [option for option in {**old, **new} if old.get(option) != new.get(option)]
+    if options:
+        changes = "\n".join(f"  {option}: {old.get(option, '(not set)')} -> {new.get(option, '(not set)')}" for option in options)
+        raise StoreError(f"{path}: this run was started with another configuration (was -> is):\n{changes}\nuse another folder")
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every option by its dotted name, with its value as JSON."""
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, json.dumps(value, ensure_ascii=False)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the folder's list of files durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
