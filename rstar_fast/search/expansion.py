@@ -1,12 +1,10 @@
 """One expansion of a tree: candidates, programs, grades, scores (rules 4 and 5 of the search semantics).
 
-Written as coroutines: a `Steps` yields the requests it waits for and is sent their results, in the same order. A `Fork` waits for
-other coroutines instead, which then advance each on its own.
+Written as coroutines: a `Steps` yields the requests it waits for and is sent their results, in the same order.
 """
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rstar_fast.errors import PolicyError, ScoreError, SearchError
@@ -17,15 +15,7 @@ from rstar_fast.steps import END_OF_CODE, closes_code, ends_answer, final_answer
 from rstar_fast.tree import Node
 from rstar_fast.verify.base import Observation, Status
 
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """Go on once all of these have ended."""
-
-    branches: tuple["Steps", ...]
-
-
-Steps = Generator[list[Request] | Fork, Any, None]
+Steps = Generator[list[Request], Any, None]
 
 
 def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True) -> Steps:
@@ -93,6 +83,25 @@ def grade_finals(tree: LiveTree) -> Steps:
             tree.grades[node.answer] = grade.correct
     for node in finals:
         node.correct = tree.grades[node.answer]
+
+
+def together(branches: Sequence[Steps]) -> Steps:
+    """Advance several coroutines of one tree, all by one wait at a time.
+
+    Branches change the tree in their own order, never in that of the answers' arrival: node ids stay the same on every run.
+    """
+    waits = [(branch, next(branch, None)) for branch in branches]
+    while waits := [(branch, wanted) for branch, wanted in waits if wanted is not None]:
+        results = iter((yield [request for _, wanted in waits for request in wanted]))
+        waits = [(branch, _resume(branch, [next(results) for _ in wanted])) for branch, wanted in waits]
+
+
+def _resume(branch: Steps, results: list[Any]) -> list[Request] | None:
+    """Send a coroutine what it waits for: what it wants next, or None if it has ended."""
+    try:
+        return branch.send(results)
+    except StopIteration:
+        return None
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

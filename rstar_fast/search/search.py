@@ -10,7 +10,7 @@ from rstar_fast._core import Forest
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, ProblemError, RStarError, SearchError
 from rstar_fast.problems import Problem
-from rstar_fast.search.expansion import Fork, Steps, grade_finals
+from rstar_fast.search.expansion import Steps, grade_finals
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.strategies import STRATEGIES
 from rstar_fast.search.work import KIND_OF, RESULT_OF, Failure, Request, Result, Work
@@ -21,20 +21,19 @@ MAX_NODES = 2**31 - 1
 
 
 @dataclass(slots=True)
-class _Task:
-    """A coroutine of one tree: what it waits for, and who waits for it."""
+class _Active:
+    """A problem under way: its tree, the coroutine that grows it, and the results gathered for its next resumption."""
 
-    steps: Steps
     tree: LiveTree
-    parent: "_Task | None" = None
+    steps: Steps
     results: list[Result | None] | None = None
-    waiting: int = 0
+    missing: int = 0
 
 
 @dataclass(slots=True)
 class _Pending:
     request: Request
-    task: _Task
+    owner: _Active
     place: int
     asked_at: float
 
@@ -64,7 +63,7 @@ class Search:
         self._next_id = 0
         self._known: set[str] = set()
         self._waiting: deque[Problem] = deque()
-        self._active: dict[str, LiveTree] = {}
+        self._active: dict[str, _Active] = {}
         self._pending: dict[int, _Pending] = {}
         self._work = Work()
         self._ended: deque[Tree | Failure] = deque()
@@ -125,27 +124,27 @@ class Search:
         if not isinstance(result, expected):
             raise SearchError(f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}")
         del self._pending[request_id]
-        task = pending.task
+        owner = pending.owner
         kind = KIND_OF[type(pending.request)]
-        task.tree.timings[f"{kind}_wait"] += time.perf_counter() - pending.asked_at
-        task.tree.counts[f"{kind}_requests"] += 1
+        owner.tree.timings[f"{kind}_wait"] += time.perf_counter() - pending.asked_at
+        owner.tree.counts[f"{kind}_requests"] += 1
         if isinstance(result, Observation):
-            task.tree.timings["program"] += result.wall_s
-        assert task.results is not None
-        task.results[pending.place] = result
-        task.waiting -= 1
-        if task.waiting == 0:
-            self._advance(task)
+            owner.tree.timings["program"] += result.wall_s
+        assert owner.results is not None
+        owner.results[pending.place] = result
+        owner.missing -= 1
+        if owner.missing == 0:
+            self._advance(owner)
 
     def fail(self, problem_id: str, error: BaseException) -> None:
         """End an active problem as a `Failure`; answers to its open requests are ignored from now on."""
-        tree = self._active.pop(problem_id, None)
-        if tree is None:
+        ended = self._active.pop(problem_id, None)
+        if ended is None:
             raise SearchError(f"fail: problem {problem_id!r} is not being searched")
-        tree.release()
-        for request_id in [i for i, pending in self._pending.items() if pending.task.tree is tree]:
+        ended.tree.release()
+        for request_id in [i for i, pending in self._pending.items() if pending.owner is ended]:
             del self._pending[request_id]
-        self._ended.append(Failure(tree.problem, str(error), type(error).__name__))
+        self._ended.append(Failure(ended.tree.problem, str(error), type(error).__name__))
 
     def finished(self) -> list[Tree | Failure]:
         """Problems that ended since the last call, in order of ending."""
@@ -158,42 +157,29 @@ class Search:
             self._ended.append(Failure(problem, reason, ProblemError.__name__))
             return
         tree = LiveTree(problem, self.config, self._forest, self._ids)
-        self._active[problem.id] = tree
-        self._advance(_Task(self._whole(tree), tree))
+        self._active[problem.id] = active = _Active(tree, self._whole(tree))
+        self._advance(active)
 
     def _whole(self, tree: LiveTree) -> Steps:
         yield from STRATEGIES[self.config.strategy](tree)
         if tree.problem.answers:
             yield from grade_finals(tree)
 
-    def _advance(self, task: _Task) -> None:
-        """Run a task until it waits; one that ends wakes the task that waits for it."""
+    def _advance(self, active: _Active) -> None:
+        """Run a problem's coroutine until it waits for answers or ends."""
+        problem_id = active.tree.problem.id
         try:
-            wanted = task.steps.send(task.results)
+            wanted = active.steps.send(active.results)
         except StopIteration:
-            self._end(task)
+            del self._active[problem_id]
+            self._ended.append(active.tree.finish())
             return
         except RStarError as error:
-            self.fail(task.tree.problem.id, error)
+            self.fail(problem_id, error)
             return
-        if isinstance(wanted, Fork):
-            task.results, task.waiting = [], len(wanted.branches)
-            for branch in wanted.branches:
-                if self._active.get(task.tree.problem.id) is task.tree:
-                    self._advance(_Task(branch, task.tree, parent=task))
-        else:
-            task.results, task.waiting = [None] * len(wanted), len(wanted)
-            now = time.perf_counter()
-            for place, request in enumerate(wanted):
-                self._pending[request.id] = _Pending(request, task, place, now)
-                self._next_id = max(self._next_id, request.id + 1)
-                self._work.append(request)
-
-    def _end(self, task: _Task) -> None:
-        if task.parent is None:
-            del self._active[task.tree.problem.id]
-            self._ended.append(task.tree.finish())
-            return
-        task.parent.waiting -= 1
-        if task.parent.waiting == 0:
-            self._advance(task.parent)
+        active.results, active.missing = [None] * len(wanted), len(wanted)
+        now = time.perf_counter()
+        for place, request in enumerate(wanted):
+            self._pending[request.id] = _Pending(request, active, place, now)
+            self._next_id = max(self._next_id, request.id + 1)
+            self._work.append(request)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, PolicyError
@@ -13,6 +13,7 @@ from rstar_fast.search.inbox import Inbox
 from rstar_fast.search.search import Search
 from rstar_fast.search.work import Failure, Result, Work
 from rstar_fast.tree import Tree
+from rstar_fast.verify import Executor, Limits, MathVerifier
 from rstar_fast.verify.base import StepRunner, Verifier
 
 SHARES = ("policy", "scoring", "execution", "grading", "tree", "idle")
@@ -20,16 +21,16 @@ SHARES = ("policy", "scoring", "execution", "grading", "tree", "idle")
 
 
 class Searcher:
-    """Searches problems with the engines given; none of them is closed by it.
+    """Searches problems with the engines given. A context manager: leaving it stops the workers it started itself.
 
     The calling thread drives the models and the tree; programs and grades run in worker processes meanwhile.
 
     Args:
         policy: writes the steps.
         config: how to search.
-        runner: runs the steps.
-        verifier: grades final answers.
         scorer: the PPM; needed if, and only if, `config.use_scores`.
+        runner: runs the steps; left out, an `Executor` by the config's limits.
+        verifier: grades final answers; left out, a `MathVerifier`.
 
     Raises:
         ConfigError: `config.use_scores` and `scorer` do not fit together.
@@ -39,9 +40,10 @@ class Searcher:
         self,
         policy: Policy,
         config: SearchConfig,
-        runner: StepRunner,
-        verifier: Verifier,
         scorer: Scorer | None = None,
+        *,
+        runner: StepRunner | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         if config.use_scores and scorer is None:
             raise ConfigError(
@@ -52,10 +54,21 @@ class Searcher:
             raise ConfigError("a PPM was given and use_scores is not set: it would never be asked")
         self.policy = policy
         self.config = config
-        self.runner = runner
-        self.verifier = verifier
         self.scorer = scorer
+        self._own = ExitStack()
+        self.runner = runner or self._own.enter_context(Executor(limits=step_limits(config), style=config.observation))
+        self.verifier = verifier or self._own.enter_context(MathVerifier(limit_s=config.grade_limit_s))
         self.seconds = dict.fromkeys(SHARES, 0.0)
+
+    def __enter__(self) -> "Searcher":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the workers that this searcher started; those that were given are left alone."""
+        self._own.close()
 
     def search(self, problems: Iterable[Problem]) -> Iterator[Tree | Failure]:
         """Search problems and yield each as it ends, in order of completion.
@@ -118,3 +131,8 @@ class Searcher:
             yield
         finally:
             self.seconds[share] += time.perf_counter() - started
+
+
+def step_limits(config: SearchConfig) -> Limits:
+    """What one program may use under a config."""
+    return Limits(wall_s=config.wall_limit_s, memory_bytes=config.memory_limit_mb << 20)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rstar_fast._core import NO_NODE
 from rstar_fast.config import Strategy
-from rstar_fast.search.expansion import Fork, Steps, expand
+from rstar_fast.search.expansion import Steps, expand, together
 from rstar_fast.search.live import LiveTree
 from rstar_fast.tree import Node
 
@@ -32,7 +32,7 @@ def beam(tree: LiveTree) -> Steps:
     frontier = [ROOT]
     while frontier:
         known = len(tree.nodes)
-        yield Fork(tuple(expand(tree, node, tree.config.candidates) for node in frontier))
+        yield from together([expand(tree, node, tree.config.candidates) for node in frontier])
         alive = [node for node in tree.nodes[known:] if not node.end]
         frontier = [node.id for node in sorted(alive, key=_by_score)[: tree.config.beam_width]]
 
@@ -52,9 +52,7 @@ def greedy(tree: LiveTree) -> Steps:
 def best_of_n(tree: LiveTree) -> Steps:
     """`candidates` independent paths, to be chosen from at their ends."""
     yield from expand(tree, ROOT, tree.config.candidates, distinct=False)
-    paths = tuple(_path(tree, node.id) for node in tree.nodes[1:] if not node.end)
-    if paths:
-        yield Fork(paths)
+    yield from together([_path(tree, node.id) for node in tree.nodes[1:] if not node.end])
 
 
 def _path(tree: LiveTree, node: int) -> Steps:
