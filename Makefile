@@ -1,0 +1,49 @@
+# Every target sets itself up in .venv; a machine needs Python >= 3.11 and a C++20 compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+# cmake and ninja come from PyPI.
+export PATH := $(BIN):$(PATH)
+
+.PHONY: demo test wheel bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/rstar-fast demo
+
+test: $(VENV)/installed $(VENV)/test-tools
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc -name '*.?pp')
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest rstar_fast._core --allowlist tests/stubtest_allowlist.txt
+	$(BIN)/python -m pytest
+
+wheel: $(VENV)/build-tools
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+	$(BIN)/python tests/wheel_check.py dist/*.whl
+
+bench: $(VENV)/installed
+	$(BIN)/python bench/throughput.py --quick
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Stamps: each is newer than what it was made from.
+$(VENV)/build-tools: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed, got " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --upgrade pip
+	$(INSTALL) --group build
+	touch $@
+
+$(VENV)/installed: $(VENV)/build-tools CMakeLists.txt $(shell find csrc -type f)
+	$(INSTALL) --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/test-tools: $(VENV)/build-tools
+	$(INSTALL) --group test
+	touch $@

@@ -1,0 +1,167 @@
+#include "../forest.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <filesystem>
+#include <mutex>
+
+#include "../errors.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+
+namespace rstar_fast::bindings {
+
+namespace {
+
+// With py::arg().noconvert(): the exact dtype and contiguous, or a TypeError.
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+template <class T>
+std::span<const T> span_of(const char* call, const char* name, const Array<T>& array) {
+    if (array.ndim() != 1) throw ForestError(concat(call, ": ", name, " must have one dimension, got ", array.ndim()));
+    return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+template <class T>
+std::span<T> span_of(Array<T>& array) {
+    return {array.mutable_data(), static_cast<std::size_t>(array.size())};
+}
+
+// A NumPy array that owns the vector's memory.
+template <class Element, class T>
+py::array_t<Element> to_array(std::vector<T> values) {
+    static_assert(sizeof(Element) == sizeof(T));
+    auto owner = std::make_unique<std::vector<T>>(std::move(values));
+    const auto size = static_cast<py::ssize_t>(owner->size());
+    const auto* data = reinterpret_cast<const Element*>(owner->data());
+    const py::capsule base(owner.get(), [](void* vector) { delete static_cast<std::vector<T>*>(vector); });
+    owner.release();
+    return py::array_t<Element>(size, data, base);
+}
+
+// A forest for Python: every call releases the GIL and holds the forest's own lock, so threads may share one.
+class SharedForest {
+   public:
+    SharedForest(std::int64_t max_trees, std::int64_t nodes_per_tree) : forest_(max_trees, nodes_per_tree) {}
+    explicit SharedForest(Forest forest) : forest_(std::move(forest)) {}
+
+    template <class Work>
+    auto with(Work&& work) {
+        const py::gil_scoped_release no_gil;
+        const std::lock_guard guard(lock_);
+        return work(forest_);
+    }
+
+   private:
+    Forest forest_;
+    std::mutex lock_;
+};
+
+Array<NodeId> expand(SharedForest& self, const Array<NodeId>& nodes, const Array<std::int32_t>& counts) {
+    const auto node_span = span_of("expand", "nodes", nodes);
+    const auto count_span = span_of("expand", "counts", counts);
+    Array<NodeId> first_children(nodes.size());
+    self.with([&, out = span_of(first_children)](Forest& forest) { forest.expand(node_span, count_span, out); });
+    return first_children;
+}
+
+py::tuple select(SharedForest& self, const Array<NodeId>& nodes, const Array<std::int32_t>& moves, double c) {
+    const auto node_span = span_of("select", "nodes", nodes);
+    const auto move_span = span_of("select", "moves", moves);
+    Array<NodeId> reached(nodes.size());
+    Array<std::int32_t> moves_left(nodes.size());
+    self.with([&, reached_span = span_of(reached), left_span = span_of(moves_left)](Forest& forest) {
+        forest.select(node_span, move_span, c, reached_span, left_span);
+    });
+    return py::make_tuple(std::move(reached), std::move(moves_left));
+}
+
+auto add_values(const char* call, void (Forest::*method)(std::span<const NodeId>, std::span<const double>)) {
+    return [=](SharedForest& self, const Array<NodeId>& nodes, const Array<double>& values) {
+        const auto node_span = span_of(call, "nodes", nodes);
+        const auto value_span = span_of(call, "values", values);
+        self.with([&](Forest& forest) { (forest.*method)(node_span, value_span); });
+    };
+}
+
+auto for_ids(const char* call, const char* name, void (Forest::*method)(std::span<const std::int32_t>)) {
+    return [=](SharedForest& self, const Array<std::int32_t>& ids) {
+        const auto id_span = span_of(call, name, ids);
+        self.with([&](Forest& forest) { (forest.*method)(id_span); });
+    };
+}
+
+template <auto method, class Element>
+py::array_t<Element> statistic(SharedForest& self, std::int64_t tree) {
+    return to_array<Element>(self.with([&](const Forest& forest) { return (forest.*method)(tree); }));
+}
+
+template <auto method>
+std::int32_t of_tree(SharedForest& self, std::int64_t tree) {
+    return self.with([&](const Forest& forest) { return (forest.*method)(tree); });
+}
+
+template <auto method>
+std::int32_t size_of(SharedForest& self) {
+    return self.with([](const Forest& forest) { return (forest.*method)(); });
+}
+
+std::unique_ptr<SharedForest> load(const std::filesystem::path& path) {
+    const py::gil_scoped_release no_gil;
+    return std::make_unique<SharedForest>(Forest::load(path.string()));
+}
+
+std::string repr(SharedForest& self) {
+    return self.with([](const Forest& forest) {
+        return concat("Forest(max_trees=", forest.max_trees(), ", nodes_per_tree=", forest.nodes_per_tree(),
+                      ", num_trees=", forest.num_trees(), ")");
+    });
+}
+
+}  // namespace
+
+void register_forest(py::module_& module) {
+    module.attr("NO_NODE") = NO_NODE;
+    const py::arg tree("tree");
+
+    // Docstrings are in _core.pyi, where editors and type checkers read them.
+    py::class_<SharedForest, py::smart_holder>(module, "Forest")
+        .def(py::init<std::int64_t, std::int64_t>(), py::arg("max_trees"), py::arg("nodes_per_tree"))
+        .def_property_readonly("max_trees", &size_of<&Forest::max_trees>)
+        .def_property_readonly("nodes_per_tree", &size_of<&Forest::nodes_per_tree>)
+        .def_property_readonly("num_trees", &size_of<&Forest::num_trees>)
+        .def(
+            "new_trees",
+            [](SharedForest& self, std::int64_t count) {
+                return to_array<TreeId>(self.with([&](Forest& forest) { return forest.new_trees(count); }));
+            },
+            py::arg("count"))
+        .def("free_trees", for_ids("free_trees", "trees", &Forest::free_trees), py::arg("trees").noconvert())
+        .def("root", &of_tree<&Forest::root>, tree)
+        .def("num_nodes", &of_tree<&Forest::num_nodes>, tree)
+        .def("expand", &expand, py::arg("nodes").noconvert(), py::arg("counts").noconvert())
+        .def("select", &select, py::arg("nodes").noconvert(), py::arg("moves").noconvert(), py::arg("c"))
+        .def("backup", add_values("backup", &Forest::backup), py::arg("nodes").noconvert(), py::arg("values").noconvert())
+        .def("add", add_values("add", &Forest::add), py::arg("nodes").noconvert(), py::arg("values").noconvert())
+        .def("set_terminal", for_ids("set_terminal", "nodes", &Forest::set_terminal), py::arg("nodes").noconvert())
+        .def("visits", &statistic<&Forest::visits, std::int32_t>, tree)
+        .def("value_sums", &statistic<&Forest::value_sums, double>, tree)
+        .def("q", &statistic<&Forest::q, double>, tree)
+        .def("parents", &statistic<&Forest::parents, NodeId>, tree)
+        .def("first_children", &statistic<&Forest::first_children, NodeId>, tree)
+        .def("num_children", &statistic<&Forest::num_children, std::int32_t>, tree)
+        .def("terminal", &statistic<&Forest::terminal, bool>, tree)
+        .def(
+            "save",
+            [](SharedForest& self, const std::filesystem::path& path) {
+                self.with([&](Forest& forest) { forest.save(path.string()); });
+            },
+            py::arg("path"))
+        .def_static("load", &load, py::arg("path"))
+        .def("__repr__", &repr);
+}
+
+}  // namespace rstar_fast::bindings

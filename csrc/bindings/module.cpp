@@ -1,0 +1,7 @@
+#include "register.hpp"
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "The tree core: every node of every tree in one forest of flat arrays.";
+    rstar_fast::bindings::register_errors(module);
+    rstar_fast::bindings::register_forest(module);
+}

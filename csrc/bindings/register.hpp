@@ -1,0 +1,11 @@
+// What each file of this folder adds to the module.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace rstar_fast::bindings {
+
+void register_errors(pybind11::module_& module);
+void register_forest(pybind11::module_& module);
+
+}  // namespace rstar_fast::bindings

@@ -1,0 +1,121 @@
+"""The forest again, as plainly as Python can say it: what `rstar_fast._core` must do."""
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+
+class Refused(Exception):
+    """The call cannot be done in full."""
+
+
+@dataclass
+class Node:
+    parent: int
+    children: list[int] = field(default_factory=list)
+    value_sum: float = 0.0
+    visits: int = 0
+    terminal: bool = False
+
+    @property
+    def q(self) -> float:
+        return self.value_sum / self.visits if self.visits else 0.0
+
+
+class Oracle:
+    def __init__(self, max_trees: int, nodes_per_tree: int) -> None:
+        self.max_trees = max_trees
+        self.nodes_per_tree = nodes_per_tree
+        self.nodes: dict[int, Node] = {}
+
+    def call(self, name: str, *arguments: object) -> object:
+        """Does a call, or raises Refused with nothing changed."""
+        before = deepcopy(self.nodes)
+        try:
+            return getattr(self, name)(*arguments)
+        except Refused:
+            self.nodes = before
+            raise
+
+    def trees(self) -> list[int]:
+        return [tree for tree in range(self.max_trees) if tree * self.nodes_per_tree in self.nodes]
+
+    def ids(self, tree: int) -> list[int]:
+        return [node for node in sorted(self.nodes) if node // self.nodes_per_tree == tree]
+
+    def new_trees(self, count: int) -> list[int]:
+        free = [tree for tree in range(self.max_trees) if tree not in self.trees()]
+        _require(1 <= count <= len(free))
+        for tree in free[:count]:
+            self.nodes[tree * self.nodes_per_tree] = Node(-1)
+        return free[:count]
+
+    def free_trees(self, trees: Sequence[int]) -> None:
+        for tree in trees:
+            _require(tree in self.trees())
+            for node in self.ids(tree):
+                del self.nodes[node]
+
+    def expand(self, nodes: Sequence[int], counts: Sequence[int]) -> list[int]:
+        _require(len(nodes) == len(counts))
+        first_children = []
+        for node, count in zip(nodes, counts, strict=True):
+            _require(node in self.nodes and not self.nodes[node].children and not self.nodes[node].terminal)
+            ids = self.ids(node // self.nodes_per_tree)
+            _require(1 <= count <= 65535 and len(ids) + count <= self.nodes_per_tree)
+            self.nodes[node].children = list(range(ids[-1] + 1, ids[-1] + 1 + count))
+            for child in self.nodes[node].children:
+                self.nodes[child] = Node(node)
+            first_children.append(ids[-1] + 1)
+        return first_children
+
+    def select(self, nodes: Sequence[int], moves: Sequence[int], c: float) -> tuple[list[int], list[int]]:
+        _require(len(nodes) == len(moves) and 0 <= c < math.inf)
+        _require(all(node in self.nodes for node in nodes) and all(left >= 0 for left in moves))
+        walks = [self._walk(node, left, c) for node, left in zip(nodes, moves, strict=True)]
+        return [node for node, _ in walks], [left for _, left in walks]
+
+    def _walk(self, node: int, moves: int, c: float) -> tuple[int, int]:
+        if self.nodes[node].terminal:
+            return -1, moves
+        while moves and self.nodes[node].children:
+            parent = self.nodes[node]
+            live = [child for child in parent.children if not self.nodes[child].terminal]
+            if not live:
+                parent.terminal = True
+                return -1, moves
+            node = max(live, key=lambda child: self._uct(parent, self.nodes[child], c))
+            moves -= 1
+        return node, moves
+
+    @staticmethod
+    def _uct(parent: Node, child: Node, c: float) -> float:
+        if not parent.visits or not child.visits:
+            return child.q
+        return child.q + c * math.sqrt(math.log(parent.visits) / child.visits)
+
+    def backup(self, nodes: Sequence[int], values: Sequence[float]) -> None:
+        self._add(nodes, values, ancestors=True)
+
+    def add(self, nodes: Sequence[int], values: Sequence[float]) -> None:
+        self._add(nodes, values, ancestors=False)
+
+    def _add(self, nodes: Sequence[int], values: Sequence[float], ancestors: bool) -> None:
+        _require(len(nodes) == len(values))
+        for node, value in zip(nodes, values, strict=True):
+            _require(node in self.nodes and math.isfinite(value))
+            while node != -1:
+                self.nodes[node].value_sum += value
+                self.nodes[node].visits += 1
+                node = self.nodes[node].parent if ancestors else -1
+
+    def set_terminal(self, nodes: Sequence[int]) -> None:
+        for node in nodes:
+            _require(node in self.nodes)
+            self.nodes[node].terminal = True
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise Refused

@@ -1,0 +1,27 @@
+"""The package's surface: small, sorted, and cheap to import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rstar_fast
+
+HEAVY = {"torch", "transformers", "triton", "datasets", "math_verify", "sympy"}
+
+
+def test_import_loads_nothing_heavy() -> None:
+    program = "import sys, rstar_fast; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "rstar_fast" in loaded
+    assert not HEAVY & set(loaded)
+
+
+def test_all_is_sorted_and_every_name_is_there() -> None:
+    assert len(Path(rstar_fast.__file__).read_text().splitlines()) <= 40
+    names = list(rstar_fast.__all__)
+    assert names == sorted(set(names))
+    assert all(getattr(rstar_fast, name) is not None for name in names)
+    with pytest.raises(AttributeError, match="no attribute 'Serach'"):
+        rstar_fast.Serach  # noqa: B018
