@@ -1,0 +1,397 @@
+"""PPM folders and the batched scorer, on tiny random models."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from rstar_fast.errors import ScoreError
+from rstar_fast.ppm import PPM, ScoreRequest, ScriptedScorer, TransformersScorer
+from rstar_fast.prompts import finetuned_prompt
+from rstar_fast.steps import MARKS, Segment
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 270,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 400,
+    "initializer_range": 0.3,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
+    tokenizer.add_special_tokens({"additional_special_tokens": list(MARKS)})
+    return tokenizer
+
+
+def make_policy(folder: Path, kind: str = "qwen2") -> Path:
+    torch.manual_seed(1)
+    model: Any = Qwen2ForCausalLM(Qwen2Config(**SIZES)) if kind == "qwen2" else LlamaForCausalLM(LlamaConfig(**SIZES))
+    model.save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["qwen2", "llama"])
+def policy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_policy(tmp_path_factory.mktemp("policy"), request.param)
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_policy(tmp_path_factory.mktemp("qwen"))
+
+
+@pytest.fixture
+def ppm(qwen: Path) -> PPM:
+    return PPM.from_policy(qwen, device="cpu")
+
+
+@pytest.fixture
+def edit_config(tmp_path: Path, ppm: PPM) -> Callable[..., Path]:
+    """A saved PPM whose config.json has other options."""
+
+    def edit(**options: object) -> Path:
+        ppm.save_pretrained(tmp_path)
+        config = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**config, **options}))
+        return tmp_path
+
+    return edit
+
+
+def request_of(number: int, question: str, path: Sequence[str], *children: str) -> ScoreRequest:
+    return ScoreRequest(number, "p", 0, question, tuple(map(Segment, path)), children)
+
+
+REQUESTS = [
+    request_of(0, "How many?", [], "<code>\nx = 1<end_of_step>", "<code>\n# two lines\ny = 'é' * 7<end_of_step>"),
+    request_of(1, "How many?", ["<code>\nx = 1<end_of_step>"], "\nprint(x)<end_of_code>\n<output>1<end_of_output>", "", "\n", ""),
+    request_of(2, "Q", ["a", "b\ud800", "c"], *("d" * n for n in range(1, 40, 7))),
+    request_of(3, "Why?" * 20, ["<code>"]),
+    request_of(4, "How many?", [], "<code>\nx = 1<end_of_step>"),
+]
+
+
+def score_alone(ppm: PPM, question: str, solution: str) -> float:
+    """By the plain Hugging Face forward on one text."""
+    ids = ppm.tokenizer(finetuned_prompt(question) + solution, return_tensors="pt").input_ids
+    with torch.no_grad():
+        value = ppm.model(input_ids=ids).logits.item()
+    return math.tanh((value + ppm.bias) / ppm.scale)
+
+
+class TestModel:
+    def test_new_head_is_reproducible_and_saved(self, policy: Path, tmp_path: Path) -> None:
+        made = PPM.from_policy(policy, device="cpu", scale=2.5)
+        assert torch.equal(made.model.score.weight, PPM.from_policy(policy, device="cpu").model.score.weight)
+        assert not torch.equal(made.model.score.weight, PPM.from_policy(policy, device="cpu", seed=1).model.score.weight)
+        made.save_pretrained(tmp_path)
+        loaded = PPM.from_pretrained(tmp_path, device="cpu")
+        assert (loaded.scale, loaded.bias, loaded.name) == (2.5, 0.0, str(tmp_path))
+        assert score_alone(loaded, "q", "x") == pytest.approx(score_alone(made, "q", "x"), abs=1e-6)
+        backbone = AutoModel.from_pretrained(policy).state_dict()
+        assert all(torch.equal(weight, backbone[name]) for name, weight in loaded.model.base_model.state_dict().items())
+
+    def test_the_folder_is_plain_hugging_face(self, ppm: PPM, tmp_path: Path) -> None:
+        ppm.save_pretrained(tmp_path)
+        plain, report = AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+        assert not any(report.values())
+        assert plain.config.num_labels == 1 and plain.config.pad_token_id == ppm.tokenizer.pad_token_id
+        batch = ppm.tokenizer(["short", "a longer text"], return_tensors="pt", padding=True, padding_side="right")
+        with torch.no_grad():
+            together = plain(**batch).logits[:, 0]
+            last = batch.attention_mask.sum(1) - 1
+            assert torch.allclose(together, ppm.forward(batch.input_ids, last), atol=1e-5)
+
+    def test_half_precision_keeps_the_head_in_float32(self, qwen: Path) -> None:
+        half = PPM.from_policy(qwen, device="cpu", dtype="bfloat16")
+        value = half.forward(torch.ones(2, 3, dtype=torch.int64), torch.tensor([2, 0]))
+        assert half.model.dtype == torch.bfloat16 and value.dtype == torch.float32
+        (scores,) = TransformersScorer(half).score(REQUESTS[:1])
+        assert scores.error is None
+
+    def test_gradients_reach_head_and_backbone(self, ppm: PPM) -> None:
+        ppm.squash(ppm.forward(torch.ones(2, 3, dtype=torch.int64), torch.tensor([2, 1]))).sum().backward()
+        assert all(parameter.grad is not None for parameter in ppm.model.parameters())
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            ({"ppm_scale": 0.0}, "ppm_scale: expected a number above 0, got 0.0"),
+            ({"ppm_scale": "5"}, "ppm_scale: expected a finite number, got '5'"),
+            ({"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1}}, "expected one label, got 2"),
+            ({"architectures": ["Qwen2ForCausalLM"]}, "got Qwen2ForCausalLM and no value_head.bin"),
+            ({"architectures": None}, "got an unnamed architecture"),
+            ({"hidden_size": 64}, "could not be loaded as a sequence-classification model"),
+            ({"num_hidden_layers": 3}, "expected a model's folder or hub name"),
+            ({"num_hidden_layers": 3, "layer_types": ["full_attention"] * 3}, "missing: model.layers.2"),
+        ],
+    )
+    def test_other_folders_are_refused(self, edit_config: Callable[..., Path], options: dict[str, object], says: str) -> None:
+        folder = edit_config(**options)
+        with pytest.raises(ScoreError, match=says) as caught:
+            PPM.from_pretrained(folder, device="cpu")
+        assert str(folder) in str(caught.value)
+
+    def test_missing_parts(self, ppm: PPM, tmp_path: Path) -> None:
+        with pytest.raises(ScoreError, match="expected a model's folder or hub name"):
+            PPM.from_pretrained(tmp_path / "none")
+        ppm.model.save_pretrained(tmp_path)
+        with pytest.raises(ScoreError, match="expected a tokenizer beside the model"):
+            PPM.from_pretrained(tmp_path, device="cpu")
+        ppm.tokenizer.save_pretrained(tmp_path)
+        PPM.from_pretrained(tmp_path, device="cpu")
+
+    def test_models_that_are_not_causal_are_refused(self, tmp_path: Path) -> None:
+        config = BertConfig(vocab_size=270, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+        config.num_labels = 1
+        BertForSequenceClassification(config).save_pretrained(tmp_path)
+        make_tokenizer().save_pretrained(tmp_path)
+        with pytest.raises(ScoreError, match="BertForSequenceClassification: expected a linear head `score`"):
+            PPM.from_pretrained(tmp_path, device="cpu")
+
+    def test_padding_token_lies_within_the_embeddings(self, tmp_path: Path) -> None:
+        make_policy(tmp_path)
+        tokenizer = make_tokenizer()
+        tokenizer.add_special_tokens({"pad_token": "<pad>"})
+        tokenizer.add_tokens([f"<{i}>" for i in range(20)])
+        tokenizer.save_pretrained(tmp_path)
+        assert PPM.from_policy(tmp_path, device="cpu").model.config.pad_token_id < SIZES["vocab_size"]
+
+
+class TestReferenceLayout:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return make_policy(tmp_path)
+
+    @pytest.mark.parametrize("prefix", ["v_head.summary.", "summary.", ""])
+    @pytest.mark.parametrize("bias", [0.7, None])
+    def test_scores_are_tanh_of_a_fifth(self, folder: Path, prefix: str, bias: float | None) -> None:
+        weight = torch.randn(1, 32)
+        state = {f"{prefix}weight": weight}
+        if bias is not None:
+            state[f"{prefix}bias"] = torch.tensor([bias])
+        torch.save(state, folder / "value_head.bin")
+        ppm = PPM.from_pretrained(folder, device="cpu")
+        policy: Any = Qwen2ForCausalLM.from_pretrained(folder)
+        text = finetuned_prompt("How?") + "<code>\nx = 1<end_of_step>"
+        with torch.no_grad():
+            hidden = policy(**ppm.tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[-1][0, -1]
+        expected = math.tanh((hidden @ weight[0] + (bias or 0.0)).item() / 5)
+        (scores,) = TransformersScorer(ppm).score([request_of(0, "How?", ["<code>\n"], "x = 1<end_of_step>")])
+        assert scores.values == pytest.approx([expected], abs=1e-6)
+
+    def test_saved_as_a_plain_folder(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+        torch.save(
+            {"v_head.summary.weight": torch.randn(1, 32), "v_head.summary.bias": torch.tensor([0.1])}, folder / "value_head.bin"
+        )
+        ppm = PPM.from_pretrained(folder, device="cpu")
+        other = tmp_path_factory.mktemp("saved")
+        ppm.save_pretrained(other)
+        loaded = PPM.from_pretrained(other, device="cpu")
+        assert (loaded.scale, loaded.bias) == (5.0, torch.tensor([0.1]).item())
+        assert score_alone(loaded, "q", "x") == pytest.approx(score_alone(ppm, "q", "x"), abs=1e-6)
+        assert AutoConfig.from_pretrained(other).architectures == ["Qwen2ForSequenceClassification"]
+
+    @pytest.mark.parametrize(
+        ("state", "says"),
+        [
+            ({}, "expected one weight"),
+            ([1, 2], "got list"),
+            ({"a.weight": torch.zeros(1, 32), "b.weight": torch.zeros(1, 32)}, r"got a.weight \[1, 32\], b.weight \[1, 32\]"),
+            ({"weight": torch.zeros(1, 32), "bias": torch.zeros(2)}, r"bias \[2\]"),
+            ({"weight": torch.zeros(1, 16)}, r"expected a weight of shape \[1, 32\], got \[1, 16\]"),
+            ({"weight": torch.zeros(2, 32)}, r"got \[2, 32\]"),
+        ],
+    )
+    def test_other_heads_are_refused(self, folder: Path, state: object, says: str) -> None:
+        torch.save(state, folder / "value_head.bin")
+        with pytest.raises(ScoreError, match=says) as caught:
+            PPM.from_pretrained(folder, device="cpu")
+        assert "value_head.bin" in str(caught.value)
+
+    def test_a_head_that_is_no_state_dict(self, folder: Path) -> None:
+        (folder / "value_head.bin").write_bytes(b"no")
+        with pytest.raises(ScoreError, match="expected a state dict"):
+            PPM.from_pretrained(folder, device="cpu")
+
+
+class TestScorer:
+    def test_equals_the_plain_forward(self, policy: Path) -> None:
+        ppm = PPM.from_policy(policy, device="cpu")
+        ppm.model.config.ppm_bias, ppm.model.config.ppm_scale = -0.3, 2.0
+        for request, scores in zip(REQUESTS, TransformersScorer(ppm).score(REQUESTS), strict=True):
+            path = "".join(segment.text for segment in request.path).replace("\ud800", "\ufffd")
+            expected = [score_alone(ppm, request.question, path + child) for child in request.children]
+            assert scores.request_id == request.id and scores.error is None
+            assert scores.values.dtype == np.float64 and scores.values.shape == (len(request.children),)
+            np.testing.assert_allclose(scores.values, expected, atol=1e-5, rtol=0)
+
+    def test_same_scores_whatever_the_batch(self, ppm: PPM) -> None:
+        together = TransformersScorer(ppm).score(REQUESTS)
+        small = TransformersScorer(ppm, batch_tokens=1).score(REQUESTS[::-1])[::-1]
+        alone = [TransformersScorer(ppm).score([request])[0] for request in REQUESTS]
+        spread = np.concatenate([scores.values for scores in together])
+        assert np.ptp(spread) > 1e-2
+        for a, b, c in zip(together, small, alone, strict=True):
+            np.testing.assert_allclose(a.values, b.values, atol=1e-5, rtol=0)
+            np.testing.assert_allclose(a.values, c.values, atol=1e-5, rtol=0)
+
+    def test_tokens_of_the_policy_make_no_difference(self, ppm: PPM) -> None:
+        request = request_of(0, "q", ["step"], "x")
+        sampled = replace(request, path=(Segment("step", (1, 2, 3)),))
+        first, second = TransformersScorer(ppm).score([request, sampled])
+        assert first.values == second.values
+
+    def test_every_distinct_row_and_text_once(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows: list[torch.Tensor] = []
+        texts: list[str] = []
+        forward, tokenizer = ppm.forward, ppm.tokenizer
+
+        def watch(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+            rows.extend(ids[: end + 1] for ids, end in zip(input_ids, last, strict=True))
+            return forward(input_ids, last)
+
+        class Watch:
+            eos_token_id = tokenizer.eos_token_id
+
+            def __call__(self, text: str, **options: bool) -> Any:
+                texts.append(text)
+                return tokenizer(text, **options)
+
+        monkeypatch.setattr(ppm, "forward", watch)
+        ppm.tokenizer = Watch()
+        scorer = TransformersScorer(ppm)
+        scorer.score(REQUESTS)
+        scorer.score(REQUESTS)
+        distinct = {(r.question, "".join(s.text for s in r.path) + child) for r in REQUESTS for child in r.children}
+        assert len(rows) == 2 * len(distinct)
+        assert len(texts) == len(set(texts))
+
+    def test_batches_keep_to_the_token_budget(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
+        shapes = []
+        forward = ppm.forward
+
+        def watch(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+            shapes.append(input_ids.shape)
+            return forward(input_ids, last)
+
+        monkeypatch.setattr(ppm, "forward", watch)
+        TransformersScorer(ppm, batch_tokens=400).score(REQUESTS)
+        assert len(shapes) > 2
+        assert all(shape.numel() <= 400 for shape in shapes)
+
+    def test_one_bad_request_fails_alone(self, ppm: PPM) -> None:
+        too_long = request_of(8, "q", ["x" * 200], "fits", "y" * 200)
+        good, bad, empty = TransformersScorer(ppm).score([REQUESTS[0], too_long, request_of(9, "q", ["x"])])
+        assert good.error is None and empty.error is None and empty.values.shape == (0,)
+        assert bad.error is not None and bad.error.endswith("tokens, the PPM takes 400") and bad.values.shape == (0,)
+
+    def test_tokens_outside_the_vocabulary(self, ppm: PPM) -> None:
+        ppm.tokenizer.add_tokens([f"<new{i}>" for i in range(20)])
+        bad, good = TransformersScorer(ppm).score([request_of(0, "q", [], "<new19>"), request_of(1, "q", [], "x")])
+        assert bad.error is not None and "the PPM has 270" in bad.error
+        assert good.error is None
+
+    def test_nan_is_an_error_of_its_request(self, ppm: PPM) -> None:
+        with torch.no_grad():
+            ppm.model.get_input_embeddings().weight[ppm.tokenizer("~").input_ids[0]] = float("nan")
+        bad, good = TransformersScorer(ppm).score([request_of(0, "q", [], "a", "~"), request_of(1, "q", [], "a")])
+        assert bad.error == "the PPM's score is nan"
+        assert good.error is None and np.isfinite(good.values).all()
+
+    @pytest.mark.parametrize("memory_tokens", [700, 130])
+    def test_out_of_memory_halves_the_batch(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch, memory_tokens: int) -> None:
+        expected = TransformersScorer(ppm).score(REQUESTS)
+        forward = ppm.forward
+        tried = []
+
+        def forward_in_little_memory(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+            tried.append(input_ids.numel())
+            if input_ids.numel() > memory_tokens:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return forward(input_ids, last)
+
+        monkeypatch.setattr(ppm, "forward", forward_in_little_memory)
+        for before, after in zip(expected, TransformersScorer(ppm).score(REQUESTS), strict=True):
+            if after.error is None:
+                np.testing.assert_allclose(before.values, after.values, atol=1e-5, rtol=0)
+            else:
+                assert "out of memory at one solution of" in after.error
+        assert max(tried) > memory_tokens
+
+    def test_other_errors_of_the_engine_are_raised(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("device lost")
+
+        monkeypatch.setattr(ppm, "forward", broken)
+        with pytest.raises(RuntimeError, match="device lost"):
+            TransformersScorer(ppm).score(REQUESTS)
+
+    def test_nothing_to_do(self, ppm: PPM) -> None:
+        assert TransformersScorer(ppm).score([]) == []
+        with pytest.raises(ScoreError, match="batch_tokens"):
+            TransformersScorer(ppm, batch_tokens=0)
+
+
+class TestScripted:
+    def test_by_table(self) -> None:
+        scorer = ScriptedScorer({"ab": 0.5, "ac": -1.0})
+        known, unknown = scorer.score([request_of(0, "q", ["a"], "b", "c"), request_of(1, "q", ["a"], "d")])
+        assert known.values.tolist() == [0.5, -1.0] and known.error is None
+        assert unknown.error == "the script has no score for 'ad'"
+        assert [request.id for request in scorer.requests] == [0, 1]
+
+    def test_by_function(self) -> None:
+        scorer = ScriptedScorer(lambda question, solution: len(question) / len(solution), name="ratio")
+        assert scorer.score([request_of(0, "q", ["a"], "b", "")])[0].values.tolist() == [0.5, 1.0]
+        assert scorer.name == "ratio"
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = """
+import sys
+import rstar_fast.ppm
+assert "torch" not in sys.modules and "transformers" not in sys.modules
+try:
+    rstar_fast.ppm.Nothing
+except AttributeError as error:
+    print(error)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "has no attribute 'Nothing'" in printed
