@@ -1,0 +1,77 @@
+"""From the names of models to a `Searcher` with all its engines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
+from rstar_fast.search.searcher import Searcher, step_limits
+from rstar_fast.verify import Executor
+
+if TYPE_CHECKING:
+    import torch
+
+EMBEDDED = "embedded"
+"""Stands for the package's own policy and PPM."""
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@contextmanager
+def open_searcher(
+    config: SearchConfig,
+    policy: str | Path,
+    ppm: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    max_rows: int | None = None,
+) -> Iterator[Searcher]:
+    """Load models, start worker processes, and give the searcher over them; the processes end with the context.
+
+    Args:
+        config: how to search.
+        policy: folder or hub name of a causal language model, or "embedded".
+        ppm: folder or hub name of a PPM, or "embedded"; needed if, and only if, `config.use_scores`.
+        workers: processes that run steps, >= 1; None for one per core.
+        device: of both models, such as "cuda:0"; None for a GPU where there is one.
+        dtype: of both models' weights, one of `DTYPES`; None for each engine's own default.
+        max_rows: candidates the policy writes at once, >= 1; None for its own default.
+
+    Raises:
+        ConfigError: no such dtype.
+        PolicyError: the policy cannot be loaded.
+        ScoreError: the PPM cannot be loaded.
+    """
+    from rstar_fast.policy import TransformersPolicy
+    from rstar_fast.ppm import PPM, TransformersScorer
+
+    models: dict[str, Any] = {"device": device, "dtype": None if dtype is None else _dtype(dtype)}
+    rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
+    engine = TransformersPolicy(_found(policy, "policy"), prompt=config.prompt, **models, **rows)
+    scorer = None if ppm is None else TransformersScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
+    with (
+        Executor(workers, step_limits(config), config.observation) as runner,
+        Searcher(engine, config, scorer, runner=runner) as searcher,
+    ):
+        yield searcher
+
+
+def _found(model: str | Path, role: str) -> str | Path:
+    """The folder or name to load a model from."""
+    if str(model) != EMBEDDED:
+        return model
+    from rstar_fast.embedded import policy_path, ppm_path
+
+    return policy_path() if role == "policy" else ppm_path()
+
+
+def _dtype(name: str) -> "torch.dtype":
+    import torch
+
+    if name not in DTYPES:
+        raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {name!r}")
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

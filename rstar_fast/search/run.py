@@ -1,0 +1,99 @@
+"""A search whose trees go to a run folder, and goes on where it was stopped."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rstar_fast.config import SearchConfig
+from rstar_fast.problems import Problem
+from rstar_fast.search.searcher import Searcher
+from rstar_fast.search.work import Failure
+from rstar_fast.store import RunFolder
+from rstar_fast.tree import Tree
+
+
+def run_config(config: SearchConfig, *, policy: str, ppm: str | None, problems: str, dtype: str | None = None) -> dict[str, Any]:
+    """What decides the trees of a run, for `RunFolder.open`. Paths are made absolute; `max_active` changes no tree and is left out.
+
+    Args:
+        config: how to search.
+        policy: folder or name of the policy.
+        ppm: folder or name of the PPM.
+        problems: file or name of the problems.
+        dtype: of the models' weights; None for their default.
+    """
+    search = config.to_dict()
+    del search["max_active"]
+    return {
+        "policy": _absolute(policy),
+        "ppm": ppm and _absolute(ppm),
+        "dtype": dtype,
+        "problems": _absolute(problems),
+        "search": search,
+    }
+
+
+def search_to_folder(searcher: Searcher, problems: Sequence[Problem], folder: RunFolder) -> Iterator[Tree | Failure]:
+    """Search the problems that have no tree in the folder yet; each ended one is on disk before it is yielded.
+
+    Args:
+        searcher: the engines.
+        problems: all problems of the run, those that are done included.
+        folder: open for writing.
+
+    Raises:
+        StoreError: a finished tree is of another question than the problem of its id, or the disk refuses.
+    """
+    folder.check(problems)
+    for ended in searcher.search([problem for problem in problems if problem.id not in folder.done]):
+        if isinstance(ended, Tree):
+            folder.append(ended)
+        else:
+            folder.fail(ended.problem, f"{ended.error}: {ended.reason}")
+        yield ended
+
+
+@dataclass(slots=True)
+class Totals:
+    """How a run went.
+
+    Attributes:
+        trees: problems searched to the end.
+        failures: problems that could not be.
+        graded: trees whose problem has an answer; the next three are out of these.
+        solved: trees with any correct answer.
+        best_correct: trees whose chosen answer (`Tree.best`) is correct.
+        majority_correct: trees whose most frequent answer (`Tree.majority`) is correct.
+        nodes: of all trees, roots left out.
+        generated_tokens: of all trees.
+    """
+
+    trees: int = 0
+    failures: int = 0
+    graded: int = 0
+    solved: int = 0
+    best_correct: int = 0
+    majority_correct: int = 0
+    nodes: int = 0
+    generated_tokens: int = 0
+
+    def add(self, ended: Tree | Failure) -> None:
+        """Count one more problem."""
+        if isinstance(ended, Failure):
+            self.failures += 1
+            return
+        self.trees += 1
+        self.nodes += len(ended.nodes) - 1
+        self.generated_tokens += ended.counts.get("generated_tokens", 0)
+        if ended.problem.answers:
+            best, majority = ended.best(), ended.majority()
+            self.graded += 1
+            self.solved += ended.solved
+            self.best_correct += bool(best and best.correct)
+            self.majority_correct += bool(majority and majority.correct)
+
+
+def _absolute(name: str) -> str:
+    """The absolute path of what is on disk; a name of a hub as it is."""
+    return str(Path(name).resolve()) if Path(name).exists() else name

@@ -1,0 +1,7 @@
+"""Trees and runs for people to read."""
+
+from rstar_fast.viewer.run import run_view
+from rstar_fast.viewer.text import clean
+from rstar_fast.viewer.tree import trajectory_view, tree_view
+
+__all__ = ["clean", "run_view", "trajectory_view", "tree_view"]

@@ -1,0 +1,95 @@
+"""A run: what it was, how it went, a row for every problem."""
+
+import json
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rstar_fast.search.run import Totals
+from rstar_fast.store import RunFolder
+from rstar_fast.tree import Node, Tree
+from rstar_fast.viewer.text import clean, counted, one_line
+
+MAX_ANSWER = 32
+MAX_REASON = 300
+
+
+def run_view(folder: RunFolder) -> RenderableType:
+    """Everything `rstar-fast show RUN` prints."""
+    table = Table("problem", "solved", "chosen", "expected", box=None, pad_edge=False, header_style="bold")
+    table.columns[0].overflow = "fold"
+    for name in ("nodes", "tokens", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    totals = Totals()
+    for tree in folder.trees():
+        totals.add(tree)
+        table.add_row(*_row(tree))
+    failures = folder.failures()
+    totals.failures = len(failures)
+    parts: list[RenderableType] = [_config_view(folder), Text("")]
+    if totals.trees:
+        parts += [table, Text("")]
+    if failures:
+        parts.append(Text("could not be searched:", "bold"))
+        parts += [Padding(Text(f"{clean(one.problem_id)}: {one_line(one.reason, MAX_REASON)}"), (0, 0, 0, 2)) for one in failures]
+        parts.append(Text(""))
+    return Group(*parts, totals_view(totals))
+
+
+def totals_view(totals: Totals) -> RenderableType:
+    """How many problems, how many right, at what price."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("problems", f"{totals.trees:,} searched, {totals.failures:,} failed")
+    if totals.graded:
+        table.add_row("solved", f"{_share(totals.solved, totals.graded)}  by any trajectory")
+        table.add_row("chosen", f"{_share(totals.best_correct, totals.graded)}  correct: the answer with the best score")
+        table.add_row("majority", f"{_share(totals.majority_correct, totals.graded)}  correct: the answer given most often")
+    if totals.trees > totals.graded:
+        table.add_row("not graded", f"{counted(totals.trees - totals.graded, 'problem')} without a known answer")
+    table.add_row("nodes", f"{totals.nodes:,}")
+    table.add_row("tokens", f"{totals.generated_tokens:,} generated")
+    return table
+
+
+def _row(tree: Tree) -> tuple[Text, ...]:
+    best = tree.best()
+    solved = Text("-") if not tree.problem.answers else Text("yes", "green") if tree.solved else Text("no", "red")
+    return (
+        Text(clean(tree.problem.id)),
+        solved,
+        _chosen(best),
+        Text(", ".join(one_line(answer, MAX_ANSWER) for answer in tree.problem.answers) or "-"),
+        Text(f"{len(tree.nodes) - 1:,}"),
+        Text(f"{tree.counts.get('generated_tokens', 0):,}"),
+        Text(f"{tree.timings.get('total', 0.0):.1f}"),
+    )
+
+
+def _chosen(best: Node | None) -> Text:
+    if best is None:
+        return Text("-")
+    style = {True: "green", False: "red", None: ""}[best.correct]
+    return Text(one_line(best.answer, MAX_ANSWER) or "(none)", style)
+
+
+def _config_view(folder: RunFolder) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("run", str(folder.path))
+    for name, value in folder.config.items():
+        table.add_row(clean(name), clean(_value(value)))
+    return table
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} of {whole:,} ({100 * part / whole:.1f}%)"

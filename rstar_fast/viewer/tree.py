@@ -1,0 +1,103 @@
+"""One tree: all of it, or one solution out of it."""
+
+from collections import defaultdict
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree as RichTree
+
+from rstar_fast.steps import MARKS
+from rstar_fast.tree import Node, Tree
+from rstar_fast.viewer.text import clean, counted, one_line
+
+MAX_LINE = 160
+MAX_ANSWER = 40
+
+_DEAD_ENDS = {"errors": "too many code errors", "depth": "too many steps", "stuck": "can't go on"}
+
+
+def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
+    """The problem, the outcome, and every node: its statistics, how it ended, and the first line of its step.
+
+    Args:
+        tree: what to show.
+        max_depth: levels of steps shown; None shows all.
+    """
+    best = tree.best()
+    chosen = {node.id for node in tree.path(best.id)} if best else set()
+    children: defaultdict[int, list[Node]] = defaultdict(list)
+    for node in tree.nodes[1:]:
+        children[node.parent].append(node)
+    sizes = [0] * len(tree.nodes)  # of the subtrees, their roots left out
+    for node in reversed(tree.nodes[1:]):
+        sizes[node.parent] += 1 + sizes[node.id]
+
+    root = RichTree(Text(f"root  N {tree.nodes[0].visits}"), guide_style="dim")
+    drawn = {0: root}
+    for node in tree.nodes[1:]:
+        parent = drawn.get(node.parent)
+        if parent is None:
+            continue
+        if max_depth is not None and node.depth > max_depth:
+            if node is children[node.parent][0]:
+                parent.add(_line(f"… {counted(sizes[node.parent], 'node')} below", "dim"))
+            continue
+        drawn[node.id] = parent.add(_node_view(node, node.id in chosen))
+    legend = "Q mean value   N visits   ppm score   * on the way to the chosen answer"
+    return Group(_header(tree), Text(""), Text(legend, "dim"), root)
+
+
+def trajectory_view(tree: Tree, node: int) -> RenderableType:
+    """The solution up to a node, as text."""
+    end = tree.nodes[node]
+    outcome = _outcome(end).plain if end.end else "not finished"
+    return Group(_header(tree), Text(""), Text(clean(tree.text(node)).strip("\n")), Text(""), Text(f"node {node}: {outcome}"))
+
+
+def _header(tree: Tree) -> Text:
+    problem = tree.problem
+    best, finals = tree.best(), tree.finals()
+    header = Text(f"problem {clean(problem.id)}\n{clean(problem.question).strip()}\n\n")
+    header.append(f"expected  {', '.join(one_line(answer, MAX_ANSWER) for answer in problem.answers) or 'not known'}\n")
+    header.append("chosen    ")
+    header.append(_outcome(best) if best else Text("no answer was found"))
+    header.append(
+        f"\nsearched  {counted(len(tree.nodes) - 1, 'node')}, {counted(len(finals), 'answer')}"
+        + (f" ({sum(node.correct is True for node in finals)} correct)" if problem.answers else "")
+        + f", {counted(tree.counts.get('generated_tokens', 0), 'token')}, {tree.timings.get('total', 0.0):.1f} s"
+    )
+    return header
+
+
+def _node_view(node: Node, chosen: bool) -> RenderableType:
+    line = _line(f"{node.id}{'*' if chosen else ''}", "bold" if chosen else "")
+    line.append(f"  Q {node.q:+.2f}  N {node.visits}", "cyan")
+    if node.score is not None:
+        line.append(f"  ppm {node.score:+.2f}", "magenta")
+    line.append("  ")
+    if node.end:
+        line.append(_outcome(node))
+        line.append("  ")
+    line.append(_first_line(node.step), "bold" if chosen else "")
+    if not node.observation:
+        return line
+    style = "dim" if node.status == "ok" else "yellow"
+    return Group(line, _line(f"   {node.status}: {one_line(node.observation, MAX_LINE)}", style))
+
+
+def _outcome(node: Node) -> Text:
+    if node.end != "answer":
+        return Text(_DEAD_ENDS.get(node.end, ""), "yellow")
+    word, style = {True: ("correct", "green"), False: ("wrong", "red"), None: ("not graded", "")}[node.correct]
+    return Text(f"answer {one_line(node.answer, MAX_ANSWER) or '(none)'}, {word}", style)
+
+
+def _first_line(step: str) -> str:
+    for mark in MARKS:
+        step = step.replace(mark, " ")
+    lines = step.strip().split("\n")
+    return one_line(lines[0], MAX_LINE) or "(empty step)"
+
+
+def _line(text: str, style: str) -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
