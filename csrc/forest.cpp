@@ -57,7 +57,7 @@ void Forest::free_trees(std::span<const TreeId> trees) {
     for (const TreeId tree : sorted) {
         const NodeId begin = root_of(tree);
         const auto used = static_cast<std::size_t>(num_nodes_[tree]);
-        nodes_.for_each([&](auto& array) { std::memset(&array[begin], 0, used * sizeof(array[begin])); });
+        NodeArrays::for_each(nodes_, [&](auto& array) { std::memset(&array[begin], 0, used * sizeof(array[begin])); });
         num_nodes_[tree] = 0;
         --num_trees_;
         lowest_free_ = std::min(lowest_free_, tree);

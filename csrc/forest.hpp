@@ -1,12 +1,12 @@
 // All nodes of all trees, in flat arrays indexed by one 32-bit node id.
 //
-//   tree                0                           1                           2
-//   num_nodes     [     6     |                     0     |                     3     | ... ]   max_trees entries, 0 = free slot
-//                       |                           |                           |
-//   node id       0 1 2 3 4 5 . . . . . . . . . . . . . . . . . . . . . . . . . n n n . . . . ]   max_trees * nodes_per_tree
-//                 r a a a b b                                                   r a a
-//                 |                                                             |
-//                 root of tree 0, id 0                          root of tree 2, id 2 * nodes_per_tree
+//   tree             0                         1                         2
+//   num_nodes        6                         0 (a free slot)           3                       i32 [max_trees]
+//
+//   node id        | 0  1  2  3  4  5  .  .  | .  .  .  .  .  .  .  .  | 16 17 18 .  .  .  .  .  | of 3 trees * 8 nodes_per_tree
+//                    ^  \_____/  \__/                                    ^  \__/
+//                    root  |      children of 2                         root   children of 16
+//                          children of 0
 //
 //   value_sum     [ f64 ]   the values added to the node, summed in the order they came            8 bytes a node \ 16 bytes of
 //   visits        [ i32 ]   how many values were added                                             4              | statistics
@@ -16,10 +16,10 @@
 //   flags         [ u8  ]   see Flag                                                               1
 //                                                                                                 23 in all
 //
-// A tree takes its ids from the front of its own range, in order. Siblings (a a a) are made by one expansion, so they are
-// contiguous, and they come after their parent. Node ids inside a tree therefore don't depend on other trees, and a scan over
-// siblings reads value_sum, visits and flags front to back. A free id is all zero bytes in every array: the storage comes zeroed
-// from the operating system page by page as it is first touched, and freeing a tree zeroes what it used.
+// A tree takes ids from the front of its own range, in order, so they don't depend on other trees. Siblings are made by one
+// expansion: they are contiguous and come after their parent, and a scan over them reads value_sum, visits and flags front to
+// back. A free id is all zero bytes in every array: the storage comes zeroed from the operating system, page by page as it is
+// first touched, and freeing a tree zeroes what it used.
 #pragma once
 
 #include <cstddef>
@@ -70,10 +70,11 @@ struct NodeArrays {
     explicit NodeArrays(std::size_t capacity)
         : value_sum(capacity), visits(capacity), first_child(capacity), parent(capacity), num_children(capacity), flags(capacity) {}
 
-    // Every array in the order of the picture: what is done to whole nodes (reset, save, load) is done through this.
-    template <class Visit>
-    void for_each(Visit&& visit) {
-        visit(value_sum), visit(visits), visit(first_child), visit(parent), visit(num_children), visit(flags);
+    // Every array in the order of the picture: what is done to whole nodes (reset, save, load) goes through this.
+    template <class Arrays, class Visit>
+    static void for_each(Arrays& arrays, Visit&& visit) {
+        visit(arrays.value_sum), visit(arrays.visits), visit(arrays.first_child);
+        visit(arrays.parent), visit(arrays.num_children), visit(arrays.flags);
     }
 
     ZeroedArray<double> value_sum;
@@ -126,7 +127,7 @@ class Forest {
     std::vector<std::uint8_t> terminal(std::int64_t tree) const;
 
     // persist.cpp: a file is written beside its final name and moved there once it is whole.
-    void save(const std::string& path);
+    void save(const std::string& path) const;
     static Forest load(const std::string& path);
 
    private:

@@ -120,7 +120,7 @@ Header checked_header(const std::string& path, const std::vector<char>& bytes) {
 
 }  // namespace
 
-void Forest::save(const std::string& path) {
+void Forest::save(const std::string& path) const {
     std::int64_t used = 0;
     for (TreeId tree = 0; tree < max_trees_; ++tree) {
         if (num_nodes_[tree] == 0) continue;
@@ -141,7 +141,8 @@ void Forest::save(const std::string& path) {
     file.write(&num_nodes_[0], table_bytes);
     for (TreeId tree = 0; tree < max_trees_; ++tree) {
         const auto count = static_cast<std::size_t>(num_nodes_[tree]);
-        if (count > 0) nodes_.for_each([&](auto& array) { file.write(&array[root_of(tree)], count * sizeof(array[0])); });
+        if (count > 0)
+            NodeArrays::for_each(nodes_, [&](auto& array) { file.write(&array[root_of(tree)], count * sizeof(array[0])); });
     }
     file.finish();
 }
@@ -167,8 +168,9 @@ Forest Forest::load(const std::string& path) {
         if (count == 0) continue;
         if (count < 0 || count > header.nodes_per_tree)
             refuse("load", path, concat("damaged: tree ", tree, " of ", count, " nodes"));
-        forest.nodes_.for_each(
-            [&](auto& array) { take(&array[forest.root_of(tree)], static_cast<std::size_t>(count) * sizeof(array[0])); });
+        NodeArrays::for_each(forest.nodes_, [&](auto& array) {
+            take(&array[forest.root_of(tree)], static_cast<std::size_t>(count) * sizeof(array[0]));
+        });
         ++forest.num_trees_;
         if (const std::string fault = forest.tree_fault(tree); !fault.empty())
             refuse("load", path, concat("damaged: tree ", tree, ": ", fault));

@@ -131,7 +131,7 @@ class Forest:
         """
 
     def visits(self, tree: int) -> NDArray[np.int32]:
-        """Values added to each node of a tree, int32 [num_nodes] in id order, as in all statistics below."""
+        """Values added to each node of a tree, int32 [num_nodes], in id order as all of these."""
 
     def value_sums(self, tree: int) -> NDArray[np.float64]:
         """Sum of the values added to each node, float64 [num_nodes]."""

@@ -1,5 +1,6 @@
-"""The package's surface: small, sorted, and cheap to import."""
+"""The package's surface: small, sorted, documented, and cheap to import."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import rstar_fast
+from rstar_fast._core import Forest
 
 HEAVY = {"torch", "transformers", "triton", "datasets", "math_verify", "sympy"}
 
@@ -25,3 +27,18 @@ def test_all_is_sorted_and_every_name_is_there() -> None:
     assert all(getattr(rstar_fast, name) is not None for name in names)
     with pytest.raises(AttributeError, match="no attribute 'Serach'"):
         rstar_fast.Serach  # noqa: B018
+
+
+def test_the_core_says_the_first_line_of_its_stub() -> None:
+    stub = ast.parse(Path(rstar_fast.__file__).with_name("_core.pyi").read_text())
+    (forest,) = (node for node in stub.body if isinstance(node, ast.ClassDef))
+    assert (Forest.__doc__ or "").strip() == summary(forest)
+    for method in forest.body:
+        if isinstance(method, ast.FunctionDef):
+            assert summary(method) in getattr(Forest, method.name).__doc__
+
+
+def summary(node: ast.ClassDef | ast.FunctionDef) -> str:
+    docstring = ast.get_docstring(node)
+    assert docstring, f"{node.name} has no docstring"
+    return docstring.splitlines()[0]

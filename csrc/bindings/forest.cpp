@@ -60,6 +60,10 @@ class SharedForest {
     std::mutex lock_;
 };
 
+py::array_t<TreeId> new_trees(SharedForest& self, std::int64_t count) {
+    return to_array<TreeId>(self.with([&](Forest& forest) { return forest.new_trees(count); }));
+}
+
 Array<NodeId> expand(SharedForest& self, const Array<NodeId>& nodes, const Array<std::int32_t>& counts) {
     const auto node_span = span_of("expand", "nodes", nodes);
     const auto count_span = span_of("expand", "counts", counts);
@@ -109,6 +113,10 @@ std::int32_t size_of(SharedForest& self) {
     return self.with([](const Forest& forest) { return (forest.*method)(); });
 }
 
+void save(SharedForest& self, const std::filesystem::path& path) {
+    self.with([&](const Forest& forest) { forest.save(path.string()); });
+}
+
 std::unique_ptr<SharedForest> load(const std::filesystem::path& path) {
     const py::gil_scoped_release no_gil;
     return std::make_unique<SharedForest>(Forest::load(path.string()));
@@ -126,41 +134,43 @@ std::string repr(SharedForest& self) {
 void register_forest(py::module_& module) {
     module.attr("NO_NODE") = NO_NODE;
     const py::arg tree("tree");
+    const py::arg trees = py::arg("trees").noconvert(), nodes = py::arg("nodes").noconvert(),
+                  values = py::arg("values").noconvert();
 
-    // Docstrings are in _core.pyi, where editors and type checkers read them.
-    py::class_<SharedForest, py::smart_holder>(module, "Forest")
-        .def(py::init<std::int64_t, std::int64_t>(), py::arg("max_trees"), py::arg("nodes_per_tree"))
-        .def_property_readonly("max_trees", &size_of<&Forest::max_trees>)
-        .def_property_readonly("nodes_per_tree", &size_of<&Forest::nodes_per_tree>)
-        .def_property_readonly("num_trees", &size_of<&Forest::num_trees>)
-        .def(
-            "new_trees",
-            [](SharedForest& self, std::int64_t count) {
-                return to_array<TreeId>(self.with([&](Forest& forest) { return forest.new_trees(count); }));
-            },
-            py::arg("count"))
-        .def("free_trees", for_ids("free_trees", "trees", &Forest::free_trees), py::arg("trees").noconvert())
-        .def("root", &of_tree<&Forest::root>, tree)
-        .def("num_nodes", &of_tree<&Forest::num_nodes>, tree)
-        .def("expand", &expand, py::arg("nodes").noconvert(), py::arg("counts").noconvert())
-        .def("select", &select, py::arg("nodes").noconvert(), py::arg("moves").noconvert(), py::arg("c"))
-        .def("backup", add_values("backup", &Forest::backup), py::arg("nodes").noconvert(), py::arg("values").noconvert())
-        .def("add", add_values("add", &Forest::add), py::arg("nodes").noconvert(), py::arg("values").noconvert())
-        .def("set_terminal", for_ids("set_terminal", "nodes", &Forest::set_terminal), py::arg("nodes").noconvert())
-        .def("visits", &statistic<&Forest::visits, std::int32_t>, tree)
-        .def("value_sums", &statistic<&Forest::value_sums, double>, tree)
-        .def("q", &statistic<&Forest::q, double>, tree)
-        .def("parents", &statistic<&Forest::parents, NodeId>, tree)
-        .def("first_children", &statistic<&Forest::first_children, NodeId>, tree)
-        .def("num_children", &statistic<&Forest::num_children, std::int32_t>, tree)
-        .def("terminal", &statistic<&Forest::terminal, bool>, tree)
-        .def(
-            "save",
-            [](SharedForest& self, const std::filesystem::path& path) {
-                self.with([&](Forest& forest) { forest.save(path.string()); });
-            },
-            py::arg("path"))
-        .def_static("load", &load, py::arg("path"))
+    // The first line of each docstring in _core.pyi, which says the rest.
+    py::class_<SharedForest, py::smart_holder>(module, "Forest", "Trees of at most `nodes_per_tree` nodes each.")
+        .def(py::init<std::int64_t, std::int64_t>(), py::arg("max_trees"), py::arg("nodes_per_tree"), "An empty forest.")
+        .def_property_readonly("max_trees", &size_of<&Forest::max_trees>, "Trees that can exist at a time.")
+        .def_property_readonly("nodes_per_tree", &size_of<&Forest::nodes_per_tree>, "Room of each tree, root included.")
+        .def_property_readonly("num_trees", &size_of<&Forest::num_trees>, "Trees in use.")
+        .def("new_trees", &new_trees, py::arg("count"), "Plants trees of one unvisited root each, in the lowest free slots.")
+        .def("free_trees", for_ids("free_trees", "trees", &Forest::free_trees), trees,
+             "Forgets whole trees; their ids go out of use until their slots are planted again.")
+        .def("root", &of_tree<&Forest::root>, tree, "Node id of a tree's root: tree * nodes_per_tree.")
+        .def("num_nodes", &of_tree<&Forest::num_nodes>, tree, "Nodes in a tree, root included.")
+        .def("expand", &expand, nodes, py::arg("counts").noconvert(), "Gives each node its children, unvisited and unexpanded.")
+        .def("select", &select, nodes, py::arg("moves").noconvert(), py::arg("c"),
+             "Walks down from each node while it has children and moves are left.")
+        .def("backup", add_values("backup", &Forest::backup), nodes, values,
+             "Adds a value and a visit to each node and to all its ancestors, in the order given.")
+        .def("add", add_values("add", &Forest::add), nodes, values,
+             "Adds a value and a visit to each node only, in the order given.")
+        .def("set_terminal", for_ids("set_terminal", "nodes", &Forest::set_terminal), nodes,
+             "Takes nodes out of selection for good.")
+        .def("visits", &statistic<&Forest::visits, std::int32_t>, tree,
+             "Values added to each node of a tree, int32 [num_nodes], in id order as all of these.")
+        .def("value_sums", &statistic<&Forest::value_sums, double>, tree,
+             "Sum of the values added to each node, float64 [num_nodes].")
+        .def("q", &statistic<&Forest::q, double>, tree,
+             "Mean of the values added to each node, 0 where there are none, float64 [num_nodes].")
+        .def("parents", &statistic<&Forest::parents, NodeId>, tree,
+             "Node id of each node's parent, NO_NODE at the root, int32 [num_nodes].")
+        .def("first_children", &statistic<&Forest::first_children, NodeId>, tree,
+             "Node id of each node's first child, NO_NODE where it has none, int32 [num_nodes].")
+        .def("num_children", &statistic<&Forest::num_children, std::int32_t>, tree, "Children of each node, int32 [num_nodes].")
+        .def("terminal", &statistic<&Forest::terminal, bool>, tree, "Whether each node is out of selection, bool [num_nodes].")
+        .def("save", &save, py::arg("path"), "Writes the forest to a file, which is replaced as a whole or not at all.")
+        .def_static("load", &load, py::arg("path"), "The forest that `save` wrote.")
         .def("__repr__", &repr);
 }
 
