@@ -12,6 +12,7 @@ from rstar_fast import __version__
 from rstar_fast.cli import demo, search, show
 from rstar_fast.cli.console import Exit, make_console
 from rstar_fast.errors import RStarError
+from rstar_fast.viewer.text import clean
 
 _EPILOG = """\
 examples:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except RStarError as error:
-        print(f"rstar-fast: {error}", file=sys.stderr)
+        print(f"rstar-fast: {clean(str(error))}", file=sys.stderr)
         return Exit.ERROR
     except KeyboardInterrupt:
         print("rstar-fast: stopped", file=sys.stderr)

@@ -56,7 +56,7 @@ def add_parser(commands: Any) -> None:
     add("--set", nargs="+", action="extend", default=[], metavar="OPTION=VALUE", help="changes to the preset, see below")
     add("--workers", type=int, metavar="N", help="processes that run steps (one per core)")
     add("--device", metavar="D", help="cpu, cuda, cuda:1, ... (a GPU where there is one)")
-    add("--dtype", metavar="D", help="float32, bfloat16, float16 (default: chosen by the device and the model)")
+    add("--dtype", metavar="D", help="float32, bfloat16, float16 (default: chosen by the model and the device)")
     add("--max-rows", type=int, metavar="N", help="candidates that the policy writes at once")
     parser.set_defaults(run=run)
 

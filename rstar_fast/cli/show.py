@@ -2,14 +2,16 @@
 
 import argparse
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from rstar_fast.cli.console import Exit
 from rstar_fast.errors import ConfigError, StoreError
 from rstar_fast.tree import Node, Tree
-from rstar_fast.viewer.text import clean
+
+if TYPE_CHECKING:
+    from rstar_fast.store import RunFolder
 
 _EPILOG = """\
 examples:
@@ -66,19 +68,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return Exit.OK
 
 
-def _find(folder: Any, problem_id: str) -> Tree:
+def _find(folder: "RunFolder", problem_id: str) -> Tree:
     for tree in folder.trees():
         if tree.problem.id == problem_id:
-            found: Tree = tree
-            return found
+            return tree
     for failure in folder.failures():
         if failure.problem_id == problem_id:
-            raise StoreError(f"{folder.path}: problem {problem_id!r} has no tree: {clean(failure.reason)}")
+            raise StoreError(f"{folder.path}: problem {problem_id!r} has no tree: {failure.reason}")
     ids = sorted(folder.done)
     close = get_close_matches(problem_id, ids, n=3)
     listed = f"{', '.join(ids[:_MAX_IDS])}{', ...' if len(ids) > _MAX_IDS else ''}" or "none"
     meant = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise StoreError(clean(f"{folder.path}: no tree of a problem {problem_id!r}{meant} It has {len(ids):,}: {listed}"))
+    raise StoreError(f"{folder.path}: no tree of a problem {problem_id!r}{meant or '.'} It has {len(ids):,}: {listed}")
 
 
 def _node(tree: Tree, wanted: str) -> int:
@@ -91,9 +92,7 @@ def _node(tree: Tree, wanted: str) -> int:
             raise ConfigError(f"--trajectory: expected best, correct or a node in 1..{len(tree.nodes) - 1}, got {wanted!r}")
         return int(wanted)
     if node is None:
-        raise ConfigError(
-            f"--trajectory {wanted}: problem {clean(tree.problem.id)!r} has no {'correct ' * (wanted == 'correct')}answer"
-        )
+        raise ConfigError(f"--trajectory {wanted}: problem {tree.problem.id!r} has no {'correct ' * (wanted == 'correct')}answer")
     return node.id
 
 

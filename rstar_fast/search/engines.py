@@ -50,8 +50,9 @@ def open_searcher(
 
     models: dict[str, Any] = {"device": device, "dtype": None if dtype is None else _dtype(dtype)}
     rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
-    engine = TransformersPolicy(_found(policy, "policy"), prompt=config.prompt, **models, **rows)
-    scorer = None if ppm is None else TransformersScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
+    with _no_progress_bars():
+        engine = TransformersPolicy(_found(policy, "policy"), prompt=config.prompt, **models, **rows)
+        scorer = None if ppm is None else TransformersScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
     with (
         Executor(workers, step_limits(config), config.observation) as runner,
         Searcher(engine, config, scorer, runner=runner) as searcher,
@@ -75,3 +76,17 @@ def _dtype(name: str) -> "torch.dtype":
         raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {name!r}")
     dtype: torch.dtype = getattr(torch, name)
     return dtype
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Without transformers' bars: weights of a folder load in seconds, and bars don't belong into logs."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
