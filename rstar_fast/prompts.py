@@ -2,9 +2,63 @@
 
 from typing import Literal
 
+from rstar_fast.errors import PolicyError
+
 PromptStyle = Literal["finetuned", "few_shot"]
+
+_FEW_SHOT = r"""Solve each math problem with Python, one small step at a time.
+Every step is one comment that says what is computed and the code that computes it, and ends with <end_of_step>.
+The last step prints the answer and ends with <end_of_code>. Its output is shown behind it, and the answer is given in \boxed{}.
+
+Question: A bakery packs 6 boxes with 8 muffins each. It sells 19 muffins in the morning and shares the rest equally among
+2 schools. How many muffins does each school get?
+<code>
+# Step 1: Find how many muffins were packed, 8 in each of 6 boxes
+muffins = 6 * 8
+<end_of_step>
+# Step 2: Take away the muffins that were sold
+left = muffins - 19
+<end_of_step>
+# Step 3: Share the rest among the 2 schools, in whole muffins
+per_school = left // 2
+<end_of_step>
+# Step 4: Print the answer
+print(per_school)
+<end_of_code>
+<output>14<end_of_output>
+<answer>Each school gets $\boxed{14}$ muffins.<end_of_answer>
+
+Question: Nora is 4 years older than twice the age of her cousin Ben. Together they are 31 years old. How old is Nora?
+<code>
+# Step 1: Ben's age b and Nora's age 2 * b + 4 add up to 31, so 3 * b = 31 - 4
+ben = (31 - 4) / 3
+<end_of_step>
+# Step 2: Compute Nora's age from Ben's age
+nora = 2 * ben + 4
+<end_of_step>
+# Step 3: Print the answer
+print(nora)
+<end_of_code>
+<output>22.0<end_of_output>
+<answer>Nora is $\boxed{22}$ years old.<end_of_answer>
+
+Question: """
 
 
 def finetuned_prompt(question: str) -> str:
     """The prompt of a policy (and PPM) trained on rStar-Math solutions (the paper's format)."""
     return f"<|user|>:\n{question}\n<|assistant|>: Let's think step by step and solve the problem with code."
+
+
+def few_shot_prompt(question: str) -> str:
+    """The prompt of a policy that was not trained on the format: an instruction, two solved problems, the question."""
+    return f"{_FEW_SHOT}{question}\n"
+
+
+def make_prompt(style: PromptStyle, question: str) -> str:
+    """The prompt of a style: "finetuned" or "few_shot"."""
+    if style == "finetuned":
+        return finetuned_prompt(question)
+    if style == "few_shot":
+        return few_shot_prompt(question)
+    raise PolicyError(f"prompt: expected 'finetuned' or 'few_shot', got {style!r}")

@@ -1,0 +1,144 @@
+"""KV of everything encoded so far, keyed by token ids: a radix tree of segments, the least recently used leaves evicted first.
+
+    root ── "few-shot prompt ... Question:" ──┬── "first question ... <code>" ──┬── step A ── observation
+                                              │                                 └── step B
+                                              └── "second question ..."
+
+A segment's KV is one tensor [tokens, width]: all layers' keys and values of a token side by side (see `kv.Layout`).
+"""
+
+import heapq
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class _Segment:
+    """An edge of the tree.
+
+    Attributes:
+        tokens: its token ids, at least one (none for the root).
+        kv: their KV, [len(tokens), width].
+        children: by their first token.
+        used: the clock when it was last read or written.
+    """
+
+    __slots__ = ("children", "kv", "parent", "tokens", "used")
+
+    def __init__(self, tokens: tuple[int, ...], kv: Tensor | None, parent: "_Segment | None", used: int) -> None:
+        self.tokens = tokens
+        self.kv = kv
+        self.parent = parent
+        self.children: dict[int, _Segment] = {}
+        self.used = used
+
+
+class PrefixStore:
+    """A bounded store of KV by token prefix.
+
+    Args:
+        capacity_bytes: what the stored KV may take; 0 stores nothing.
+    """
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.size_bytes = 0
+        self._clock = 0
+        self._root = _Segment((), None, None, 0)
+
+    def match(self, tokens: Sequence[int]) -> tuple[int, list[Tensor]]:
+        """The longest stored prefix of `tokens`: its length and its KV in pieces [t, width], in order (views of the store)."""
+        depth, pieces, _, _ = self._walk(tokens)
+        return depth, pieces
+
+    def insert(self, tokens: Sequence[int], start: int, kv: Tensor) -> None:
+        """Store the KV of `tokens[start:]`; the tokens before are expected in the store, otherwise nothing is kept.
+
+        Args:
+            tokens: from the very first token of the prompt.
+            start: first position whose KV is given.
+            kv: [len(tokens) - start, width]; copied.
+        """
+        depth, _, node, inside = self._walk(tokens)
+        if depth < start or depth == len(tokens) or self.capacity_bytes == 0:
+            return
+        if inside:
+            node = self._split(node, inside)
+        added = _Segment(tuple(tokens[depth:]), kv[depth - start :].clone(), node, self._clock)
+        node.children[added.tokens[0]] = added
+        self.size_bytes += _bytes(added)
+        if self.size_bytes > self.capacity_bytes:
+            self._evict()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._root = _Segment((), None, None, 0)
+        self.size_bytes = 0
+
+    def _walk(self, tokens: Sequence[int]) -> tuple[int, list[Tensor], _Segment, int]:
+        """Follow `tokens`; also the segment reached and how many of its tokens matched (0: all of them)."""
+        self._clock += 1
+        node, depth, pieces = self._root, 0, []
+        while depth < len(tokens) and (child := node.children.get(tokens[depth])) is not None:
+            child.used = self._clock
+            common = common_length(child.tokens, tokens, depth)
+            assert child.kv is not None
+            pieces.append(child.kv[:common])
+            node, depth = child, depth + common
+            if common < len(child.tokens):
+                return depth, pieces, node, common
+        return depth, pieces, node, 0
+
+    def _split(self, node: _Segment, at: int) -> _Segment:
+        """Cut a segment in two behind `at` tokens and return the upper one."""
+        assert node.kv is not None and node.parent is not None
+        upper = _Segment(node.tokens[:at], node.kv[:at].clone(), node.parent, node.used)
+        node.parent.children[upper.tokens[0]] = upper
+        node.tokens, node.kv, node.parent = node.tokens[at:], node.kv[at:].clone(), upper
+        upper.children[node.tokens[0]] = node
+        return upper
+
+    def _evict(self) -> None:
+        """Drop least recently used leaves until a tenth of the capacity is free again."""
+        segments = self._segments()
+        leaves = [(node.used, number, node) for number, node in enumerate(segments) if not node.children]
+        heapq.heapify(leaves)
+        number = len(segments)
+        while leaves and self.size_bytes > 0.9 * self.capacity_bytes:
+            _, _, leaf = heapq.heappop(leaves)
+            parent = leaf.parent
+            assert parent is not None
+            del parent.children[leaf.tokens[0]]
+            self.size_bytes -= _bytes(leaf)
+            if not parent.children and parent is not self._root:
+                number += 1
+                heapq.heappush(leaves, (parent.used, number, parent))
+
+    def _segments(self) -> list[_Segment]:
+        found, todo = [], list(self._root.children.values())
+        while todo:
+            node = todo.pop()
+            found.append(node)
+            todo.extend(node.children.values())
+        return found
+
+
+def common_length(segment: Sequence[int], tokens: Sequence[int], start: int = 0) -> int:
+    """How many of the first tokens of `segment` equal `tokens[start:]`."""
+    length = 0
+    for ours, theirs in zip(segment, tokens[start : start + len(segment)], strict=False):
+        if ours != theirs:
+            break
+        length += 1
+    return length
+
+
+def _bytes(segment: _Segment) -> int:
+    assert segment.kv is not None
+    return segment.kv.numel() * segment.kv.element_size()
+
+
+def join(pieces: Sequence[Tensor]) -> Tensor:
+    """Pieces of KV [t, width] as one tensor."""
+    return pieces[0] if len(pieces) == 1 else torch.cat(list(pieces))
