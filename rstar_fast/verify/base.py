@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from rstar_fast.errors import ConfigError
 from rstar_fast.problems import Problem
 
 
@@ -26,17 +27,24 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use.
+    """What one program may use. A value out of range raises `ConfigError`.
 
     Attributes:
-        wall_s: seconds until it is killed, > 0.
-        memory_bytes: address space beyond what the preloaded worker holds, > 0.
-        output_chars: characters of printed text kept (the observation itself is cut to 1024), > 0.
+        wall_s: seconds until it is killed, >= 0.001.
+        memory_bytes: address space beyond what the preloaded worker holds, >= 1 MiB.
+        output_chars: characters of printed text kept, its beginning and its end (the observation itself is cut to 1024), >= 2048.
     """
 
     wall_s: float = 5.0
     memory_bytes: int = 1 << 30
     output_chars: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        for name, low in (("wall_s", 1e-3), ("memory_bytes", 1 << 20), ("output_chars", 2048)):
+            value = getattr(self, name)
+            number = isinstance(value, int | float if name == "wall_s" else int) and not isinstance(value, bool)
+            if not number or not low <= value < 1 << 60:
+                raise ConfigError(f"Limits.{name}: expected a number of at least {low:g}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)

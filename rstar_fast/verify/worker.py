@@ -1,0 +1,82 @@
+"""The worker's side: a process that serves one kind of work over its standard input and output until they close."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rstar_fast.verify.wire import FrameReader, pack
+
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int) -> None:
+    """Set an attribute of this process; a kernel that does not know it is left as it is."""
+    _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0)
+
+
+def die_with(parent_pid: int) -> None:
+    """Have the kernel kill this process as soon as the thread that started it ends."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+class Channel:
+    """The pipes to the main process, moved away from descriptors 0 and 1, which become the null device."""
+
+    def __init__(self) -> None:
+        self.input_fd = os.dup(0)
+        self.output_fd = os.dup(1)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.close(null)
+        self._reader = FrameReader()
+        self._frames: list[tuple[int, dict[str, Any]]] = []
+
+    def receive(self) -> tuple[int, dict[str, Any]]:
+        """The next frame. Ends the process when the main process is gone."""
+        while not self._frames:
+            data = os.read(self.input_fd, 1 << 16)
+            if not data:
+                os._exit(0)
+            self._frames = self._reader.feed(data)
+        return self._frames.pop(0)
+
+    def send(self, work_id: int, payload: dict[str, Any]) -> None:
+        """Send one frame."""
+        frame = memoryview(pack(work_id, payload))
+        while frame:
+            frame = frame[os.write(self.output_fd, frame) :]
+
+    def close(self) -> None:
+        """Give up the pipes, in a child that is not to speak for the worker."""
+        os.close(self.input_fd)
+        os.close(self.output_fd)
+
+
+def serve(parent_pid: int, start: Callable[[dict[str, Any], Channel], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+    """Serve work for ever.
+
+    Args:
+        parent_pid: process to die with.
+        start: takes the options of the pool and the channel, prepares, and returns the function that does one piece of work.
+            What it raises is sent to the pool, which then fails all work.
+    """
+    die_with(parent_pid)
+    channel = Channel()
+    hello_id, options = channel.receive()
+    try:
+        work = start(options, channel)
+    except Exception as error:
+        channel.send(hello_id, {"failed": f"{type(error).__name__}: {error}"})
+        sys.exit(1)
+    channel.send(hello_id, {})
+    while True:
+        work_id, payload = channel.receive()
+        channel.send(work_id, work(payload))
