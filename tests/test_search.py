@@ -9,7 +9,7 @@ import pytest
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, ProblemError, SearchError
-from rstar_fast.policy.base import Candidate, Expansion, ExpandRequest
+from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion
 from rstar_fast.ppm.base import Scores
 from rstar_fast.problems import Problem
 from rstar_fast.search import Failure, Search

@@ -49,6 +49,8 @@ def main(wheel: Path) -> None:
         run("-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS, wheel.resolve())
         run("-m", "pip", "check")
         run("-c", USE)
+        run("-m", "rstar_fast", "demo", "--problems", "4", "--json", "demo.json")
+        print((empty / "demo.json").read_text())
     print("ok")
 
 
