@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         description="Compare greedy decoding and search on held-out generated problems, with the small model in the package.",
         allow_abbrev=False,
     )
-    parser.add_argument("--problems", type=int, default=64, metavar="N", help="how many problems (64)")
+    parser.add_argument("--problems", type=int, default=32, metavar="N", help="how many problems (32)")
     parser.add_argument("--json", metavar="F", help="write greedy_accuracy, search_accuracy and problems to this file")
     parser.set_defaults(run=run)
 

@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print what was asked for."""
     from rstar_fast.store import RunFolder
-    from rstar_fast.viewer import run_view, trajectory_view, tree_view
+    from rstar_fast.viewer import problem_view, run_view, trajectory_view, tree_view
 
     if args.id is None and (args.trajectory or args.depth is not None):
         raise ConfigError("--trajectory and --depth show one problem: say which, as in `rstar-fast show RUN ID --trajectory`")
@@ -62,7 +62,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return Exit.OK
     tree = _find(folder, args.id)
     if args.trajectory:
-        console.print(trajectory_view(tree, _node(tree, args.trajectory)), soft_wrap=True)
+        node = _node(tree, args.trajectory)
+        console.print(problem_view(tree), "", trajectory_view(tree, node), sep="\n", soft_wrap=True)
     else:
         console.print(tree_view(tree, args.depth))
     return Exit.OK

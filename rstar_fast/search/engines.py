@@ -33,7 +33,7 @@ def open_searcher(
 
     Args:
         config: how to search.
-        policy: folder or hub name of a causal language model, or "embedded".
+        policy: folder or hub name of a causal language model, or "embedded" (which sets torch to one thread for good).
         ppm: folder or hub name of a PPM, or "embedded"; needed if, and only if, `config.use_scores`.
         workers: processes that run steps, >= 1; None for one per core.
         device: of both models, such as "cuda:0"; None for a GPU where there is one.
@@ -45,9 +45,13 @@ def open_searcher(
         PolicyError: the policy cannot be loaded.
         ScoreError: the PPM cannot be loaded.
     """
+    import torch
+
     from rstar_fast.policy import TransformersPolicy
     from rstar_fast.ppm import PPM, TransformersScorer
 
+    if str(policy) == EMBEDDED:
+        torch.set_num_threads(1)  # so small a model loses by more, on shared cores several times over
     models: dict[str, Any] = {"device": device, "dtype": None if dtype is None else _dtype(dtype)}
     rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
     with _no_progress_bars():

@@ -2,6 +2,6 @@
 
 from rstar_fast.viewer.run import run_view
 from rstar_fast.viewer.text import clean
-from rstar_fast.viewer.tree import trajectory_view, tree_view
+from rstar_fast.viewer.tree import problem_view, trajectory_view, tree_view
 
-__all__ = ["clean", "run_view", "trajectory_view", "tree_view"]
+__all__ = ["clean", "problem_view", "run_view", "trajectory_view", "tree_view"]

@@ -44,17 +44,18 @@ def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
             continue
         drawn[node.id] = parent.add(_node_view(node, node.id in chosen))
     legend = "Q mean value   N visits   ppm score   * on the way to the chosen answer"
-    return Group(_header(tree), Text(""), Text(legend, "dim"), root)
+    return Group(problem_view(tree), Text(""), Text(legend, "dim"), root)
 
 
 def trajectory_view(tree: Tree, node: int) -> RenderableType:
-    """The solution up to a node, as text."""
+    """The solution up to a node, as text, and how it ended."""
     end = tree.nodes[node]
     outcome = _outcome(end).plain if end.end else "not finished"
-    return Group(_header(tree), Text(""), Text(clean(tree.text(node)).strip("\n")), Text(""), Text(f"node {node}: {outcome}"))
+    return Group(Text(clean(tree.text(node)).strip("\n")), Text(""), Text(f"node {node}: {outcome}"))
 
 
-def _header(tree: Tree) -> Text:
+def problem_view(tree: Tree) -> RenderableType:
+    """The problem, and how its search went."""
     problem = tree.problem
     best, finals = tree.best(), tree.finals()
     header = Text(f"problem {clean(problem.id)}\n{clean(problem.question).strip()}\n\n")
