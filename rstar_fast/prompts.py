@@ -10,17 +10,17 @@ _FEW_SHOT = r"""Solve each math problem with Python, one small step at a time.
 Every step is one comment that says what is computed and the code that computes it, and ends with <end_of_step>.
 The last step prints the answer and ends with <end_of_code>. Its output is shown behind it, and the answer is given in \boxed{}.
 
-Question: A bakery packs 6 boxes with 8 muffins each. It sells 19 muffins in the morning and shares the rest equally among
-2 schools. How many muffins does each school get?
+Question: A bakery packs 6 boxes with 8 muffins each. It sells 19 muffins, bakes 13 more and then shares all it has equally among
+3 schools. How many muffins does each school get?
 <code>
 # Step 1: Find how many muffins were packed, 8 in each of 6 boxes
 muffins = 6 * 8
 <end_of_step>
-# Step 2: Take away the muffins that were sold
-left = muffins - 19
+# Step 2: Take away the 19 muffins that were sold and add the 13 that were baked later
+muffins = muffins - 19 + 13
 <end_of_step>
-# Step 3: Share the rest among the 2 schools, in whole muffins
-per_school = left // 2
+# Step 3: Share the muffins equally among the 3 schools
+per_school = muffins // 3
 <end_of_step>
 # Step 4: Print the answer
 print(per_school)

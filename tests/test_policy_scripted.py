@@ -1,5 +1,7 @@
 """Policies without a model, the prompts, and what importing costs."""
 
+import contextlib
+import io
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ from tiny_models import answers, request
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy import Candidate, ExpandRequest, FunctionPolicy, ScriptedPolicy
 from rstar_fast.prompts import few_shot_prompt, make_prompt
-from rstar_fast.steps import MARKS, Segment
+from rstar_fast.steps import MARKS, Segment, final_answer
 
 
 def test_importing_loads_no_torch() -> None:
@@ -71,6 +73,19 @@ def test_function_policy_with_a_wrong_shape(answers_given: object) -> None:
     policy.add([request(0), request(1)])
     with pytest.raises(PolicyError, match="each of 2 requests"):
         policy.step()
+
+
+def test_solved_examples_are_right() -> None:
+    solutions = few_shot_prompt("q").split("<code>")[1:]
+    for solution in solutions:
+        code, _, rest = solution.partition("<end_of_code>")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code.replace("<end_of_step>", ""), {})
+        output = rest.partition("<output>")[2].partition("<end_of_output>")[0]
+        assert printed.getvalue().strip() == output
+        assert float(final_answer(rest)) == float(output)
+    assert len(solutions) == 2
 
 
 def test_prompts() -> None:

@@ -131,6 +131,11 @@ class TransformersPolicy:
         """Requests added and not yet returned."""
         return len(self._queue) + len(self._groups) + len(self._done)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self._model.layout.device
+
     def add(self, requests: Sequence[ExpandRequest]) -> None:
         """Queue requests; they are admitted in this order."""
         self._queue.extend(requests)
@@ -141,6 +146,10 @@ class TransformersPolicy:
         self._groups.clear()
         self._rows.clear()
         self._done.clear()
+
+    def forget(self) -> None:
+        """Drop the KV kept for reuse, as is needed once the model's weights have changed."""
+        self._store.clear()
 
     @torch.inference_mode()
     def step(self) -> list[Expansion]:

@@ -1,0 +1,178 @@
+"""Decoding: TransformersPolicy against `model.generate` of the same model on the same expansions.
+
+    python bench/decode.py [--quick] [--policy DIR] [--n 8] [--problems 8] [--depth 3]
+
+The work is that of a tree search: `n` candidates behind the prompt of every problem, then behind the first steps of a solution,
+level by level. Both sides have the same prefixes, sampling, stop marks and token limit; tokens are those of the candidates up
+to their stop mark. `generate` runs in two ways: one expansion a call (`num_return_sequences=n`), and a whole level a call, left-padded.
+The sides take turns; medians of the repeats. Prints a card, a table and, as the last line, one JSON document.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from card import print_card
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging
+
+from rstar_fast.embedded import held_out_problems, policy_path
+from rstar_fast.policy import Candidate, ExpandRequest, Sampling, TransformersPolicy
+from rstar_fast.policy.loading import load_tokenizer
+from rstar_fast.prompts import make_prompt
+from rstar_fast.steps import Segment
+
+Level = list[ExpandRequest]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--policy", default=str(policy_path()), help="a model folder or hub name (default: the embedded model)")
+    parser.add_argument("--prompt", choices=["finetuned", "few_shot"], help="default: few_shot with --policy, else finetuned")
+    parser.add_argument("--n", type=int, default=8, help="candidates per expansion")
+    parser.add_argument("--problems", type=int, default=8)
+    parser.add_argument("--depth", type=int, default=3, help="levels of the trees")
+    parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--max-rows", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="torch threads")
+    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    args = parser.parse_args()
+    if args.quick:
+        args.problems, args.depth, args.repeats = min(args.problems, 4), min(args.depth, 2), 1
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+    prompt = args.prompt or ("finetuned" if args.policy == str(policy_path()) else "few_shot")
+    policy = TransformersPolicy(args.policy, prompt=prompt, max_rows=args.max_rows)
+    model = AutoModelForCausalLM.from_pretrained(args.policy, dtype="auto").to(policy.device).eval()
+    sampling = Sampling(temperature=args.temperature, top_p=args.top_p, max_tokens=args.max_tokens)
+    levels = tree_work(policy, args.problems, args.depth, args.n, sampling)
+    generate = Generate(model, args.policy, prompt)
+    sides: dict[str, Callable[[], int]] = {
+        "TransformersPolicy": lambda: run_policy(policy, levels),
+        "generate, one expansion a call": lambda: sum(generate([request]) for level in levels for request in level),
+        "generate, one level a call": lambda: sum(generate(level) for level in levels),
+    }
+    print_card(
+        policy=Path(args.policy).name,
+        dtype=model.dtype,
+        threads=torch.get_num_threads(),
+        sampling=f"temperature {sampling.temperature}, top_p {sampling.top_p}, at most {sampling.max_tokens} tokens",
+        work=f"{sum(map(len, levels))} expansions of {args.n} candidates in {args.depth} levels, {args.problems} problems",
+    )
+    generate([levels[0][0]])
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(args.repeats):
+        for name, side in sides.items():
+            begin = time.perf_counter()
+            tokens = side()
+            rates[name].append(tokens / (time.perf_counter() - begin))
+    report(rates, policy)
+
+
+class Generate:
+    """`model.generate` as a search would use it."""
+
+    def __init__(self, model: PreTrainedModel, source: str, prompt: str) -> None:
+        self.model = model
+        self.tokenizer = load_tokenizer(source)
+        self.tokenizer.padding_side = "left"
+        self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
+        self.prompt = prompt
+
+    def __call__(self, requests: Level) -> int:
+        """Answer requests in one call; returns the number of tokens written."""
+        sampling, n = requests[0].sampling, requests[0].num_candidates
+        texts = [make_prompt(self.prompt, r.question) + "".join(s.text for s in r.path) for r in requests]  # type: ignore[arg-type]
+        inputs = self.tokenizer(texts, return_tensors="pt", padding=True).to(self.model.device)
+        with torch.inference_mode():
+            output = self.model.generate(  # type: ignore[operator]
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                do_sample=True,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=0,
+                max_new_tokens=sampling.max_tokens,
+                num_return_sequences=n,
+                stop_strings=list(sampling.stop),
+                tokenizer=self.tokenizer,
+                pad_token_id=self.tokenizer.pad_token_id,
+            )
+        written = output[:, inputs["input_ids"].shape[1] :]
+        return int((written != self.tokenizer.pad_token_id).sum())
+
+
+def tree_work(policy: TransformersPolicy, problems: int, depth: int, n: int, sampling: Sampling) -> list[Level]:
+    """Expansions level by level; each level goes on behind the first candidate of the one above that ends a step."""
+    level = [ExpandRequest(i, p.id, 0, p.question, (), n, 0, sampling) for i, p in enumerate(held_out_problems(problems))]
+    levels = []
+    for at in range(depth):
+        levels.append(level)
+        answers = decode(policy, level)
+        level = [
+            ExpandRequest(r.id, r.problem_id, at + 1, r.question, (*r.path, segment(chosen)), n, 0, sampling)
+            for r in level
+            if (chosen := next((c for c in answers[r.id] if c.text.endswith("<end_of_step>")), None))
+        ]
+    return [level for level in levels if level]
+
+
+def segment(candidate: Candidate) -> Segment:
+    """A candidate as part of a path."""
+    return Segment(candidate.text, candidate.token_ids if candidate.exact else None)
+
+
+def decode(policy: TransformersPolicy, requests: Level) -> dict[int, tuple[Candidate, ...]]:
+    """All candidates of these requests."""
+    policy.add(requests)
+    done = {}
+    while policy.pending:
+        for expansion in policy.step():
+            if expansion.error:
+                raise SystemExit(f"expansion {expansion.request_id}: {expansion.error}")
+            done[expansion.request_id] = expansion.candidates
+    return done
+
+
+def run_policy(policy: TransformersPolicy, levels: list[Level]) -> int:
+    """Answer the levels one after the other, with nothing stored before; returns the number of tokens written."""
+    policy.forget()
+    before = policy.stats.generated_tokens
+    for level in levels:
+        decode(policy, level)
+    return policy.stats.generated_tokens - before
+
+
+def report(rates: dict[str, list[float]], policy: TransformersPolicy) -> None:
+    """The table and the JSON line."""
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ours = medians["TransformersPolicy"]
+    print(f"\n{'':34}{'tokens/s':>10}{'min':>10}{'max':>10}{'ours is':>10}")
+    for name, values in rates.items():
+        print(f"{name:34}{medians[name]:10.1f}{min(values):10.1f}{max(values):10.1f}{ours / medians[name]:9.2f}x")
+    stats = policy.stats
+    print(f"\nprefix tokens: {stats.encoded_tokens} encoded, {stats.reused_tokens} reused")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    document = {
+        "tokens_per_s": medians,
+        "speedup": {name: ours / rate for name, rate in medians.items() if name != "TransformersPolicy"},
+        "encoded_tokens": stats.encoded_tokens,
+        "reused_tokens": stats.reused_tokens,
+        "peak_memory_gib": peak,
+        "threads": torch.get_num_threads(),
+    }
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()
