@@ -4,7 +4,8 @@
 
 The work is that of a tree search: `n` candidates behind the prompt of every problem, then behind the first steps of a solution,
 level by level. Both sides have the same prefixes, sampling, stop marks and token limit; tokens are those of the candidates up
-to their stop mark. `generate` runs in two ways: one expansion a call (`num_return_sequences=n`), and a whole level a call, left-padded.
+to their stop mark. `generate` runs in two ways: one expansion a call (`num_return_sequences=n`), and a whole level a call,
+left-padded.
 The sides take turns; medians of the repeats. Prints a card, a table and, as the last line, one JSON document.
 """
 

@@ -56,9 +56,7 @@ class FunctionPolicy:
         answers = self._function(now)
         if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) != len(now):
             got = f"{len(answers)} answers" if isinstance(answers, Sequence) else repr(type(answers).__name__)
-            raise PolicyError(
-                f"{self.name}: expected a list of one list of candidates for each of {len(now)} requests, got {got}"
-            )
+            raise PolicyError(f"{self.name}: expected a list of one list of candidates for each of {len(now)} requests, got {got}")
         return [self._expansion(request, answer) for request, answer in zip(now, answers, strict=True)]
 
     def _expansion(self, request: ExpandRequest, answer: object) -> Expansion:

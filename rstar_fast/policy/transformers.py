@@ -9,21 +9,20 @@ Every step is one forward of all running rows' newest tokens together with the p
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy.attention import PackedBatch, Span, causal_mask
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.kv import PrefixKV, RowKV
 from rstar_fast.policy.loading import CausalModel, load, load_tokenizer
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
+from rstar_fast.policy.rows import Group, Row, pack
 from rstar_fast.policy.sampling import draw
 from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
 from rstar_fast.prompts import PromptStyle, make_prompt
@@ -36,40 +35,8 @@ _ENCODE_TOKENS = 2048
 """Prefixes admitted to one step have at most this many new tokens together (a longer one goes alone)."""
 _WORTH_WAITING = 16
 """A request waits one step for another that is encoding at least this many tokens it needs too."""
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """An admitted request.
-
-    Attributes:
-        tokens: its prefix.
-        prefix: the KV of that.
-        budget: tokens a candidate may have.
-        logits: [1, vocabulary] behind the prefix, until all its candidates have begun.
-        started: candidates begun.
-        candidates: by sample index, those done.
-    """
-
-    request: ExpandRequest
-    tokens: list[int]
-    prefix: PrefixKV
-    budget: int
-    marks: StopMarks
-    logits: Tensor | None = None
-    started: int = 0
-    candidates: dict[int, Candidate] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class _Row:
-    """A candidate being written; the KV of all its tokens but the newest is in the row buffer."""
-
-    group: _Group
-    sample: int
-    random: np.random.Generator
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
+_PROMPTS_KEPT = 1024
+"""Questions whose encoded prompt is remembered."""
 
 
 class TransformersPolicy:
@@ -120,10 +87,10 @@ class TransformersPolicy:
         self._max_rows = max_rows
         self._own = RowKV(self._model.layout, max_rows)
         self._marks: dict[tuple[str, ...], StopMarks] = {}
-        self._prompts: dict[str, list[int]] = {}
+        self._prompt_tokens = lru_cache(_PROMPTS_KEPT)(self._encode_prompt)
         self._queue: deque[ExpandRequest] = deque()
-        self._groups: list[_Group] = []
-        self._rows: list[_Row] = []
+        self._groups: list[Group] = []
+        self._rows: list[Row] = []
         self._done: list[Expansion] = []
 
     @property
@@ -165,9 +132,9 @@ class TransformersPolicy:
 
     # --- admission ---------------------------------------------------------------------------------------------------------
 
-    def _admit(self) -> list[_Group]:
+    def _admit(self) -> list[Group]:
         """Requests to be encoded now: as long as there are places for rows nobody waits for."""
-        admitted: list[_Group] = []
+        admitted: list[Group] = []
         free = self._max_rows - len(self._rows) - sum(g.request.num_candidates - g.started for g in self._groups)
         new_tokens = 0
         while self._queue and free > 0:
@@ -186,13 +153,13 @@ class TransformersPolicy:
                 prefix.fill(join(pieces))
             self._queue.popleft()
             budget = min(request.sampling.max_tokens, self._model.context_tokens - len(tokens))
-            group = _Group(request, tokens, prefix, budget, self._stop_marks(request.sampling.stop))
+            group = Group(request, tokens, prefix, budget, self._stop_marks(request.sampling.stop))
             self._groups.append(group)
             admitted.append(group)
             free -= request.num_candidates
         return admitted
 
-    def _encoding_soon(self, tokens: list[int], known: int, admitted: list[_Group]) -> bool:
+    def _encoding_soon(self, tokens: list[int], known: int, admitted: list[Group]) -> bool:
         """Whether waiting for what is being encoded now saves encoding it twice."""
         if self._store.capacity_bytes == 0:
             return False
@@ -209,17 +176,16 @@ class TransformersPolicy:
         return None
 
     def _prefix_tokens(self, request: ExpandRequest) -> list[int]:
-        prompt = self._prompts.get(request.question)
-        if prompt is None:
-            prompt = list(self._tokenizer(make_prompt(self._prompt, request.question))["input_ids"])
-            self._prompts[request.question] = prompt
-        tokens = list(prompt)
+        tokens = list(self._prompt_tokens(request.question))
         for segment in request.path:
             if segment.token_ids is None:
                 tokens += self._tokenizer.encode(segment.text, add_special_tokens=False)
             else:
                 tokens += segment.token_ids
         return tokens
+
+    def _encode_prompt(self, question: str) -> list[int]:
+        return list(self._tokenizer(make_prompt(self._prompt, question))["input_ids"])
 
     def _stop_marks(self, marks: tuple[str, ...]) -> StopMarks:
         if marks not in self._marks:
@@ -228,45 +194,12 @@ class TransformersPolicy:
 
     # --- one forward -------------------------------------------------------------------------------------------------------
 
-    def _forward(self, admitted: list[_Group]) -> Tensor:
+    def _forward(self, admitted: list[Group]) -> Tensor:
         """Logits [rows + admitted, vocabulary]: of the rows in the order of their places, then behind each new prefix."""
-        layout = self._model.layout
-        batch = PackedBatch()
-        number = {id(group): i for i, group in enumerate(self._groups)}
-        rows = sorted(range(len(self._rows)), key=lambda place: number[id(self._rows[place].group)])
-        tokens, positions, keep = [], [], []
-        for at, place in enumerate(rows):
-            row = self._rows[place]
-            tokens.append(row.tokens[-1])
-            positions.append(len(row.group.tokens) + len(row.tokens) - 1)
-            if batch.shared and batch.shared[-1].prefix is row.group.prefix:
-                batch.shared[-1].end = at + 1
-            else:
-                batch.shared.append(Span(at, at + 1, row.group.prefix))
-        if rows:
-            lengths = torch.tensor([len(row.tokens) - 1 for row in self._rows])
-            longest = int(lengths.max()) + 1
-            self._own.reserve(longest)
-            batch.own = self._own
-            batch.rows = torch.tensor(rows).to(layout.device)
-            batch.order = batch.rows.argsort()
-            batch.lengths = lengths[rows].to(layout.device)
-            own_mask = torch.zeros(len(rows), 1, 1, longest, dtype=layout.dtype)
-            own_mask.masked_fill_(torch.arange(longest) > lengths[:, None, None, None], torch.finfo(layout.dtype).min)
-            batch.mask = own_mask.to(layout.device)
-            keep = batch.order.tolist()
-        for group in admitted:
-            known, begin = group.prefix.known, len(tokens)
-            tokens += group.tokens[known:]
-            positions += range(known, len(group.tokens))
-            keep.append(len(tokens) - 1)
-            new = len(tokens) - begin
-            mask = causal_mask(new, known, layout.dtype, layout.device) if new > 1 else None
-            batch.encoding.append(Span(begin, len(tokens), group.prefix, mask))
-        packed = torch.tensor([tokens, positions]).to(layout.device)
-        return self._model.forward(packed[:1], packed[1:], batch, torch.tensor(keep).to(layout.device))
+        packed = pack(self._rows, self._groups, admitted, self._own, self._model.layout)
+        return self._model.forward(packed.tokens, packed.positions, packed.batch, packed.keep)
 
-    def _advance(self, logits: Tensor, admitted: list[_Group]) -> None:
+    def _advance(self, logits: Tensor, admitted: list[Group]) -> None:
         """Give every row its next token, keep what was encoded, let new rows begin where places are free."""
         for group in admitted:
             self.stats.reused_tokens += group.prefix.known
@@ -275,14 +208,15 @@ class TransformersPolicy:
                 self._store.insert(group.tokens, group.prefix.known, group.prefix.flat(group.prefix.known))
         num_rows = len(self._rows)
         for i, group in enumerate(admitted):
-            group.logits = logits[num_rows + i : num_rows + i + 1]
+            # A copy: a view would keep the logits of all rows alive.
+            group.logits = logits[num_rows + i : num_rows + i + 1].clone()
         self._write(list(self._rows), logits[:num_rows])
         self._begin()
 
     def _begin(self) -> None:
         """Begin candidates of encoded requests, first come first served, until the places are taken."""
         while True:
-            new: list[_Row] = []
+            new: list[Row] = []
             logits: list[Tensor] = []
             for group in self._groups:
                 if group.logits is None:
@@ -292,7 +226,7 @@ class TransformersPolicy:
                 group.started = min(request.num_candidates, first + room)
                 for sample in range(first, group.started):
                     key = draw_key(request.seed, request.problem_id, request.node, sample)
-                    new.append(_Row(group, sample, stream(key)))
+                    new.append(Row(group, sample, stream(key)))
                     logits.append(group.logits)
                 if group.started == request.num_candidates:
                     group.logits = None
@@ -301,13 +235,13 @@ class TransformersPolicy:
             self._rows += new
             self._write(new, torch.cat(logits))
 
-    def _write(self, rows: list[_Row], logits: Tensor) -> None:
+    def _write(self, rows: list[Row], logits: Tensor) -> None:
         """Draw the next token of these rows, from logits [rows, vocabulary] in the same order, and take out those that end."""
         by_sampling: dict[tuple[float, float, int], list[int]] = {}
         for i, row in enumerate(rows):
             sampling = row.group.request.sampling
             by_sampling.setdefault((sampling.temperature, sampling.top_p, sampling.top_k), []).append(i)
-        broken: dict[int, _Group] = {}
+        broken: dict[int, Group] = {}
         for (temperature, top_p, top_k), members in by_sampling.items():
             uniforms = torch.tensor([rows[i].random.random() for i in members], dtype=torch.float64).to(logits.device)
             drawn = draw(logits if len(members) == len(rows) else logits[members], uniforms, temperature, top_p, top_k)
@@ -326,7 +260,7 @@ class TransformersPolicy:
 
     # --- ends --------------------------------------------------------------------------------------------------------------
 
-    def _ended(self, row: _Row) -> Candidate | None:
+    def _ended(self, row: Row) -> Candidate | None:
         """The candidate, if its newest token ends it."""
         group, token = row.group, row.tokens[-1]
         if group.marks.may_end(token):
@@ -341,7 +275,7 @@ class TransformersPolicy:
             return Candidate(text, tuple(row.tokens), tuple(row.logprobs), "length", is_whole(text))
         return None
 
-    def _finish(self, row: _Row, candidate: Candidate) -> None:
+    def _finish(self, row: Row, candidate: Candidate) -> None:
         group, place = row.group, self._rows.index(row)
         known = len(row.tokens) - 1
         if known and self._store.capacity_bytes:
@@ -353,11 +287,11 @@ class TransformersPolicy:
             self._groups.remove(group)
             self._done.append(Expansion(group.request.id, tuple(group.candidates[i] for i in range(count))))
 
-    def _fail(self, group: _Group, reason: str) -> None:
+    def _fail(self, group: Group, reason: str) -> None:
         self._drop(group)
         self._done.append(Expansion(group.request.id, error=f"{self.name}: {reason}"))
 
-    def _drop(self, group: _Group) -> None:
+    def _drop(self, group: Group) -> None:
         """Take a request and its rows out of the batch."""
         self._groups.remove(group)
         for row in [row for row in self._rows if row.group is group]:
