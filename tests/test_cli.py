@@ -16,9 +16,11 @@ from scripted_cli import scripted_open_searcher
 from rstar_fast.cli import main
 from rstar_fast.cli.options import parse_settings, presets_table
 from rstar_fast.config import PRESETS, SearchConfig
+from rstar_fast.embedded import held_out_problems
 from rstar_fast.search import engines
 from rstar_fast.store import RunFolder
 
+REAL_OPEN_SEARCHER = engines.open_searcher
 SCRIPTED = [sys.executable, str(Path(__file__).with_name("scripted_cli.py"))]
 
 
@@ -300,3 +302,33 @@ def test_a_closed_pipe_is_no_traceback() -> None:
 def test_python_m() -> None:
     done = subprocess.run([sys.executable, "-m", "rstar_fast", "--version"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.startswith("rstar-fast ")
+
+
+def test_the_embedded_model_searches(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "open_searcher", REAL_OPEN_SEARCHER)
+    rows = [{"id": p.id, "question": p.question, "answer": list(p.answers)} for p in held_out_problems(2)]
+    Path("p.json").write_text(json.dumps(rows), encoding="utf-8")
+    limits = ["max_depth=10", "max_step_tokens=96", "rollouts=2", "candidates=4"]
+    embedded = ["--policy", "embedded", "--ppm", "embedded", "--dtype", "float32", "--workers", "1"]
+    assert main(["search", "--problems", "p.json", *embedded, "--preset", "fast", "--set", *limits, "--out", "run"]) == 0
+    trees = list(RunFolder.read("run").trees())
+    assert sorted(tree.problem.id for tree in trees) == sorted(row["id"] for row in rows)
+    assert all(node.observation for tree in trees for node in tree.nodes if "<end_of_code>" in node.step and node.status == "ok")
+    assert any(node.score is not None for tree in trees for node in tree.nodes)
+
+
+def test_dtypes_have_names(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "open_searcher", REAL_OPEN_SEARCHER)
+    write_problems(1)
+    assert main(search("--dtype", "int8")) == 2
+    assert "dtype: expected one of float32, bfloat16, float16, got 'int8'" in capsys.readouterr().err
+
+
+def test_demo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "open_searcher", REAL_OPEN_SEARCHER)
+    assert main(["demo", "--problems", "4", "--json", "demo.json"]) == 0
+    record = json.loads(Path("demo.json").read_text(encoding="utf-8"))
+    assert record.keys() == {"greedy_accuracy", "search_accuracy", "problems"} and record["problems"] == 4
+    assert 0.0 <= record["greedy_accuracy"] <= 1.0 and 0.0 <= record["search_accuracy"] <= 1.0
+    out = capsys.readouterr().out
+    assert "generated word problems" in out and "<code>" in out and "Q mean value" in out
