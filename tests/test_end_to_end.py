@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems, policy_path, ppm_path
@@ -17,7 +18,7 @@ PROBLEMS = held_out_problems(5, seed=11)
 
 def search(max_rows: int, workers: int, **options: Any) -> dict[str, Tree]:
     config = SearchConfig.preset("fast", **{"candidates": 4, "max_depth": 9, "max_step_tokens": 64, **options})
-    policy = TransformersPolicy(policy_path(), max_rows=max_rows)
+    policy = TransformersPolicy(policy_path(), dtype=torch.float32, max_rows=max_rows)
     scorer = TransformersScorer(PPM.from_pretrained(ppm_path())) if config.use_scores else None
     with Executor(workers=workers) as runner, Searcher(policy, config, scorer, runner=runner) as searcher:
         trees = list(searcher.search(PROBLEMS))

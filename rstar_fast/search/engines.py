@@ -37,7 +37,7 @@ def open_searcher(
         ppm: folder or hub name of a PPM, or "embedded"; needed if, and only if, `config.use_scores`.
         workers: processes that run steps, >= 1; None for one per core.
         device: of both models, such as "cuda:0"; None for a GPU where there is one.
-        dtype: of both models' weights, one of `DTYPES`; None for each engine's own default.
+        dtype: of both models' weights, one of `DTYPES`; None for each engine's own default (float32 for the embedded policy).
         max_rows: candidates the policy writes at once, >= 1; None for its own default.
 
     Raises:
@@ -52,6 +52,7 @@ def open_searcher(
 
     if str(policy) == EMBEDDED:
         torch.set_num_threads(1)  # so small a model loses by more, on shared cores several times over
+        dtype = dtype or "float32"  # as fast at this size, and its trees do not change with the batch
     models: dict[str, Any] = {"device": device, "dtype": None if dtype is None else _dtype(dtype)}
     rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
     with _no_progress_bars():
