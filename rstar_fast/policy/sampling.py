@@ -7,8 +7,8 @@ from torch import Tensor
 
 _TOP = 1024
 """Most probable tokens looked at first for top-p; rows whose nucleus is larger are sorted whole."""
-_BLOCK = 512
-"""Tokens summed together before the cumulative sum over a whole vocabulary."""
+_BLOCK = 128
+"""Tokens summed together before the cumulative sum over a whole vocabulary; divides most large vocabularies."""
 
 
 class Draw(NamedTuple):
@@ -36,20 +36,18 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.
         top_p: nucleus mass kept, in (0, 1].
         top_k: tokens kept, 0 keeps all.
     """
-    shifted = logits - logits.amax(-1, keepdim=True)
-    weights = shifted.exp()
+    top = logits.amax(-1, keepdim=True)
+    weights = (logits - top).exp_()
     log_mass = weights.sum(-1).log()
+    if temperature not in (0, 1):
+        weights = (logits - top).div_(temperature).exp_()
     if temperature == 0:
         tokens = logits.argmax(-1)
     elif top_k == 0 and top_p >= 1:
-        if temperature != 1:
-            weights = (shifted / temperature).exp()
         tokens = _whole_vocabulary(weights, uniforms)
     else:
-        # topk and sort leave the place of NaN open; such a row's token is meaningless, but it must be a token.
-        scaled = shifted / temperature if bool(log_mass.isfinite().all()) else (shifted / temperature).nan_to_num(nan=0.0)
-        tokens = _most_probable(scaled, uniforms, top_p, top_k)
-    return Draw(tokens, shifted.gather(-1, tokens[:, None])[:, 0] - log_mass)
+        tokens = _most_probable(weights, uniforms, top_p, top_k)
+    return Draw(tokens, (logits.gather(-1, tokens[:, None]) - top)[:, 0] - log_mass)
 
 
 def _whole_vocabulary(weights: Tensor, uniforms: Tensor) -> Tensor:
@@ -67,27 +65,27 @@ def _whole_vocabulary(weights: Tensor, uniforms: Tensor) -> Tensor:
     return (block * _BLOCK + offset).clamp(max=vocabulary - 1)
 
 
-def _most_probable(logits: Tensor, uniforms: Tensor, top_p: float, top_k: int) -> Tensor:
+def _most_probable(weights: Tensor, uniforms: Tensor, top_p: float, top_k: int) -> Tensor:
     """Inverse CDF over the most probable tokens, highest first."""
-    vocabulary = logits.shape[-1]
+    vocabulary = weights.shape[-1]
     count = min(top_k or _TOP, vocabulary)
-    values, ids = logits.topk(count, -1)
-    mass = torch.logsumexp(values if top_k else logits, -1, keepdim=True)
-    tokens, enough = _nucleus(values, ids, mass, uniforms, top_p)
+    values, ids = weights.topk(count, -1)
+    wanted = top_p * (values if top_k else weights).sum(-1, dtype=torch.float64)
+    tokens, enough = _nucleus(values, ids, wanted, uniforms)
     if not top_k and count < vocabulary and not bool(enough.all()):
         late = ~enough
-        values, ids = logits[late].sort(-1, descending=True)
-        tokens[late] = _nucleus(values, ids, mass[late], uniforms[late], top_p)[0]
+        values, ids = weights[late].sort(-1, descending=True)
+        tokens[late] = _nucleus(values, ids, wanted[late], uniforms[late])[0]
     return tokens
 
 
-def _nucleus(values: Tensor, ids: Tensor, mass: Tensor, uniforms: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+def _nucleus(values: Tensor, ids: Tensor, wanted: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
     """The tokens drawn from the nuclei of sorted rows, and whether each row held its whole nucleus."""
-    ends = torch.exp(values - mass).double().cumsum(-1)
-    last = (ends < top_p).sum(-1).clamp(max=ends.shape[-1] - 1)[:, None]
+    ends = values.double().cumsum(-1)
+    last = (ends < wanted[:, None]).sum(-1).clamp(max=ends.shape[-1] - 1)[:, None]
     total = ends.gather(-1, last)
     place = torch.minimum(_first_above(ends, uniforms[:, None] * total)[:, None], last)
-    return ids.gather(-1, place)[:, 0], ends[:, -1] >= top_p
+    return ids.gather(-1, place)[:, 0], ends[:, -1] >= wanted
 
 
 def _first_above(ends: Tensor, target: Tensor) -> Tensor:
