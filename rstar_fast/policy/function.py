@@ -1,6 +1,7 @@
 """A policy made of one function, for engines of one's own."""
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
@@ -8,7 +9,41 @@ from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicySt
 Answer = Sequence[str | Candidate]
 
 
-class FunctionPolicy:
+class QueuedPolicy:
+    """The queue of a `Policy` that answers requests in batches, each batch at once.
+
+    Args:
+        batch: most requests answered per step; 0 answers all.
+        name: identity for the run record.
+    """
+
+    def __init__(self, batch: int, name: str) -> None:
+        self.name = name
+        self.stats = PolicyStats()
+        self._batch = batch
+        self._queue: list[ExpandRequest] = []
+
+    @property
+    def pending(self) -> int:
+        """Requests added and not yet returned."""
+        return len(self._queue)
+
+    def add(self, requests: Sequence[ExpandRequest]) -> None:
+        """Queue requests."""
+        self._queue.extend(requests)
+
+    def cancel(self) -> None:
+        """Forget all pending requests."""
+        self._queue.clear()
+
+    def _take(self) -> list[ExpandRequest]:
+        """The next batch, taken off the queue."""
+        count = self._batch or len(self._queue)
+        taken, self._queue = self._queue[:count], self._queue[count:]
+        return taken
+
+
+class FunctionPolicy(QueuedPolicy):
     """A `Policy` over a function that answers a batch of requests at once.
 
     Args:
@@ -28,31 +63,14 @@ class FunctionPolicy:
     def __init__(
         self, function: Callable[[list[ExpandRequest]], Sequence[Answer]], batch: int = 0, name: str | None = None
     ) -> None:
-        self.name = name or getattr(function, "__qualname__", type(function).__name__)
-        self.stats = PolicyStats()
+        super().__init__(batch, name or getattr(function, "__qualname__", type(function).__name__))
         self._function = function
-        self._batch = batch
-        self._queue: list[ExpandRequest] = []
-
-    @property
-    def pending(self) -> int:
-        """Requests added and not yet returned."""
-        return len(self._queue)
-
-    def add(self, requests: Sequence[ExpandRequest]) -> None:
-        """Queue requests."""
-        self._queue.extend(requests)
-
-    def cancel(self) -> None:
-        """Forget all pending requests."""
-        self._queue.clear()
 
     def step(self) -> list[Expansion]:
         """Call the function with the next requests."""
         if not self._queue:
             return []
-        count = self._batch or len(self._queue)
-        now, self._queue = self._queue[:count], self._queue[count:]
+        now = self._take()
         answers = self._function(now)
         if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) != len(now):
             got = f"{len(answers)} answers" if isinstance(answers, Sequence) else repr(type(answers).__name__)
@@ -72,6 +90,8 @@ class FunctionPolicy:
             if candidate.logprobs and len(candidate.logprobs) != len(candidate.token_ids):
                 counts = f"{len(candidate.token_ids)} token ids and {len(candidate.logprobs)} logprobs"
                 return self._wrong(request, f"candidate {i}: expected a log-probability for each token id, got {counts}")
+            if not all(map(isfinite, candidate.logprobs)):
+                return self._wrong(request, f"candidate {i}: expected finite log-probabilities, got {candidate.logprobs}")
             self.stats.generated_tokens += len(candidate.token_ids)
             candidates.append(candidate)
         return Expansion(request.id, tuple(candidates))

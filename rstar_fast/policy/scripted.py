@@ -3,12 +3,13 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
+from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion
+from rstar_fast.policy.function import QueuedPolicy
 
 Script = Mapping[str, Sequence[str]] | Callable[[ExpandRequest], Sequence[str]]
 
 
-class ScriptedPolicy:
+class ScriptedPolicy(QueuedPolicy):
     """Answers every request from a script.
 
     Args:
@@ -20,33 +21,15 @@ class ScriptedPolicy:
     """
 
     def __init__(self, script: Script, batch: int = 0, shuffle_seed: int | None = None, name: str = "scripted") -> None:
-        self.name = name
-        self.stats = PolicyStats()
+        super().__init__(batch, name)
         self._script = script
-        self._batch = batch
         self._random = None if shuffle_seed is None else random.Random(shuffle_seed)
-        self._queue: list[ExpandRequest] = []
-
-    @property
-    def pending(self) -> int:
-        """Requests added and not yet returned."""
-        return len(self._queue)
-
-    def add(self, requests: Sequence[ExpandRequest]) -> None:
-        """Queue requests."""
-        self._queue.extend(requests)
-
-    def cancel(self) -> None:
-        """Forget all pending requests."""
-        self._queue.clear()
 
     def step(self) -> list[Expansion]:
         """Answer the next `batch` requests."""
         if self._random is not None:
             self._random.shuffle(self._queue)
-        count = self._batch or len(self._queue)
-        now, self._queue = self._queue[:count], self._queue[count:]
-        return [self._answer(request) for request in now]
+        return [self._answer(request) for request in self._take()]
 
     def _answer(self, request: ExpandRequest) -> Expansion:
         if callable(self._script):
