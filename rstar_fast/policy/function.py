@@ -63,7 +63,7 @@ class FunctionPolicy(QueuedPolicy):
     def __init__(
         self, function: Callable[[list[ExpandRequest]], Sequence[Answer]], batch: int = 0, name: str | None = None
     ) -> None:
-        super().__init__(batch, name or getattr(function, "__qualname__", type(function).__name__))
+        super().__init__(batch, name or str(getattr(function, "__qualname__", type(function).__name__)))
         self._function = function
 
     def step(self) -> list[Expansion]:
