@@ -10,6 +10,7 @@ from transformers import MambaConfig, MambaForCausalLM, PreTrainedModel, PreTrai
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy import ExpandRequest, Sampling, TransformersPolicy
+from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import Segment
 
@@ -198,6 +199,18 @@ def test_bad_models_are_refused(tmp_path: Path, model: PreTrainedModel) -> None:
     mamba = MambaForCausalLM(MambaConfig(vocab_size=len(TOKENIZER), hidden_size=16, state_size=4, num_hidden_layers=1))
     with pytest.raises(PolicyError, match="MambaForCausalLM"):
         make(mamba)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "llama", "gpt2"])
+def test_packed_linear_layers_compute_the_same(architecture: str) -> None:
+    plain = tiny_model(architecture, TOKENIZER).to(torch.bfloat16)
+    packed = tiny_model(architecture, TOKENIZER).to(torch.bfloat16)
+    pack_linears(packed)
+    tokens = torch.arange(40)[None]
+    with torch.inference_mode():
+        expected, got = plain(tokens).logits.float(), packed(tokens).logits.float()
+    assert (got - expected).norm() < 0.02 * expected.norm()
+    assert list(answers(make(packed), [request(0, n=3)])) == [0]
 
 
 def test_a_folder_is_loaded(tmp_path: Path, model: PreTrainedModel) -> None:
