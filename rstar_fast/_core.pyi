@@ -88,9 +88,7 @@ class Forest:
             CapacityError: a tree has no room for its new nodes.
         """
 
-    def select(
-        self, nodes: NDArray[np.int32], moves: NDArray[np.int32], c: float
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def select(self, nodes: NDArray[np.int32], moves: NDArray[np.int32], c: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Walks down from each node while it has children and moves are left.
 
         A step goes to the child of the highest UCT = Q + c * sqrt(ln N_parent / N) (rStar-Math, section 3.1), terminal children

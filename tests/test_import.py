@@ -10,8 +10,8 @@ import pytest
 import rstar_fast
 from rstar_fast._core import Forest
 
-PUBLIC = """Executor FunctionPolicy MathVerifier PPM Problem RStarError RunFolder Search SearchConfig Searcher TransformersPolicy
-TransformersScorer Tree load_problems""".split()
+PUBLIC = ["Executor", "FunctionPolicy", "MathVerifier", "PPM", "Problem", "RStarError", "RunFolder", "Search", "SearchConfig"]
+PUBLIC += ["Searcher", "TransformersPolicy", "TransformersScorer", "Tree", "load_problems"]
 HEAVY = {"torch", "transformers", "triton", "datasets", "math_verify", "sympy"}
 
 

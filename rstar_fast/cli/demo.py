@@ -20,15 +20,16 @@ from rstar_fast.search.run import Totals
 from rstar_fast.tree import Tree
 
 _ABOUT = """\
-The model: two transformers of about a million parameters each, trained from nothing on generated word problems of one
-kind (an amount that changes in a few dated steps). They know nothing else: no other mathematics, no English beyond
-these templates. They are here to show the engine at work on a real model. The problems below are of the same kind;
-their texts were held out of training."""
+The model: two transformers of 1.4 million parameters each, trained from nothing on generated word problems of one kind (an
+amount that changes in two or three dated steps). They know nothing else: no other mathematics, no English beyond these
+templates. The policy has a bad habit on purpose (it often swaps plus and minus in the code of a right comment), so that there
+is something for search to mend; the PPM has learnt to tell right steps from wrong ones. They show the engine at work on a real
+model, not the worth of a method. The problems below are of the same kind; their texts were held out of training."""
 _RULE = "Greedy writes the likeliest text. Search answers what the PPM scores best in the tree; neither is told the right answer."
 
 _SHARED = {"max_depth": 10, "max_step_tokens": 96}
 GREEDY = SearchConfig.preset("greedy", **_SHARED)
-SEARCH = SearchConfig.preset("fast", **_SHARED)
+SEARCH = SearchConfig.preset("fast", temperature=0.6, **_SHARED)
 SHOWN_DEPTH = 4
 
 
@@ -40,7 +41,7 @@ def add_parser(commands: Any) -> None:
         description="Compare greedy decoding and search on held-out generated problems, with the small model in the package.",
         allow_abbrev=False,
     )
-    parser.add_argument("--problems", type=int, default=32, metavar="N", help="how many problems (32)")
+    parser.add_argument("--problems", type=int, default=100, metavar="N", help="how many problems (100)")
     parser.add_argument("--json", metavar="F", help="write greedy_accuracy, search_accuracy and problems to this file")
     parser.set_defaults(run=run)
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.problems < 1:
         raise ConfigError(f"--problems: expected at least 1, got {args.problems}")
     console.print(_ABOUT, soft_wrap=True)
-    problems = held_out_problems(args.problems, seed=0)
+    problems = held_out_problems(args.problems, seed=1)
     console.print("\nloading the models", soft_wrap=True)
     with open_searcher(SEARCH, EMBEDDED, EMBEDDED) as searcher:
         plain = Searcher(searcher.policy, GREEDY, runner=searcher.runner, verifier=searcher.verifier)
