@@ -28,6 +28,7 @@ wheel: $(VENV)/build-tools
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --quick
+	$(BIN)/python bench/decode.py --quick
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

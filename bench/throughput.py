@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
-        args.limit, args.repeats = 24, 2
+        args.limit, args.repeats = 16, 2
 
     ppm = args.ppm or (EMBEDDED if args.policy == EMBEDDED else None)
     settings = parse_settings(args.set)
