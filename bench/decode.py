@@ -44,16 +44,17 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--max-rows", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, help="torch threads")
+    parser.add_argument("--threads", type=int, help="torch threads (default: 1 for the embedded model)")
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
         args.problems, args.depth, args.repeats = min(args.problems, 4), min(args.depth, 2), 1
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    embedded = args.policy == str(policy_path())
+    if args.threads or embedded:
+        torch.set_num_threads(args.threads or 1)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
-    prompt = args.prompt or ("finetuned" if args.policy == str(policy_path()) else "few_shot")
+    prompt = args.prompt or ("finetuned" if embedded else "few_shot")
     policy = TransformersPolicy(args.policy, prompt=prompt, max_rows=args.max_rows)
     model = AutoModelForCausalLM.from_pretrained(args.policy, dtype="auto").to(policy.device).eval()
     sampling = Sampling(temperature=args.temperature, top_p=args.top_p, max_tokens=args.max_tokens)
