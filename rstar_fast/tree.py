@@ -88,11 +88,7 @@ class Tree:
 
     def path(self, node: int) -> list[Node]:
         """The nodes from the root (left out) down to `node`."""
-        found = []
-        while node > 0:
-            found.append(self.nodes[node])
-            node = self.nodes[node].parent
-        return found[::-1]
+        return path_to(self.nodes, node)
 
     def text(self, node: int) -> str:
         """The solution up to and including `node`."""
@@ -126,3 +122,12 @@ class Tree:
         for node in self.finals():
             votes[node.answer].append(node)
         return max(votes.values(), key=len)[0] if votes else None
+
+
+def path_to(nodes: list[Node], node: int) -> list[Node]:
+    """The nodes from the root (left out) down to `node`."""
+    found = []
+    while node > 0:
+        found.append(nodes[node])
+        node = nodes[node].parent
+    return found[::-1]

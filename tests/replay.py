@@ -10,7 +10,6 @@ from rstar_fast.policy.base import Candidate, Expansion
 from rstar_fast.ppm.base import Scores
 from rstar_fast.problems import Problem
 from rstar_fast.search import Failure, Search
-from rstar_fast.steps import final_answer
 from rstar_fast.tree import Tree
 from rstar_fast.verify.base import Grade, Observation, Status
 
@@ -57,8 +56,3 @@ def search_record(record: dict[str, Any], order: random.Random | None = None) ->
         search.tell(request.id, replay.answer(kind, request))
     (ended,) = search.finished()
     return ended, replay
-
-
-def recorded_answer(node: dict[str, Any]) -> str:
-    """The final answer that a recorded node's step gives."""
-    return final_answer(node.get("step", ""))

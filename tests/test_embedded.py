@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from rstar_fast import embedded
+from rstar_fast.config import SearchConfig
 from rstar_fast.embedded.careless import careless
 from rstar_fast.embedded.problems import LEVELS, WordProblem, run_steps, split_of, word_problem
 from rstar_fast.prompts import finetuned_prompt
+from rstar_fast.search.engines import EMBEDDED, open_searcher
 from rstar_fast.steps import END_OF_CODE, MARKS, closes_code, ends_answer, final_answer
+from rstar_fast.tree import Tree
 
 PROBLEMS = [word_problem(i, seed, split) for seed in range(3) for split in ("train", "held_out") for i in range(100)]
 SIZE_LIMIT_BYTES = 8 * 2**20
@@ -88,17 +91,16 @@ def test_tokenizer_gives_back_the_text() -> None:
 
 def test_policy_solves_held_out_problems_and_ppm_tells_right_from_careless() -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from rstar_fast.embedded.sampling import sample_solutions
-
-    tokenizer = AutoTokenizer.from_pretrained(embedded.policy_path())
-    policy = AutoModelForCausalLM.from_pretrained(embedded.policy_path(), dtype=torch.float32).eval()
-    problems = [word_problem(i, 11, "held_out") for i in range(50)]
-    solutions = sample_solutions(policy, tokenizer, [p.question for p in problems])
-    solved = sum(final_answer(s) == p.answer for s, p in zip(solutions, problems, strict=True))
+    config = SearchConfig.preset("greedy", max_depth=10, max_step_tokens=96)
+    with open_searcher(config, EMBEDDED) as searcher:
+        ended = list(searcher.search(embedded.held_out_problems(50, 11)))
+    solved = sum(isinstance(tree, Tree) and tree.solved for tree in ended)
     assert 10 <= solved <= 45
 
+    tokenizer = AutoTokenizer.from_pretrained(embedded.policy_path())
+    problems = [word_problem(i, 11, "held_out") for i in range(50)]
     ppm = AutoModelForSequenceClassification.from_pretrained(embedded.ppm_path(), dtype=torch.float32).eval()
     ordered = seen = 0
     for number, problem in enumerate(problems):

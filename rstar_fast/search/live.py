@@ -14,7 +14,7 @@ from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, open_block
-from rstar_fast.tree import Node, Tree
+from rstar_fast.tree import Node, Tree, path_to
 
 
 class LiveTree:
@@ -104,7 +104,7 @@ class LiveTree:
 
     def run_request(self, node: Node) -> RunRequest:
         """Ask for the observation of a node's step."""
-        before = tuple(step.step for step in self._path(node.parent))
+        before = tuple(step.step for step in path_to(self.nodes, node.parent))
         return RunRequest(next(self._ids), self.problem.id, node.id, (*open_block(before), node.step))
 
     def grade_request(self, node: Node) -> GradeRequest:
@@ -136,15 +136,8 @@ class LiveTree:
         """Give the tree's place in the forest back."""
         self._forest.free_trees(np.array([self._slot], np.int32))
 
-    def _path(self, node: int) -> list[Node]:
-        found = []
-        while node > 0:
-            found.append(self.nodes[node])
-            node = self.nodes[node].parent
-        return found[::-1]
-
     def _segments(self, node: int) -> tuple[Segment, ...]:
-        return tuple(segment for step in self._path(node) for segment in step.segments())
+        return tuple(segment for step in path_to(self.nodes, node) for segment in step.segments())
 
     def _ids_of(self, node: int) -> NDArray[np.int32]:
         return np.array([self._base + node], np.int32)
