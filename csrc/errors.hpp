@@ -17,6 +17,11 @@ class CapacityError : public ForestError {
     using ForestError::ForestError;
 };
 
+// A layout of packed trees was refused.
+class PackError : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 // A bug of ours.
 class InternalError : public std::logic_error {
     using std::logic_error::logic_error;

@@ -1,4 +1,4 @@
-"""The tree core: every node of every tree in one forest of flat arrays."""
+"""The tree core: every node of every tree in one forest of flat arrays, and trees packed into sequences of tokens."""
 
 import os
 from typing import Final
@@ -163,3 +163,105 @@ class Forest:
         Raises:
             ForestError: the file cannot be read, is not a saved forest, or is damaged; the message names it and says why.
         """
+
+NO_TOKEN: Final = -1
+"""No such token: the score index of a node with no token on its path."""
+
+class Pack:
+    """Trees of token runs as one sequence in depth-first order.
+
+    A token at packed index k is seen by the tokens at k <= q < end[k]: its own run from it on, and all below. Made by `pack`;
+    nothing in it changes. Its arrays are read-only views that keep it alive.
+    """
+
+    @property
+    def begin(self) -> NDArray[np.int32]:
+        """Packed index of each node's first token, int32 [nodes].
+
+        Of a node without tokens: where its first child begins.
+        """
+
+    @property
+    def score_index(self) -> NDArray[np.int32]:
+        """Packed index of the last token on each node's path, int32 [nodes].
+
+        A node without tokens has its parent's; NO_TOKEN if there is none on its path.
+        """
+
+    @property
+    def tokens(self) -> NDArray[np.int32]:
+        """The packed tokens, int32 [tokens]."""
+
+    @property
+    def position(self) -> NDArray[np.int32]:
+        """Tokens in front of each on its path, int32 [tokens]."""
+
+    @property
+    def end(self) -> NDArray[np.int32]:
+        """End of the subtree that each token opens, int32 [tokens].
+
+        It is the packed index behind the last token below, the token itself if there is none.
+        """
+
+class BlockLists:
+    """Which blocks of columns each block of rows sees.
+
+    Row i sees the columns blocks[offsets[i]:split[i]] in full and blocks[split[i]:offsets[i + 1]] in part, both ascending. Nothing
+    in it changes. Its arrays are read-only views that keep it alive.
+    """
+
+    @property
+    def offsets(self) -> NDArray[np.int32]:
+        """Where each row's blocks begin, int32 [rows + 1]."""
+
+    @property
+    def split(self) -> NDArray[np.int32]:
+        """Where each row's full blocks end and its partial ones begin, int32 [rows]."""
+
+    @property
+    def blocks(self) -> NDArray[np.int32]:
+        """Columns, by row, int32 [visible]."""
+
+    def transpose(self) -> BlockLists:
+        """The same pairs by column."""
+
+def pack(parents: NDArray[np.int32], num_tokens: NDArray[np.int32], tokens: NDArray[np.int32]) -> Pack:
+    """Packs trees of token runs in depth-first order.
+
+    Roots and siblings keep the order given. Array arguments have one dimension, exactly the dtype shown, and are contiguous (else
+    TypeError); calls release the GIL.
+
+    Args:
+        parents: each node's parent [nodes], a node before it, or -1 at a root.
+        num_tokens: of each node's own run [nodes], >= 0.
+        tokens: the nodes' runs one after the other [sum of num_tokens], fewer than 2^31.
+
+    Raises:
+        PackError: an array is malformed; the message says where.
+    """
+
+def visible_blocks(
+    end: NDArray[np.int32],
+    position: NDArray[np.int32],
+    queries: NDArray[np.int32],
+    block_queries: int,
+    block_keys: int,
+    window: int | None = None,
+) -> BlockLists:
+    """For each block of queries, the blocks of keys it sees.
+
+    Query q sees key k iff k <= q < end[k] and, with a window, position[q] - position[k] < window. A block is full if every query of
+    the row sees every key of it, and it is not cut off by the end of the sequence; a partial one may turn out to be empty.
+    Memory is that of the lists returned, and so is time but for what the window cuts away.
+
+    Args:
+        end: of each packed token [tokens], as `Pack.end`.
+        position: of each packed token [tokens], as `Pack.position`.
+        queries: packed indices of the tokens that ask [queries], ascending.
+        block_queries: consecutive queries to a row, >= 1.
+        block_keys: consecutive tokens to a column, >= 1.
+        window: positions a query can see, its own included, >= 1; None for all.
+
+    Raises:
+        PackError: an array is malformed; the message says where.
+    """

@@ -24,6 +24,10 @@ class CapacityError(ForestError):
     """A tree or the forest has no room for the nodes asked for; the forest is unchanged."""
 
 
+class PackError(RStarError, ValueError):
+    """Trees cannot be packed, or packed trees cannot be attended over, as asked."""
+
+
 class SearchError(RStarError):
     """The search was driven wrongly, such as by an answer to a request that was never made."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rstar_fast
-from rstar_fast._core import Forest
+from rstar_fast import _core
 
 PUBLIC = ["Executor", "FunctionPolicy", "MathVerifier", "PPM", "Problem", "RStarError", "RunFolder", "Search", "SearchConfig"]
 PUBLIC += ["Searcher", "TransformersPolicy", "TransformersScorer", "Tree", "load_problems"]
@@ -33,11 +33,15 @@ def test_the_public_names_are_these() -> None:
 
 def test_the_core_says_the_first_line_of_its_stub() -> None:
     stub = ast.parse(Path(rstar_fast.__file__).with_name("_core.pyi").read_text())
-    (forest,) = (node for node in stub.body if isinstance(node, ast.ClassDef))
-    assert (Forest.__doc__ or "").strip() == summary(forest)
-    for method in forest.body:
-        if isinstance(method, ast.FunctionDef):
-            assert summary(method) in getattr(Forest, method.name).__doc__
+    for node in stub.body:
+        if isinstance(node, ast.FunctionDef):
+            assert summary(node) in getattr(_core, node.name).__doc__
+        if isinstance(node, ast.ClassDef):
+            described = getattr(_core, node.name)
+            assert (described.__doc__ or "").strip() == summary(node)
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef):
+                    assert summary(method) in getattr(described, method.name).__doc__
 
 
 def summary(node: ast.ClassDef | ast.FunctionDef) -> str:

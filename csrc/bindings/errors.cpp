@@ -25,6 +25,8 @@ void register_errors(py::module_&) {
             raise("CapacityError", error);
         } catch (const ForestError& error) {
             raise("ForestError", error);
+        } catch (const PackError& error) {
+            raise("PackError", error);
         } catch (const InternalError& error) {
             raise("InternalError", error);
         }

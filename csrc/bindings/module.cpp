@@ -1,7 +1,9 @@
 #include "register.hpp"
 
 PYBIND11_MODULE(_core, module) {
-    module.doc() = "The tree core: every node of every tree in one forest of flat arrays.";
+    module.doc() =
+        "The tree core: every node of every tree in one forest of flat arrays, and trees packed into sequences of tokens.";
     rstar_fast::bindings::register_errors(module);
     rstar_fast::bindings::register_forest(module);
+    rstar_fast::bindings::register_pack(module);
 }
