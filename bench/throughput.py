@@ -1,8 +1,8 @@
-"""Search throughput from end to end, and where the wall time goes.
+"""Search throughput from end to end, and how busy each resource is.
 
     python bench/throughput.py [--quick] [--policy DIR [--ppm DIR]] [--problems FILE] [--set option=value ...]
 
-Prints a card, a table and, as the last line, one JSON document: `problems_per_s, expansions_per_s, tokens_per_s, share`.
+Prints a card, a table and, as the last line, one JSON document: `problems_per_s, expansions_per_s, tokens_per_s, busy`.
 """
 
 import argparse
@@ -18,7 +18,8 @@ from rstar_fast.cli.options import parse_settings
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems
 from rstar_fast.problems import Problem, load_problems
-from rstar_fast.search import SHARES, Searcher
+from rstar_fast.search import Searcher
+from rstar_fast.search.activity import RESOURCES
 from rstar_fast.search.engines import EMBEDDED, open_searcher
 from rstar_fast.tree import Tree
 
@@ -53,37 +54,43 @@ def main() -> None:
 
 
 def measure(searcher: Searcher, problems: list[Problem]) -> dict[str, Any]:
-    """One pass over the problems: rates per second of wall time, and the share of it that each kind of work took."""
-    before = dict(searcher.seconds)
+    """One pass over the problems: rates per second of wall time, and the share of it that each resource was busy."""
+    before = busy_s(searcher)
     started = time.perf_counter()
     trees = list(searcher.search(problems))
     wall = time.perf_counter() - started
     done = [tree for tree in trees if isinstance(tree, Tree)]
     if len(done) < len(problems):
         raise SystemExit(f"{len(problems) - len(done)} of {len(problems)} problems failed: no throughput is quoted on that")
-    spent = {share: searcher.seconds[share] - before[share] for share in SHARES}
+    after = busy_s(searcher)
     return {
         "problems_per_s": len(done) / wall,
         "expansions_per_s": sum(tree.counts["expansions"] for tree in done) / wall,
         "tokens_per_s": sum(tree.counts["generated_tokens"] for tree in done) / wall,
         "programs_per_s": sum(tree.counts.get("run_requests", 0) for tree in done) / wall,
-        "share": {share: spent[share] / wall for share in SHARES},
+        "busy": {name: (after[name] - before[name]) / wall for name in RESOURCES},
     }
+
+
+def busy_s(searcher: Searcher) -> dict[str, float]:
+    """Seconds that each resource was busy so far."""
+    resources = searcher.stats.record()["resources"]
+    return {name: resources.get(name, {}).get("busy_s", 0.0) for name in RESOURCES}
 
 
 def report(runs: list[dict[str, Any]]) -> None:
     """The table over all repeats, and the JSON line of their medians."""
-    rates = [name for name in runs[0] if name != "share"]
+    rates = [name for name in runs[0] if name != "busy"]
     print(f"\n{'':24}{'median':>12}{'min':>12}{'max':>12}   ({len(runs)} repeats)")
     for name in rates:
         values = [run[name] for run in runs]
         print(f"{name:24}{statistics.median(values):12.2f}{min(values):12.2f}{max(values):12.2f}")
-    share = {name: statistics.median(run["share"][name] for run in runs) for name in SHARES}
-    for name in SHARES:
-        values = [run["share"][name] for run in runs]
-        print(f"{'time: ' + name:24}{share[name]:12.1%}{min(values):12.1%}{max(values):12.1%}")
+    busy = {name: statistics.median(run["busy"][name] for run in runs) for name in RESOURCES}
+    for name in RESOURCES:
+        values = [run["busy"][name] for run in runs]
+        print(f"{'busy: ' + name:24}{busy[name]:12.1%}{min(values):12.1%}{max(values):12.1%}")
     medians = {name: statistics.median(run[name] for run in runs) for name in rates}
-    print(json.dumps({**medians, "share": share}))
+    print(json.dumps({**medians, "busy": busy}))
 
 
 if __name__ == "__main__":

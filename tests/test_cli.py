@@ -104,11 +104,23 @@ def test_all_failed_is_exit_1() -> None:
 
 
 def test_a_broken_engine_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    write_problems(4, {3: "broken"})
+    write_problems(14, dict.fromkeys(range(3, 14), "broken"))
     assert main(search("--set", "max_active=1")) == 2
     err = capsys.readouterr().err
     assert "the engine broke" in err and "3 finished trees in run" in err and "rstar-fast search --problems p.jsonl" in err
     assert len(ids()) == 3
+    (session,) = RunFolder.read("run").sessions()
+    assert session["ended"].startswith("PolicyError: the policy failed on 8 requests in a row") and session["trees"] == 3
+
+
+def test_an_engine_that_fails_on_one_problem_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    write_problems(4, {1: "broken"})
+    assert main(search()) == 0
+    assert sorted(ids()) == ["p-0", "p-2", "p-3"]
+    assert "p-1 failed: the policy failed twice: PolicyError: the engine broke" in capsys.readouterr().out
+    assert main(["show", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "3 searched, 1 failed, done; busy: policy " in out
 
 
 def test_a_policy_that_cannot_be_loaded_leaves_no_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rstar_fast.search import SHARES, Failure, Searcher
+from rstar_fast.search import Failure, Searcher
 from rstar_fast.search.run import Totals
 from rstar_fast.tree import Tree
+from rstar_fast.viewer.run import busy_line
 from rstar_fast.viewer.text import clean, duration, one_line
 
 PLAIN_INTERVAL_S = 5.0
@@ -24,7 +25,7 @@ class Progress:
 
     Args:
         console: where to.
-        searcher: whose times and tokens are shown.
+        searcher: whose tokens and resources are shown; not used before.
         totals: of the problems that ended, kept up to date by the caller; those done before count as done, but not for the rates.
         num_problems: how many there are in all.
         title: what the display is headed by.
@@ -38,7 +39,6 @@ class Progress:
         self._title = title
         self._done_before = self._done
         self._tokens_before = searcher.policy.stats.generated_tokens
-        self._seconds_before = dict(searcher.seconds)
         self._started = time.perf_counter()
         self._live: Live | None = None
         self._stop = threading.Event()
@@ -67,7 +67,7 @@ class Progress:
 
     def line(self) -> str:
         """Everything on one line."""
-        return f"{self._title} {self._counts()}; {self._rates()}; time: {self._shares()}"
+        return f"{self._title} {self._counts()}; {self._rates()}; busy: {busy_line(self._searcher.stats.record())}"
 
     @property
     def _done(self) -> int:
@@ -83,15 +83,10 @@ class Progress:
         text = f"{tokens:,} tokens, {tokens / max(elapsed, 1e-9):,.0f}/s; {duration(elapsed)} elapsed"
         return f"{text}, about {duration(elapsed / done * left)} left" if done and left else text
 
-    def _shares(self) -> str:
-        spent = {share: self._searcher.seconds[share] - self._seconds_before[share] for share in SHARES}
-        total = sum(spent.values())
-        return ", ".join(f"{share} {seconds / total:.0%}" for share, seconds in spent.items() if seconds) or "-"
-
     def _view(self) -> RenderableType:
         head = Table.grid(padding=(0, 1))
         head.add_row(self._title, ProgressBar(self._num_problems, self._done, width=32), self._counts())
-        return Group(head, Text(self._rates()), Text(f"time: {self._shares()}", "dim"))
+        return Group(head, Text(self._rates()), Text(f"busy: {busy_line(self._searcher.stats.record())}", "dim"))
 
     def _print_lines(self) -> None:
         while not self._stop.wait(PLAIN_INTERVAL_S):

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +96,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 )
                 # A new folder is made last: a policy that can't be loaded leaves none behind.
                 folder = folder or stack.enter_context(RunFolder.open(args.out, as_run))
+                run = stack.enter_context(closing(search_to_folder(searcher, problems, folder)))
                 with Progress(console, searcher, totals, len(problems)) as progress:
-                    for ended in search_to_folder(searcher, problems, folder):
+                    for ended in run:
                         totals.add(ended)
                         progress.note(ended)
                 console.print(progress.line(), soft_wrap=True)

@@ -1,7 +1,7 @@
 """Tree search over steps: the ask/tell `Search`, and `Searcher`, our driver over it."""
 
 from rstar_fast.search.search import Search
-from rstar_fast.search.searcher import SHARES, Searcher
+from rstar_fast.search.searcher import Searcher
 from rstar_fast.search.work import Failure, GradeRequest, Request, Result, RunRequest, Work
 
-__all__ = ["SHARES", "Failure", "GradeRequest", "Request", "Result", "RunRequest", "Search", "Searcher", "Work"]
+__all__ = ["Failure", "GradeRequest", "Request", "Result", "RunRequest", "Search", "Searcher", "Work"]

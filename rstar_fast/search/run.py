@@ -1,6 +1,7 @@
 """A search whose trees go to a run folder, and goes on where it was stopped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,24 +35,44 @@ def run_config(config: SearchConfig, *, policy: str, ppm: str | None, problems: 
     }
 
 
-def search_to_folder(searcher: Searcher, problems: Sequence[Problem], folder: RunFolder) -> Iterator[Tree | Failure]:
+def search_to_folder(searcher: Searcher, problems: Iterable[Problem], folder: RunFolder) -> Generator[Tree | Failure, None, None]:
     """Search the problems that have no tree in the folder yet; each ended one is on disk before it is yielded.
+
+    At the end, also an early one, the folder gets the session's record: how it ended and `Stats.record`.
 
     Args:
         searcher: the engines.
-        problems: all problems of the run, those that are done included.
+        problems: all problems of the run, those that are done included; may be lazy.
         folder: open for writing.
 
     Raises:
         StoreError: a finished tree is of another question than the problem of its id, or the disk refuses.
     """
-    folder.check(problems)
-    for ended in searcher.search([problem for problem in problems if problem.id not in folder.done]):
-        if isinstance(ended, Tree):
-            folder.append(ended)
-        else:
-            folder.fail(ended.problem, f"{ended.error}: {ended.reason}")
-        yield ended
+    ended_by = "done"
+    trees = failures = 0
+    try:
+        with closing(searcher.search(_not_done(problems, folder))) as search:
+            for ended in search:
+                if isinstance(ended, Tree):
+                    folder.append(ended)
+                    trees += 1
+                else:
+                    folder.fail(ended.problem, f"{ended.error}: {ended.reason}")
+                    failures += 1
+                yield ended
+    except BaseException as error:
+        stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
+        ended_by = "stopped" if stopped else f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        folder.end_session({"ended": ended_by, "trees": trees, "failures": failures, **searcher.stats.record()})
+
+
+def _not_done(problems: Iterable[Problem], folder: RunFolder) -> Iterator[Problem]:
+    for problem in problems:
+        folder.check([problem])
+        if problem.id not in folder.done:
+            yield problem
 
 
 @dataclass(slots=True)

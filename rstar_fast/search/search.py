@@ -2,9 +2,10 @@
 
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from rstar_fast._core import Forest
 from rstar_fast.config import SearchConfig
@@ -13,7 +14,7 @@ from rstar_fast.problems import Problem
 from rstar_fast.search.expansion import Steps, grade_finals
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.strategies import STRATEGIES
-from rstar_fast.search.work import KIND_OF, RESULT_OF, Failure, Request, Result, Work
+from rstar_fast.search.work import KIND_OF, RESULT_OF, Failure, Request, Result, RunRequest, Work
 from rstar_fast.tree import Tree
 from rstar_fast.verify.base import Observation
 
@@ -22,20 +23,14 @@ MAX_NODES = 2**31 - 1
 
 @dataclass(slots=True)
 class _Active:
-    """A problem under way: its tree, the coroutine that grows it, and the results gathered for its next resumption."""
+    """A problem under way: its tree, the coroutine that grows it, and what that waits for: requests and their results so far."""
 
     tree: LiveTree
     steps: Steps
+    requests: list[Request] = field(default_factory=list)
     results: list[Result | None] | None = None
     missing: int = 0
-
-
-@dataclass(slots=True)
-class _Pending:
-    request: Request
-    owner: _Active
-    place: int
-    asked_at: float
+    asked_at: float = 0.0
 
 
 class Search:
@@ -64,8 +59,8 @@ class Search:
         self._known: set[str] = set()
         self._waiting: deque[Problem] = deque()
         self._active: dict[str, _Active] = {}
-        self._pending: dict[int, _Pending] = {}
-        self._work = Work()
+        self._pending: dict[int, tuple[_Active, int]] = {}
+        self._work = self._new_work()
         self._ended: deque[Tree | Failure] = deque()
 
     def add(self, problems: Iterable[Problem]) -> None:
@@ -99,7 +94,7 @@ class Search:
         """All requests that have come up since the last call; each is asked once."""
         while self._waiting and len(self._active) < self.config.max_active:
             self._start(self._waiting.popleft())
-        work, self._work = self._work, Work()
+        work, self._work = self._work, self._new_work()
         return work
 
     def tell(self, request_id: int, result: Result) -> None:
@@ -109,31 +104,30 @@ class Search:
 
         Args:
             request_id: of a request that `ask` returned.
-            result: `Expansion`, `Observation`, `Grade` or `Scores`, as the request's kind wants. One that carries an error, or does
-                not fit its request, ends its problem as a `Failure`.
+            result: `Expansion`, `Observation`, `Grade` or `Scores`, as the request's kind wants. One that carries an error or does
+                not fit its request, and an exception in place of any of these, ends its problem as a `Failure`.
 
         Raises:
             SearchError: no such request was ever made, or the result is of another kind; nothing has changed.
         """
-        pending = self._pending.get(request_id)
-        if pending is None:
+        found = self._pending.get(request_id)
+        if found is None:
             if 0 <= request_id < self._next_id:
                 return
             raise SearchError(f"tell: no request {request_id} was ever made; ids up to {self._next_id - 1} were")
-        expected = RESULT_OF[type(pending.request)]
+        owner, place = found
+        if isinstance(result, Exception):
+            self.fail(owner.tree.problem.id, result)
+            return
+        expected = RESULT_OF[type(owner.requests[place])]
         if not isinstance(result, expected):
             raise SearchError(f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}")
         del self._pending[request_id]
-        owner = pending.owner
-        kind = KIND_OF[type(pending.request)]
-        owner.tree.timings[f"{kind}_wait"] += time.perf_counter() - pending.asked_at
-        owner.tree.counts[f"{kind}_requests"] += 1
-        if isinstance(result, Observation):
-            owner.tree.timings["program"] += result.wall_s
         assert owner.results is not None
-        owner.results[pending.place] = result
+        owner.results[place] = result
         owner.missing -= 1
         if owner.missing == 0:
+            self._account(owner, type(owner.requests[place]))
             self._advance(owner)
 
     def fail(self, problem_id: str, error: BaseException) -> None:
@@ -142,8 +136,8 @@ class Search:
         if ended is None:
             raise SearchError(f"fail: problem {problem_id!r} is not being searched")
         ended.tree.release()
-        for request_id in [i for i, pending in self._pending.items() if pending.owner is ended]:
-            del self._pending[request_id]
+        for request in ended.requests:
+            self._pending.pop(request.id, None)
         self._ended.append(Failure(ended.tree.problem, str(error), type(error).__name__))
 
     def finished(self) -> list[Tree | Failure]:
@@ -177,9 +171,25 @@ class Search:
         except RStarError as error:
             self.fail(problem_id, error)
             return
-        active.results, active.missing = [None] * len(wanted), len(wanted)
-        now = time.perf_counter()
+        active.requests, active.results, active.missing = wanted, [None] * len(wanted), len(wanted)
+        active.asked_at = time.perf_counter()
         for place, request in enumerate(wanted):
-            self._pending[request.id] = _Pending(request, active, place, now)
-            self._next_id = max(self._next_id, request.id + 1)
-            self._work.append(request)
+            request_id = request.id
+            self._pending[request_id] = (active, place)
+            if request_id >= self._next_id:
+                self._next_id = request_id + 1
+            self._filed[type(request)].append(request)
+
+    def _account(self, active: _Active, last: type[Request]) -> None:
+        """Count the requests of a wait that is over; its time is that of the kind that was answered `last`."""
+        tree = active.tree
+        tree.timings[f"{KIND_OF[last]}_wait"] += time.perf_counter() - active.asked_at
+        for kind, count in Counter(map(type, active.requests)).items():
+            tree.counts[f"{KIND_OF[kind]}_requests"] += count
+            if kind is RunRequest:
+                tree.timings["program"] += sum(result.wall_s for result in active.results or () if isinstance(result, Observation))
+
+    def _new_work(self) -> Work:
+        work = Work()
+        self._filed: dict[type[Request], list[Any]] = {kind: work.of(name) for kind, name in KIND_OF.items()}
+        return work

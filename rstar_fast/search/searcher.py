@@ -1,29 +1,33 @@
 """Our own driver over the ask/tell search: one policy, one PPM, one pool of programs, one verifier."""
 
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import asyncio
+import queue
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import ExitStack, suppress
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ConfigError, PolicyError
+from rstar_fast.errors import ConfigError, SearchError
 from rstar_fast.policy.base import Policy
-from rstar_fast.ppm.base import Scorer, ScoreRequest
+from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
-from rstar_fast.search.inbox import Inbox
-from rstar_fast.search.search import Search
-from rstar_fast.search.work import Failure, Result, Work
+from rstar_fast.search.activity import Stats
+from rstar_fast.search.session import End, Session
+from rstar_fast.search.work import Failure
 from rstar_fast.tree import Tree
 from rstar_fast.verify import Executor, Limits, MathVerifier
 from rstar_fast.verify.base import StepRunner, Verifier
-
-SHARES = ("policy", "scoring", "execution", "grading", "tree", "idle")
-"""Where the wall time of `Searcher.search` goes. Execution and grading count only while nothing else could be done."""
 
 
 class Searcher:
     """Searches problems with the engines given. A context manager: leaving it stops the workers it started itself.
 
-    The calling thread drives the models and the tree; programs and grades run in worker processes meanwhile.
+    Every problem goes at its own pace: while programs run for some trees, the policy writes for others and the PPM scores others
+    (see `Session`). Trees don't depend on the pace. The search goes on while the caller looks at a tree, until `config.max_active`
+    problems are under way or not yet taken.
+
+    An engine that raises is asked again, about the requests it had one by one if need be. A request that fails alone ends its
+    problem as a `Failure` and no other; `faults.BROKEN_AFTER` such in a row, with no answer between them, end the search with the
+    engine's error. Engines that know of outages wait and repeat by themselves.
 
     Args:
         policy: writes the steps.
@@ -31,6 +35,9 @@ class Searcher:
         scorer: the PPM; needed if, and only if, `config.use_scores`.
         runner: runs the steps; left out, an `Executor` by the config's limits.
         verifier: grades final answers; left out, a `MathVerifier`.
+
+    Attributes:
+        stats: what the engines did, over all searches; up to date while one is under way.
 
     Raises:
         ConfigError: `config.use_scores` and `scorer` do not fit together.
@@ -58,7 +65,8 @@ class Searcher:
         self._own = ExitStack()
         self.runner = runner or self._own.enter_context(Executor(limits=step_limits(config), style=config.observation))
         self.verifier = verifier or self._own.enter_context(MathVerifier(limit_s=config.grade_limit_s))
-        self.seconds = dict.fromkeys(SHARES, 0.0)
+        self.stats = Stats()
+        self._session: Session | None = None
 
     def __enter__(self) -> "Searcher":
         return self
@@ -67,70 +75,72 @@ class Searcher:
         self.close()
 
     def close(self) -> None:
-        """Stop the workers that this searcher started; those that were given are left alone."""
+        """Stop a search that is under way and the workers that this searcher started; those that were given are left alone."""
+        if self._session is not None:
+            self._session.close()
         self._own.close()
 
-    def search(self, problems: Iterable[Problem]) -> Iterator[Tree | Failure]:
+    def search(self, problems: Iterable[Problem]) -> Generator[Tree | Failure, None, None]:
         """Search problems and yield each as it ends, in order of completion.
 
-        Closing the iterator, or an exception in it, abandons what is under way. The caller's own time between two trees
-        counts as idle.
+        Closing the iterator, or an exception in it, abandons what is under way and waits for the engines to come to rest. A second
+        search of one searcher abandons the first.
+
+        Args:
+            problems: may be lazy and endless; drawn from in another thread, at most `config.max_active` ahead of the caller.
 
         Raises:
-            ProblemError: two problems have one id.
+            ProblemError: two problems have one id, or one is no problem.
+            RStarError: an engine is broken.
         """
-        search, inbox = Search(self.config), Inbox()
-        search.add(problems)
-        to_score: list[ScoreRequest] = []
+        outbox: queue.SimpleQueue[Tree | Failure | End] = queue.SimpleQueue()
+        session = self._begin(problems, outbox.put)
         try:
-            while not search.done:
-                with self._clock("tree"):
-                    work = search.ask()
-                    self._submit(work, inbox)
-                    to_score += work.score
-                results = self._advance(to_score, inbox)
-                with self._clock("tree"):
-                    for request_id, result in [*results, *inbox.take()]:
-                        search.tell(request_id, result)
-                    ended = search.finished()
-                for one in ended:
-                    with self._clock("idle"):
-                        yield one
-            yield from search.finished()
+            while not isinstance(ended := outbox.get(), End):
+                session.claim()
+                yield ended
         finally:
-            self.policy.cancel()
+            self._finish(session)
+        if ended.error is not None:
+            raise ended.error
 
-    def _submit(self, work: Work, inbox: Inbox) -> None:
-        if work.expand:
-            self.policy.add(work.expand)
-        for run in work.run:
-            inbox.watch(run.id, "execution", self.runner.submit(run.steps))
-        for grade in work.grade:
-            inbox.watch(grade.id, "grading", self.verifier.submit(grade.problem, grade.answer))
+    async def asearch(self, problems: Iterable[Problem]) -> AsyncGenerator[Tree | Failure, None]:
+        """`search` for asyncio: the event loop is never blocked, and cancelling the task ends the search.
 
-    def _advance(self, to_score: list[ScoreRequest], inbox: Inbox) -> list[tuple[int, Result]]:
-        """Use the models for what is ready, or wait for the workers where nothing is."""
-        if to_score and self.scorer is not None:
-            with self._clock("scoring"):
-                scores = self.scorer.score(to_score)
-            to_score.clear()
-            return [(one.request_id, one) for one in scores]
-        if self.policy.pending:
-            with self._clock("policy"):
-                return [(one.request_id, one) for one in self.policy.step()]
-        if not inbox.num_open("execution") + inbox.num_open("grading"):
-            raise PolicyError("the policy has no request pending, and yet the search waits for its answers")
-        with self._clock("execution" if inbox.num_open("execution") else "grading"):
-            inbox.wait()
-        return []
+        As with any asynchronous generator, leave a loop over it early under `contextlib.aclosing`.
+        """
+        loop = asyncio.get_running_loop()
+        outbox: asyncio.Queue[Tree | Failure | End] = asyncio.Queue()
 
-    @contextmanager
-    def _clock(self, share: str) -> Iterator[None]:
-        started = time.perf_counter()
+        def deliver(ended: Tree | Failure | End) -> None:
+            with suppress(RuntimeError):  # the loop was closed, and nobody waits
+                loop.call_soon_threadsafe(outbox.put_nowait, ended)
+
+        session = self._begin(problems, deliver)
+        ended: Tree | Failure | End | None = None
         try:
-            yield
+            while not isinstance(ended := await outbox.get(), End):
+                session.claim()
+                yield ended
         finally:
-            self.seconds[share] += time.perf_counter() - started
+            session.stop()
+            while not isinstance(ended, End):
+                ended = await outbox.get()
+            self._finish(session)
+        if ended.error is not None:
+            raise ended.error
+
+    def _begin(self, problems: Iterable[Problem], deliver: Callable[[Tree | Failure | End], None]) -> Session:
+        if self._session is not None:
+            self._session.stop(SearchError("abandoned: another search was begun by the same searcher"))
+            self._session.close()
+        self._session = Session(self.config, self.policy, self.scorer, self.runner, self.verifier, problems, deliver, self.stats)
+        return self._session
+
+    def _finish(self, session: Session) -> None:
+        session.close()
+        if self._session is session:
+            self._session = None
 
 
 def step_limits(config: SearchConfig) -> Limits:

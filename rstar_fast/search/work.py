@@ -1,6 +1,7 @@
 """What a search asks for, and what it may be told."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from rstar_fast.policy.base import ExpandRequest, Expansion
 from rstar_fast.ppm.base import ScoreRequest, Scores
@@ -36,15 +37,17 @@ class GradeRequest:
 
 
 Request = ExpandRequest | RunRequest | GradeRequest | ScoreRequest
-Result = Expansion | Observation | Grade | Scores
+Result = Expansion | Observation | Grade | Scores | Exception
+Answer = tuple[int, Result]
+"""The id of a request, and its result."""
 
-RESULT_OF: dict[type, type] = {
+RESULT_OF: dict[type[Request], type[Result]] = {
     ExpandRequest: Expansion,
     RunRequest: Observation,
     GradeRequest: Grade,
     ScoreRequest: Scores,
 }
-KIND_OF: dict[type, str] = {ExpandRequest: "expand", RunRequest: "run", GradeRequest: "grade", ScoreRequest: "score"}
+KIND_OF: dict[type[Request], str] = {ExpandRequest: "expand", RunRequest: "run", GradeRequest: "grade", ScoreRequest: "score"}
 
 
 @dataclass(slots=True)
@@ -56,9 +59,10 @@ class Work:
     grade: list[GradeRequest] = field(default_factory=list)
     score: list[ScoreRequest] = field(default_factory=list)
 
-    def append(self, request: Request) -> None:
-        """File a request under its kind."""
-        getattr(self, KIND_OF[type(request)]).append(request)
+    def of(self, kind: str) -> list[Any]:
+        """The requests of one kind, of those in `KIND_OF`."""
+        requests: list[Any] = getattr(self, kind)
+        return requests
 
     def __len__(self) -> int:
         return len(self.expand) + len(self.run) + len(self.grade) + len(self.score)

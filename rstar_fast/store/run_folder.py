@@ -3,6 +3,7 @@
     RUN/config.json      the configuration as run
     RUN/trees.jsonl      a finished tree a line (`records`)
     RUN/failures.jsonl   a failed problem a line: id, reason, error type, time
+    RUN/sessions.jsonl   a line for every process that wrote here and was not killed: how it ended, what its resources did
     RUN/lock             held while a process writes
 
 A tree counts once its line is on disk. A run that was killed goes on with the same command: what is finished stays, a torn last
@@ -61,6 +62,7 @@ class RunFolder:
         self._lock = lock
         self._trees: Journal | None = None
         self._failures: Journal | None = None
+        self._sessions: Journal | None = None
         size = 0
         for line in read_lines(path / "trees.jsonl"):
             problem_id = line.record["id"]
@@ -71,9 +73,8 @@ class RunFolder:
             size = line.end
         if lock is not None:
             self._trees = Journal(path / "trees.jsonl", size)
-            self._failures = Journal(
-                path / "failures.jsonl", max((line.end for line in read_lines(path / "failures.jsonl")), default=0)
-            )
+            self._failures = _reopened(path / "failures.jsonl")
+            self._sessions = _reopened(path / "sessions.jsonl")
             _sync_folder(path)
 
     @classmethod
@@ -146,6 +147,15 @@ class RunFolder:
         }
         self._writable(self._failures).append(record, f"the failure of problem {problem.id!r}")
 
+    def end_session(self, record: Mapping[str, Any]) -> None:
+        """Note how a session went, in JSON values; `id` becomes the time of the note, ISO 8601 in UTC."""
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        self._writable(self._sessions).append({"id": time, **record}, "the end of the session")
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """What `end_session` noted, in order."""
+        return [line.record for line in read_lines(self.path / "sessions.jsonl")]
+
     def trees(self) -> Iterator[Tree]:
         """Every finished tree, in order of finishing, read from disk one at a time."""
         for line in read_lines(self.path / "trees.jsonl"):
@@ -162,10 +172,10 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the files and let go of the folder; nothing is lost without it."""
-        for part in (self._trees, self._failures, self._lock):
+        for part in (self._trees, self._failures, self._sessions, self._lock):
             if part is not None:
                 part.close()
-        self._trees = self._failures = self._lock = None
+        self._trees = self._failures = self._sessions = self._lock = None
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -177,6 +187,11 @@ class RunFolder:
         if journal is None:
             raise StoreError(f"{self.path}: not open for writing")
         return journal
+
+
+def _reopened(path: Path) -> Journal:
+    """A journal to be written on, a torn last line cut off."""
+    return Journal(path, max((line.end for line in read_lines(path)), default=0))
 
 
 def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:

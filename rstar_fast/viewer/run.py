@@ -11,7 +11,7 @@ from rich.text import Text
 from rstar_fast.search.run import Totals
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Node, Tree
-from rstar_fast.viewer.text import clean, counted, one_line
+from rstar_fast.viewer.text import clean, counted, duration, one_line
 
 MAX_ANSWER = 32
 MAX_REASON = 300
@@ -36,7 +36,8 @@ def run_view(folder: RunFolder) -> RenderableType:
         parts.append(Text("could not be searched:", "bold"))
         parts += [Padding(Text(f"{clean(one.problem_id)}: {one_line(one.reason, MAX_REASON)}"), (0, 0, 0, 2)) for one in failures]
         parts.append(Text(""))
-    return Group(*parts, totals_view(totals))
+    parts += [totals_view(totals), *(_session_line(session) for session in folder.sessions())]
+    return Group(*parts)
 
 
 def totals_view(totals: Totals) -> RenderableType:
@@ -52,6 +53,23 @@ def totals_view(totals: Totals) -> RenderableType:
     table.add_row("nodes", f"{totals.nodes:,}")
     table.add_row("tokens", f"{totals.generated_tokens:,} generated")
     return table
+
+
+def busy_line(stats: dict[str, Any]) -> str:
+    """Of every resource in `Stats.record` the share of time it was busy, and how many requests were open there on average."""
+    wall_s = max(stats["wall_s"], 1e-9)
+    words = []
+    for name, one in stats["resources"].items():
+        queue = f" ({one['mean_open']:,.1f} open)" if one["mean_open"] else ""
+        words.append(f"{name} {one['busy_s'] / wall_s:.0%}{queue}")
+    return ", ".join(words) or "-"
+
+
+def _session_line(session: dict[str, Any]) -> Text:
+    took = f"{duration(session['wall_s'])}, {session['trees']:,} searched, {session['failures']:,} failed"
+    return Text(
+        f"session until {session['id']}: {took}, {one_line(session['ended'], MAX_REASON)}; busy: {busy_line(session)}", "dim"
+    )
 
 
 def _row(tree: Tree) -> tuple[Text, ...]:
