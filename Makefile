@@ -18,7 +18,7 @@ test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/ruff format --check
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc -name '*.?pp')
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest rstar_fast._core --allowlist tests/stubtest_allowlist.txt
+	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone --allowlist tests/stubtest_allowlist.txt
 	$(BIN)/python -m pytest
 
 wheel: $(VENV)/build-tools
@@ -29,6 +29,7 @@ wheel: $(VENV)/build-tools
 bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --quick
 	$(BIN)/python bench/decode.py --quick
+	$(BIN)/python bench/execute.py --quick
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

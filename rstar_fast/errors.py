@@ -44,6 +44,10 @@ class ExecutorError(RStarError):
     """The worker processes that run steps and grade answers could not be started or kept alive."""
 
 
+class IsolationError(ExecutorError):
+    """Isolation was required, and this machine does not permit it."""
+
+
 class StoreError(RStarError):
     """A run folder cannot be used: written by another configuration, damaged, or in use."""
 

@@ -6,7 +6,9 @@ from typing import Literal
 
 import pytest
 
-from rstar_fast.verify.program import Capture, describe, run, source_of
+from rstar_fast.verify.capture import Capture
+from rstar_fast.verify.program import Program, describe
+from rstar_fast.verify.source import source_of
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +20,7 @@ def restored_interpreter() -> Iterator[None]:
 
 def observe(program: str, style: Literal["stdout", "reference"]) -> str:
     try:
-        return run(source_of((program,)), style, Capture(1 << 20))
+        return Program(style, Capture(1 << 20)).extend(source_of((program,)))
     except BaseException as error:
         return describe(error)
 

@@ -1,12 +1,15 @@
 """What running a step and checking an answer give."""
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.problems import Problem
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from rstar_fast.problems import Problem
 
 
 class Status(StrEnum):
@@ -27,20 +30,24 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use. A value out of range raises `ConfigError`.
+    """What one program, all steps of a block together, may use. A value out of range raises `ConfigError`.
+
+    It may not start processes, write files or use the network at all.
 
     Attributes:
-        wall_s: seconds until it is killed, >= 0.001.
-        memory_bytes: address space beyond what the preloaded worker holds, >= 1 MiB.
+        wall_s: seconds until it is killed, >= 0.001; processor time is limited to a second more.
+        memory_bytes: address space beyond that of the loaded libraries, >= 1 MiB.
         output_chars: characters of printed text kept, its beginning and its end (the observation itself is cut to 1024), >= 2048.
+        threads: that it may start, >= 0.
     """
 
     wall_s: float = 5.0
     memory_bytes: int = 1 << 30
     output_chars: int = 1 << 20
+    threads: int = 32
 
     def __post_init__(self) -> None:
-        for name, low in (("wall_s", 1e-3), ("memory_bytes", 1 << 20), ("output_chars", 2048)):
+        for name, low in (("wall_s", 1e-3), ("memory_bytes", 1 << 20), ("output_chars", 2048), ("threads", 0)):
             value = getattr(self, name)
             number = isinstance(value, int | float if name == "wall_s" else int) and not isinstance(value, bool)
             if not number or not low <= value < 1 << 60:
@@ -77,7 +84,7 @@ class Grade:
 class Verifier(Protocol):
     """Says whether a final answer of a problem is right, from killable workers; knows nothing of the search."""
 
-    def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
+    def submit(self, problem: "Problem", answer: str) -> "Future[Grade]":
         """Start one comparison. The future always resolves, at the latest at the verifier's own time limit."""
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ class _Worker(Generic[T]):
     process: WorkerProcess
     deadline: float
     ready: bool = False
-    work: _Work[T] | None = None
+    works: dict[int, _Work[T]] = field(default_factory=dict)
 
 
 class WorkerPool(Generic[T]):
@@ -60,23 +60,26 @@ class WorkerPool(Generic[T]):
         decode: Callable[[dict[str, Any]], T],
         failure: Callable[[Status], T],
         environment: Mapping[str, str] | None = None,
+        slots: int = 1,
     ) -> None:
         """Make a pool; workers start when work comes.
 
         Args:
             module: the worker's module; `main(parent_pid)` in it calls `worker.serve`.
             workers: processes at most, >= 1.
-            limit_s: seconds a worker has for one piece of work before it is killed; starting and waiting in the queue not counted.
+            limit_s: seconds a worker that has work may go without answering before it is killed; starting not counted.
             options: sent to every worker at its start.
             decode: a result from an answer's payload; `ValueError`, `KeyError` or `TypeError` make it `failure(Status.PROTOCOL)`.
             failure: a result for TIMEOUT, PROTOCOL or LOST.
             environment: of the workers; None for this process's.
+            slots: pieces of work that one worker holds at once, >= 1.
         """
         if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 4096:
             raise ConfigError(f"workers: expected an integer in 1..4096, got {workers!r}")
         self._module = module
         self._max_workers = workers
         self._limit_s = limit_s
+        self._slots = slots
         self._hello = pack(_HELLO_ID, options)
         self._decode = decode
         self._failure = failure
@@ -156,7 +159,7 @@ class WorkerPool(Generic[T]):
     def _end(self, bug: InternalError | None) -> None:
         with self._lock:
             self._closed = True
-            undone = [worker.work for worker in self._workers if worker.work] + list(self._queue)
+            undone = [work for worker in self._workers for work in worker.works.values()] + list(self._queue)
             self._queue.clear()
         for worker in list(self._workers):
             self._discard(worker)
@@ -169,15 +172,18 @@ class WorkerPool(Generic[T]):
             self._finish(work, bug or self._failure(Status.LOST))
 
     def _hand_out(self) -> None:
-        idle = [worker for worker in self._workers if worker.ready and not worker.work]
-        while self._queue and idle:
+        free = [worker for worker in self._workers if worker.ready and len(worker.works) < self._slots]
+        while self._queue and free:
             work = self._queue.popleft()
             if not self._begin(work):
                 continue
-            worker = idle.pop()
-            worker.work = work
-            worker.deadline = time.monotonic() + self._limit_s
-            if not worker.process.send(work.frame):
+            worker = free[-1]
+            if not worker.works:
+                worker.deadline = time.monotonic() + self._limit_s
+            worker.works[work.work_id] = work
+            if len(worker.works) == self._slots:
+                free.pop()
+            if not worker.process.send(work.frame) and worker.process.input_fd not in self._selector.get_map():
                 self._selector.register(worker.process.input_fd, selectors.EVENT_WRITE, worker)
         while len(self._queue) > sum(not worker.ready for worker in self._workers) and len(self._workers) < self._max_workers:
             self._start_worker()
@@ -194,7 +200,7 @@ class WorkerPool(Generic[T]):
         process.send(self._hello)
 
     def _patience_s(self) -> float | None:
-        deadlines = [worker.deadline for worker in self._workers if worker.work or not worker.ready]
+        deadlines = [worker.deadline for worker in self._workers if worker.works or not worker.ready]
         patience_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
         if self._dying:
             return _REAP_INTERVAL_S if patience_s is None else min(patience_s, _REAP_INTERVAL_S)
@@ -218,14 +224,12 @@ class WorkerPool(Generic[T]):
         except EOFError:
             self._worker_died(worker)
         except (ValueError, KeyError, TypeError):
-            work = self._discard(worker)
-            if work:
+            for work in self._discard(worker):
                 self._finish(work, self._failure(Status.PROTOCOL))
-            elif not worker.ready:
+            if not worker.ready:
                 self._start_failed("it sent something else than its greeting")
 
     def _take(self, worker: _Worker[T], work_id: int, payload: dict[str, Any]) -> None:
-        work = worker.work
         if not worker.ready and work_id == _HELLO_ID:
             if "failed" in payload:
                 self._discard(worker)
@@ -233,18 +237,18 @@ class WorkerPool(Generic[T]):
             else:
                 worker.ready = True
                 self._failed_starts = 0
-        elif work is None or work_id != work.work_id:
-            raise FrameError(f"expected an answer to {work.work_id if work else 'nothing'}, got one to {work_id}")
+        elif work_id not in worker.works:
+            raise FrameError(f"expected an answer to one of {list(worker.works)}, got one to {work_id}")
         else:
             result = self._decode(payload)
-            worker.work = None
-            self._finish(work, result)
+            worker.deadline = time.monotonic() + self._limit_s
+            self._finish(worker.works.pop(work_id), result)
 
     def _worker_died(self, worker: _Worker[T]) -> None:
-        work = self._discard(worker)
+        works = self._discard(worker)
         if not worker.ready:
             self._start_failed("it ended before it was ready")
-        elif work:
+        for work in reversed(works):
             work.lost_workers += 1
             if work.lost_workers > 1:
                 self._finish(work, self._failure(Status.LOST))
@@ -258,10 +262,9 @@ class WorkerPool(Generic[T]):
             if not worker.ready:
                 self._discard(worker)
                 self._start_failed(f"it was not ready after {_START_LIMIT_S:g} s")
-            elif worker.work:
-                work = self._discard(worker)
-                assert work is not None
-                self._finish(work, self._failure(Status.TIMEOUT))
+            elif worker.works:
+                for work in self._discard(worker):
+                    self._finish(work, self._failure(Status.TIMEOUT))
 
     def _start_failed(self, reason: str) -> None:
         self._failed_starts += 1
@@ -275,15 +278,16 @@ class WorkerPool(Generic[T]):
         for work in waiting:
             self._finish(work, ExecutorError(f"a worker process ({self._module}) could not be started: {reason}"))
 
-    def _discard(self, worker: _Worker[T]) -> _Work[T] | None:
+    def _discard(self, worker: _Worker[T]) -> list[_Work[T]]:
         for fd in (worker.process.input_fd, worker.process.output_fd):
             with contextlib.suppress(KeyError):
                 self._selector.unregister(fd)
         worker.process.kill()
         self._workers.remove(worker)
         self._dying.append(worker.process)
-        work, worker.work = worker.work, None
-        return work
+        works = list(worker.works.values())
+        worker.works.clear()
+        return works
 
     def _begin(self, work: _Work[T]) -> bool:
         """Whether the work is still wanted; from now on it cannot be cancelled."""

@@ -1,59 +1,108 @@
-"""A block's steps as one Python program, and what running it shows.
+"""A Python program, executed a piece at a time, and what it shows.
 
-Needs the standard library only and runs inside the process of the program, which it trusts with nothing but its own result.
+Needs the standard library only. It runs inside the process of the program, which it trusts with nothing but its own result.
 """
 
 import ast
-import io
 import re
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
 
-from rstar_fast.steps import CODE, END_OF_CODE, MARKS
+from rstar_fast.verify.capture import Capture
 
 MAX_OBSERVATION_CHARS = 1024
 """A longer text is cut to its first and last half around "..."."""
 
-_BLOCK = re.compile(f"{re.escape(CODE)}(.*?)(?:{re.escape(END_OF_CODE)}|\\Z)", re.DOTALL)
-_MARK = re.compile("|".join(map(re.escape, MARKS)))
-_FENCE_BEGIN = re.compile(r"\A(\s*)`+(?:python\b)?|\A(\s*)python[ \t]*(?=\n)")
-_FENCE_END = re.compile(r"`+\s*\Z")
 _PRINT_ARGUMENTS = re.compile(r"print\((.*?)\)", re.DOTALL)
+_parse = ast.parse
 
 
-def source_of(steps: Sequence[str]) -> str:
-    r"""The program of an open block: the code of its joined steps, marks and code fences removed.
+class NotIncremental(Exception):
+    """The next piece cannot be executed on its own (it continues a statement): the whole program must be run at once."""
 
-    Line numbers are those of the joined text from the line of `<code>` on.
 
-    >>> source_of(("Let us see. <code>\nx = 3\n<end_of_step>", "\nprint(x)\n<end_of_code>"))
-    '\nx = 3\n\nprint(x)\n'
+class Program:
+    """A program that grows: each `extend` executes what is new, and gives the observation of all there is.
+
+    The observation is the same text as if everything had been executed at once, but for a value shown whose own `__str__` or
+    `__repr__` has effects: see `resumable`.
     """
-    text = "".join(steps)
-    code = "\n".join(_BLOCK.findall(text)) if CODE in text else text
-    code = _MARK.sub("", code)
-    return _FENCE_END.sub("", _FENCE_BEGIN.sub(lambda match: match[1] or match[2] or "", code))
+
+    def __init__(self, style: Literal["stdout", "reference"], stdout: Capture) -> None:
+        """Begin an empty program, which becomes this process's `__main__`.
+
+        Args:
+            style: "stdout" shows everything printed, or the value of a last expression where nothing was printed; "reference" is
+                the style of the released training data.
+            stdout: collects what is printed; becomes `sys.stdout`.
+        """
+        module = ModuleType("__main__")
+        sys.modules["__main__"] = module
+        sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc, assignment]
+        self._source = ""
+        self._num_lines = 0
+        self._namespace = module.__dict__
+        self._future_flags = 0
+        self._stdout = stdout
+        self._observe = _Whole(self) if style == "stdout" else _Segments(self)
+        self.observing = False
+        """Whether an error that `extend` raised came from showing a value, not from a statement."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether showing the observation cannot have changed what comes next."""
+        return self._observe.value is None or not ("__str__" in self._source or "__repr__" in self._source)
+
+    def extend(self, source: str) -> str:
+        """Execute what is new of a program and give the observation of the whole.
+
+        Raises whatever the program raises, `SystemExit` and `KeyboardInterrupt` included; `describe` words it. The program cannot
+        be extended after that.
+
+        Args:
+            source: what follows on the text executed so far, from the beginning of a line on.
+
+        Raises:
+            NotIncremental: nothing was executed; the program is as it was.
+        """
+        padded = "\n" * self._num_lines + source
+        try:
+            statements = _parse(padded, "<unknown>").body
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+            if not self._source:
+                raise
+            _parse(self._source + source, "<unknown>")
+            raise NotIncremental from error
+        self._source += source
+        self._num_lines += source.count("\n")
+        self._observe.run([_Statement(statement, padded) for statement in statements])
+        self.observing = True
+        text = _cut(self._observe.text()).strip()
+        self.observing = False
+        return text
+
+    def execute(self, statement: ast.stmt) -> Any:
+        """Run one top-level statement; the value of an expression statement, None for any other."""
+        if isinstance(statement, ast.Expr):
+            expression = ast.Expression(statement.value)
+            return eval(compile(expression, "<unknown>", "eval", self._future_flags, dont_inherit=True), self._namespace)
+        code = compile(ast.Module([statement], []), "<unknown>", "exec", self._future_flags, dont_inherit=True)
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            self._future_flags |= code.co_flags & ~0xFFFF
+        exec(code, self._namespace)
+        return None
+
+    @property
+    def stdout(self) -> Capture:
+        """What it prints to."""
+        return self._stdout
 
 
-def run(source: str, style: Literal["stdout", "reference"], stdout: "Capture") -> str:
-    """Run a program in a fresh `__main__`, its `sys.stdout` being `stdout`, and give its observation.
-
-    Raises whatever the program raises, `SystemExit` and `KeyboardInterrupt` included; `describe` words it.
-
-    Args:
-        source: the program.
-        style: "stdout" shows everything printed, or the value of a last expression where nothing was printed; "reference" is the
-            style of the released training data.
-        stdout: collects what is printed.
-    """
-    module = ModuleType("__main__")
-    sys.modules["__main__"] = module
-    sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc, assignment]
-    statements = ast.parse(source, "<unknown>").body
-    observe = _observe_stdout if style == "stdout" else _observe_reference
-    return _cut(observe(statements, source, _Runner(module.__dict__), stdout)).strip()
+def check(source: str) -> None:
+    """Raise what parsing a program raises."""
+    _parse(source, "<unknown>")
 
 
 def describe(error: BaseException) -> str:
@@ -66,119 +115,64 @@ def describe(error: BaseException) -> str:
     return _cut(f"{name}: {message}").strip()
 
 
-class Capture(io.TextIOBase):
-    """A text stream that keeps the beginning and the end of what is written, in bounded memory."""
+@dataclass(slots=True)
+class _Statement:
+    node: ast.stmt
+    source: str
+    printed: str = ""
 
-    encoding = "utf-8"
-    errors = "replace"
-
-    def __init__(self, limit_chars: int) -> None:
-        self._half = limit_chars // 2
-        self._reset()
-
-    def _reset(self) -> None:
-        self._head = io.StringIO()
-        self._tail = io.StringIO()
-        self._room = self._half
-
-    def write(self, text: str) -> int:
-        """Take text in; what is neither in the first nor in the last half of the limit is dropped."""
-        if self.closed:
-            raise ValueError("I/O operation on closed file.")
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        begin = text[: self._room]
-        self._head.write(begin)
-        self._room -= len(begin)
-        if len(begin) < len(text):
-            self._tail.write(text[max(len(begin), len(text) - self._half) :])
-            if self._tail.tell() > 4 * self._half:
-                end = self._tail.getvalue()[-self._half :]
-                self._tail = io.StringIO()
-                self._tail.write(end)
-        return len(text)
-
-    def take(self) -> str:
-        """What was written since the last `take`, its middle left out beyond the limit."""
-        text = self._head.getvalue() + self._tail.getvalue()[-self._half :]
-        self._reset()
-        return text
-
-    @property
-    def buffer(self) -> "_Bytes":
-        """The stream for programs that write bytes."""
-        return _Bytes(self)
-
-    def reconfigure(self, **_: Any) -> None:
-        """Accepted, as the stream of a usual program has it; changes nothing."""
-
-    def writable(self) -> bool:
-        """True."""
-        return True
+    def shows(self) -> str:
+        """The arguments of its prints and what it printed."""
+        arguments = ", ".join(_PRINT_ARGUMENTS.findall(ast.get_source_segment(self.source, self.node) or ""))
+        return f"{arguments}: {_rounded(self.printed).strip()}"
 
 
-class _Bytes(io.RawIOBase):
-    def __init__(self, text: Capture) -> None:
-        self._text = text
+class _Whole:
+    """The "stdout" style."""
 
-    def write(self, data: Any) -> int:
-        raw = bytes(data)
-        self._text.write(raw.decode("utf-8", "replace"))
-        return len(raw)
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.value: Any = None
 
-    def writable(self) -> bool:
-        return True
+    def run(self, statements: list[_Statement]) -> None:
+        for statement in statements:
+            self.value = self._program.execute(statement.node)
 
-
-class _Runner:
-    """Executes top-level statements one after another in one namespace."""
-
-    def __init__(self, namespace: dict[str, Any]) -> None:
-        self._namespace = namespace
-        self._future_flags = 0
-
-    def __call__(self, statement: ast.stmt) -> Any:
-        """The value of an expression statement, None for any other."""
-        if isinstance(statement, ast.Expr):
-            expression = ast.Expression(statement.value)
-            return eval(compile(expression, "<unknown>", "eval", self._future_flags, dont_inherit=True), self._namespace)
-        code = compile(ast.Module([statement], []), "<unknown>", "exec", self._future_flags, dont_inherit=True)
-        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
-            self._future_flags |= code.co_flags & ~0xFFFF
-        exec(code, self._namespace)
-        return None
+    def text(self) -> str:
+        printed = self._program.stdout.peek()
+        if printed:
+            self.value = None
+        return _rounded(printed) if printed or self.value is None else str(self.value)
 
 
-def _observe_stdout(statements: list[ast.stmt], source: str, run_statement: _Runner, stdout: Capture) -> str:
-    value = None
-    for statement in statements:
-        value = run_statement(statement)
-    printed = stdout.take()
-    return _rounded(printed) if printed or value is None else str(value)
+class _Segments:
+    """The "reference" style: with two print nodes or more, what each of them printed; what stands behind the last is left alone."""
 
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._prints: list[_Statement] = []
+        self._waiting: list[_Statement] = []
+        self._last_printed = ""
+        self.value: Any = None
 
-def _observe_reference(statements: list[ast.stmt], source: str, run_statement: _Runner, stdout: Capture) -> str:
-    num_prints = sum(map(_holds_print, statements))
-    if num_prints >= 2:
-        return _observe_segments(statements, source, run_statement, stdout, num_prints)
-    value = None
-    for statement in statements:
-        stdout.take()
-        value = run_statement(statement)
-    return _rounded(stdout.take()) if value is None else str(value)
+    def run(self, statements: list[_Statement]) -> None:
+        self._waiting += statements
+        print_places = [i for i, statement in enumerate(self._waiting) if _holds_print(statement.node)]
+        segmented = len(self._prints) + len(print_places) >= 2
+        end = (print_places[-1] + 1 if print_places else 0) if segmented else len(self._waiting)
+        due, self._waiting = self._waiting[:end], self._waiting[end:]
+        for statement in due:
+            self._program.stdout.take()
+            self.value = self._program.execute(statement.node)
+            statement.printed = self._last_printed = self._program.stdout.take()
+            if _holds_print(statement.node):
+                self._prints.append(statement)
 
-
-def _observe_segments(statements: list[ast.stmt], source: str, run_statement: _Runner, stdout: Capture, num_prints: int) -> str:
-    lines: list[str] = []
-    for statement in statements:
-        stdout.take()
-        run_statement(statement)
-        if _holds_print(statement):
-            arguments = ", ".join(_PRINT_ARGUMENTS.findall(ast.get_source_segment(source, statement) or ""))
-            lines.append(f"{arguments}: {_rounded(stdout.take()).strip()}")
-            if len(lines) == num_prints:
-                break
-    return "\n".join(lines)
+    def text(self) -> str:
+        if len(self._prints) >= 2:
+            self.value = None
+            return "\n".join(statement.shows() for statement in self._prints)
+        return _rounded(self._last_printed) if self.value is None else str(self.value)
 
 
 def _holds_print(statement: ast.stmt) -> bool:

@@ -1,27 +1,18 @@
 """The worker's side: a process that serves one kind of work over its standard input and output until they close."""
 
-import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from rstar_fast.verify.sandbox.kernel import PR_SET_PDEATHSIG, prctl
 from rstar_fast.verify.wire import FrameReader, pack
-
-_PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def prctl(option: int, value: int) -> None:
-    """Set an attribute of this process; a kernel that does not know it is left as it is."""
-    _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
 
 def die_with(parent_pid: int) -> None:
     """Have the kernel kill this process as soon as the thread that started it ends."""
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         os._exit(1)
 
@@ -42,22 +33,26 @@ class Channel:
     def receive(self) -> tuple[int, dict[str, Any]]:
         """The next frame. Ends the process when the main process is gone."""
         while not self._frames:
-            data = os.read(self.input_fd, 1 << 16)
-            if not data:
-                os._exit(0)
-            self._frames = self._reader.feed(data)
+            self._read()
         return self._frames.pop(0)
+
+    def receive_all(self) -> list[tuple[int, dict[str, Any]]]:
+        """The frames that came, after one read. Ends the process when the main process is gone."""
+        self._read()
+        frames, self._frames = self._frames, []
+        return frames
+
+    def _read(self) -> None:
+        data = os.read(self.input_fd, 1 << 16)
+        if not data:
+            os._exit(0)
+        self._frames += self._reader.feed(data)
 
     def send(self, work_id: int, payload: dict[str, Any]) -> None:
         """Send one frame."""
         frame = memoryview(pack(work_id, payload))
         while frame:
             frame = frame[os.write(self.output_fd, frame) :]
-
-    def close(self) -> None:
-        """Give up the pipes, in a child that is not to speak for the worker."""
-        os.close(self.input_fd)
-        os.close(self.output_fd)
 
 
 def serve(parent_pid: int, start: Callable[[dict[str, Any], Channel], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:

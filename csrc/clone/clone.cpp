@@ -1,0 +1,107 @@
+// The part of a step between "a request came" and "a new process has it", without Python in between.
+//
+// A process that programs are cloned from waits here. Python is entered again in the new process only, so the waiting one
+// touches no object, and shares all of its pages with its children.
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#ifndef PR_GET_TID_ADDRESS
+#define PR_GET_TID_ADDRESS 40
+#endif
+
+namespace {
+
+constexpr unsigned long CLONE_PARENT_FLAG = 0x8000, CLONE_CHILD_CLEARTID_FLAG = 0x200000, CLONE_CHILD_SETTID_FLAG = 0x1000000;
+// The seccomp filter allows exactly these (seccomp.NODE_CLONE_FLAGS).
+constexpr unsigned long NODE_CLONE_FLAGS = CLONE_PARENT_FLAG | CLONE_CHILD_SETTID_FLAG | CLONE_CHILD_CLEARTID_FLAG | SIGCHLD;
+
+// The descriptor that came with the next message; -1 when the other end is gone.
+int receive_fd(int channel) {
+    for (;;) {
+        char byte = 0;
+        iovec data{&byte, 1};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+        msghdr message{};
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        const ssize_t length = recvmsg(channel, &message, 0);
+        if (length < 0 && errno == EINTR) continue;
+        if (length <= 0) return -1;
+        const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+        if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+        return fd;
+    }
+}
+
+// Where the C library keeps the thread's id, which a clone should renew; null where the kernel does not tell. This process has
+// one thread.
+int* thread_id_address() {
+    int* address = nullptr;
+    if (prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) != 0) return nullptr;
+    return address;
+}
+
+long clone_node(int* thread_id) {
+#if defined(__x86_64__)
+    return syscall(SYS_clone, NODE_CLONE_FLAGS, nullptr, nullptr, thread_id, nullptr);
+#elif defined(__aarch64__)
+    return syscall(SYS_clone, NODE_CLONE_FLAGS, nullptr, nullptr, nullptr, thread_id);
+#else
+    (void)thread_id;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+PyObject* wait_to_be_cloned(PyObject*, PyObject* argument) {
+    const long channel = PyLong_AsLong(argument);
+    if (channel == -1 && PyErr_Occurred() != nullptr) return nullptr;
+    int* const thread_id = thread_id_address();
+    const int fd = static_cast<int>(channel);
+    for (;;) {
+        const int child_fd = receive_fd(fd);
+        if (child_fd < 0) _exit(0);
+        const long pid = clone_node(thread_id);
+        if (pid == 0) {
+            // The kernel forgets this in a child. If the supervisor ended meanwhile, the hello below fails.
+            prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+            if (dup2(child_fd, fd) < 0 || close(child_fd) != 0 || write(fd, "h", 1) != 1) _exit(1);
+            Py_RETURN_NONE;
+        }
+        close(child_fd);
+    }
+}
+
+PyMethodDef methods[] = {
+    {"wait_to_be_cloned", wait_to_be_cloned, METH_O, "Waits on a socket and returns only in a clone of this process."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    "_clone",
+    "Cloning a process that waits, without Python in between.",
+    0,
+    methods,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__clone() { return PyModule_Create(&definition); }

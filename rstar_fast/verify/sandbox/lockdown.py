@@ -1,0 +1,137 @@
+"""Locks a process down before it becomes the parent of untrusted programs, and says which of the means took effect."""
+
+import os
+import resource
+import struct
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from rstar_fast.verify.sandbox import kernel, landlock, namespaces, seccomp
+from rstar_fast.verify.sandbox.kernel import prctl, syscall
+
+NOBODY = 65534
+_DEVICES = ("/dev/null", "/dev/urandom", "/dev/zero")
+_SYSTEM_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_MAX_FDS = 64
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a locked-down process and its children may use.
+
+    Attributes:
+        memory_bytes: address space beyond what the process has now.
+        cpu_s: processor time of each process, whole seconds.
+        max_processes: of the whole user namespace, where there is one.
+    """
+
+    memory_bytes: int
+    cpu_s: int
+    max_processes: int
+
+
+def readable_roots() -> tuple[str, ...]:
+    """Folders a program may read, each ending in a separator: the interpreter's own, installed packages, those loaded now."""
+    roots = {"/usr/share/zoneinfo", *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
+    roots |= {path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")}
+    for module in list(sys.modules.values()):
+        roots |= set(getattr(module, "__path__", ()))
+    return tuple(sorted({os.path.join(os.path.realpath(root), "") for root in roots}))
+
+
+def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
+    """Confine this process for good. Needs one thread; comes after everything is imported.
+
+    Args:
+        confinement: the resource limits.
+        roots: folders that may be read, from `readable_roots`.
+
+    Returns:
+        The means, each with "" or the reason why it is not in force.
+    """
+    folders = (*roots, *_unresolved(tuple(roots)), *_SYSTEM_FOLDERS)
+    max_bytes = _size_bytes() + confinement.memory_bytes  # /proc is gone later
+    is_root = _is_real_root()
+    outcome = {"private file system": namespaces.attempt(lambda: _hide_files(folders))}
+    if not outcome["private file system"]:
+        namespaces.enter_private_root(folders, _DEVICES)
+    outcome["dropped privileges"] = namespaces.attempt(_drop_user) if is_root else _tried(_drop_capabilities)
+    if is_root and not outcome["dropped privileges"]:
+        _drop_user()
+    os.chdir("/")
+    _set_limits(confinement, max_bytes)
+    outcome["resource limits"] = ""
+    outcome["no new privileges"] = _tried(lambda: prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
+    outcome["landlock"] = _tried(lambda: landlock.restrict(folders, _DEVICES))
+    outcome["seccomp"] = _tried(seccomp.install)
+    return outcome
+
+
+def _unresolved(roots: tuple[str, ...]) -> list[str]:
+    """The same folders by the names modules are imported under, where those pass a symbolic link."""
+    names = [*sys.path, *(path for module in list(sys.modules.values()) for path in getattr(module, "__path__", ()))]
+    return [name for name in names if os.path.realpath(name) != name and os.path.join(os.path.realpath(name), "").startswith(roots)]
+
+
+def _hide_files(folders: Iterable[str]) -> None:
+    namespaces.enter_private_root(folders, _DEVICES)
+    _check_files()
+
+
+def _check_files() -> None:
+    with open(os.__file__, "rb"):
+        pass
+
+
+def _is_real_root() -> bool:
+    """Root outside any user namespace."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        with open("/proc/self/uid_map") as file:
+            return [int(number) for number in file.readline().split()] == [0, 0, 2**32 - 1]
+    except OSError:  # no /proc
+        return True
+
+
+def _drop_user() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    _drop_capabilities()
+    _check_files()
+
+
+def _drop_capabilities() -> None:
+    syscall("capset", struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
+
+
+def _size_bytes() -> int:
+    with open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def _set_limits(confinement: Confinement, max_bytes: int) -> None:
+    limits = {
+        resource.RLIMIT_AS: max_bytes,
+        resource.RLIMIT_CPU: confinement.cpu_s,
+        resource.RLIMIT_NPROC: confinement.max_processes,
+        resource.RLIMIT_NOFILE: _MAX_FDS,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+    }
+    for limit, value in limits.items():
+        resource.setrlimit(limit, (value, value))
+
+
+def _tried(action: Callable[[], object]) -> str:
+    try:
+        action()
+    except OSError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,198 @@
+"""A seccomp filter: the calls a computing process needs, and nothing else.
+
+Every other call fails with EPERM. In particular no exec, no process but a node's own clone, no signal to anyone, no socket,
+no change of limits, identities, namespaces or mounts.
+"""
+
+import ctypes
+import struct
+
+from rstar_fast.verify.sandbox import kernel
+from rstar_fast.verify.sandbox.kernel import MACHINE, NUMBERS, prctl
+
+NODE_CLONE_FLAGS = kernel.CLONE_PARENT | kernel.CLONE_CHILD_SETTID | kernel.CLONE_CHILD_CLEARTID | 17
+"""Of the one clone that may make a process (17 is SIGCHLD): the child's parent is the supervisor, not the caller."""
+
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+_EPERM, _ENOSYS = 1, 38
+_SECCOMP_MODE_FILTER = 2
+
+_LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_OFFSET_NUMBER, _OFFSET_ARCH, _OFFSET_ARGUMENTS = 0, 4, 16
+_X32_BIT = 0x40000000
+
+_PRCTL_OPTIONS = (kernel.PR_SET_PDEATHSIG, kernel.PR_SET_NAME, kernel.PR_GET_NAME, kernel.PR_GET_TID_ADDRESS, kernel.PR_SET_VMA)
+_IOCTL_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC; F_SETOWN would let a program signal others."""
+
+_ALLOWED = {
+    "access": (21, None),
+    "arch_prctl": (158, None),
+    "brk": (12, 214),
+    "clock_getres": (229, 114),
+    "clock_gettime": (228, 113),
+    "clock_nanosleep": (230, 115),
+    "close": (3, 57),
+    "close_range": (436, 436),
+    "dup": (32, 23),
+    "dup2": (33, None),
+    "dup3": (292, 24),
+    "epoll_create1": (291, 20),
+    "epoll_ctl": (233, 21),
+    "epoll_pwait": (281, 22),
+    "epoll_wait": (232, None),
+    "eventfd2": (290, 19),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+    "faccessat": (269, 48),
+    "faccessat2": (439, 439),
+    "fadvise64": (221, 223),
+    "fstat": (5, 80),
+    "fstatfs": (138, 44),
+    "futex": (202, 98),
+    "getcpu": (309, 168),
+    "getcwd": (79, 17),
+    "getdents64": (217, 61),
+    "getegid": (108, 177),
+    "geteuid": (107, 175),
+    "getgid": (104, 176),
+    "getgroups": (115, 158),
+    "getpgid": (121, 155),
+    "getpgrp": (111, None),
+    "getpid": (39, 172),
+    "getppid": (110, 173),
+    "getpriority": (140, 141),
+    "getrandom": (318, 278),
+    "getresgid": (120, 150),
+    "getresuid": (118, 148),
+    "getrlimit": (97, 163),
+    "getrusage": (98, 165),
+    "getsid": (124, 156),
+    "gettid": (186, 178),
+    "gettimeofday": (96, 169),
+    "getuid": (102, 174),
+    "lseek": (8, 62),
+    "lstat": (6, None),
+    "madvise": (28, 233),
+    "membarrier": (324, 283),
+    "mincore": (27, 232),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "mremap": (25, 216),
+    "munmap": (11, 215),
+    "nanosleep": (35, 101),
+    "newfstatat": (262, 79),
+    "open": (2, None),
+    "openat": (257, 56),
+    "pipe": (22, None),
+    "pipe2": (293, 59),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "pread64": (17, 67),
+    "preadv": (295, 69),
+    "pselect6": (270, 72),
+    "read": (0, 63),
+    "readlink": (89, None),
+    "readlinkat": (267, 78),
+    "readv": (19, 65),
+    "recvmsg": (47, 212),
+    "restart_syscall": (219, 128),
+    "rseq": (334, 293),
+    "rt_sigaction": (13, 134),
+    "rt_sigpending": (127, 136),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "rt_sigsuspend": (130, 133),
+    "rt_sigtimedwait": (128, 137),
+    "sched_get_priority_max": (146, 125),
+    "sched_get_priority_min": (147, 126),
+    "sched_getaffinity": (204, 123),
+    "sched_getparam": (143, 121),
+    "sched_getscheduler": (145, 120),
+    "sched_yield": (24, 124),
+    "select": (23, None),
+    "set_robust_list": (273, 99),
+    "set_tid_address": (218, 96),
+    "sigaltstack": (131, 132),
+    "stat": (4, None),
+    "statfs": (137, 43),
+    "statx": (332, 291),
+    "sysinfo": (99, 179),
+    "time": (201, None),
+    "times": (100, 153),
+    "umask": (95, 166),
+    "uname": (63, 160),
+    "wait4": (61, 260),
+    "waitid": (247, 95),
+    "write": (1, 64),
+    "writev": (20, 66),
+}
+"""Numbers on (x86-64, aarch64)."""
+
+
+def install() -> None:
+    """Filter this process and its future children for good; needs no_new_privs. Raises `OSError`."""
+    code = _program()
+    buffer = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in code))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(buffer)))
+    prctl(kernel.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_void_p(ctypes.addressof(header)))
+
+
+def _program() -> list[tuple[int, int, int, int]]:
+    if MACHINE not in _AUDIT_ARCH:
+        raise OSError(_ENOSYS, f"no filter is known for {MACHINE}")
+    column = list(_AUDIT_ARCH).index(MACHINE)
+    code = [
+        (_LOAD, 0, 0, _OFFSET_ARCH),
+        (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[MACHINE]),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_LOAD, 0, 0, _OFFSET_NUMBER),
+        (_JUMP_AT_LEAST, 0, 1, _X32_BIT),
+        (_RETURN, 0, 0, _ERRNO | _EPERM),
+    ]
+    for numbers in _ALLOWED.values():
+        number = numbers[column]
+        if number is not None:
+            code += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
+    code += _rule("clone3", [(_RETURN, 0, 0, _ERRNO | _ENOSYS)])  # the C library then falls back to clone
+    code += _rule(
+        "clone",
+        [
+            (_LOAD, 0, 0, _OFFSET_ARGUMENTS),
+            (_JUMP_SET, 1, 0, kernel.CLONE_THREAD),
+            (_JUMP_EQUAL, 0, 1, NODE_CLONE_FLAGS),
+            (_RETURN, 0, 0, _ALLOW),
+        ],
+    )
+    code += _rule("prctl", _argument_is_one_of(0, _PRCTL_OPTIONS))
+    code += _rule("ioctl", _argument_is_one_of(1, _IOCTL_REQUESTS))
+    code += _rule("fcntl", _argument_is_one_of(1, _FCNTL_COMMANDS))
+    code += _rule("prlimit64", _argument_is_null(2))
+    return [*code, (_RETURN, 0, 0, _ERRNO | _EPERM)]
+
+
+def _rule(name: str, body: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+    """Judge one call by its arguments: where the body does not return, EPERM."""
+    body = [*body, (_RETURN, 0, 0, _ERRNO | _EPERM)]
+    return [(_JUMP_EQUAL, 0, len(body), NUMBERS[name]), *body]
+
+
+def _argument_is_one_of(index: int, values: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    code = [(_LOAD, 0, 0, _OFFSET_ARGUMENTS + 8 * index)]
+    for value in values:
+        code += [(_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
+    return code
+
+
+def _argument_is_null(index: int) -> list[tuple[int, int, int, int]]:
+    low = _OFFSET_ARGUMENTS + 8 * index
+    return [
+        (_LOAD, 0, 0, low),
+        (_JUMP_EQUAL, 0, 3, 0),
+        (_LOAD, 0, 0, low + 4),
+        (_JUMP_EQUAL, 0, 1, 0),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
