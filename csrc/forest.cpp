@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <numeric>
 
 #include "errors.hpp"
-#include "uct.hpp"
+#include "parallel.hpp"
+#include "stream.hpp"
 
 namespace rstar_fast {
 
@@ -16,19 +17,33 @@ std::int32_t checked_size(const char* name, std::int64_t size) {
     return static_cast<std::int32_t>(size);
 }
 
-std::size_t checked_capacity(std::int64_t max_trees, std::int64_t nodes_per_tree) {
+std::int64_t checked_capacity(std::int64_t max_trees, std::int64_t nodes_per_tree) {
     if (max_trees * nodes_per_tree > MAX_NODES)
         throw ForestError(concat("Forest: at most ", MAX_NODES, " nodes in all, got ", max_trees, " trees of ", nodes_per_tree));
-    return static_cast<std::size_t>(max_trees * nodes_per_tree);
+    return max_trees * nodes_per_tree;
+}
+
+std::int64_t checked_limit(std::int64_t limit_bytes) {
+    if (limit_bytes < 1) throw ForestError(concat("Forest: memory_limit_bytes must be at least 1, got ", limit_bytes));
+    return limit_bytes;
 }
 
 }  // namespace
 
-Forest::Forest(std::int64_t max_trees, std::int64_t nodes_per_tree)
+Forest::Forest(std::int64_t max_trees, std::int64_t nodes_per_tree, std::int64_t memory_limit_bytes, bool keep_values)
     : max_trees_(checked_size("max_trees", max_trees)),
       nodes_per_tree_(checked_size("nodes_per_tree", nodes_per_tree)),
-      nodes_(checked_capacity(max_trees, nodes_per_tree)),
-      num_nodes_(static_cast<std::size_t>(max_trees)) {}
+      inverse_nodes_per_tree_(((std::uint64_t{1} << 63) - 1) / static_cast<std::uint64_t>(nodes_per_tree) + 1),
+      memory_limit_bytes_(checked_limit(memory_limit_bytes)),
+      nodes_(checked_capacity(max_trees, nodes_per_tree), memory_limit_bytes),
+      num_nodes_(static_cast<std::size_t>(max_trees)),
+      most_nodes_(static_cast<std::size_t>(max_trees)),
+      given_(keep_values ? static_cast<std::size_t>(max_trees) : 0) {}
+
+void Forest::set_threads(std::int64_t threads) {
+    if (threads < 1 || threads > 1024) throw ForestError(concat("Forest: threads must be in 1..1024, got ", threads));
+    threads_ = static_cast<std::int32_t>(threads);
+}
 
 std::vector<TreeId> Forest::new_trees(std::int64_t count) {
     if (count < 1) throw ForestError(concat("new_trees: count must be at least 1, got ", count));
@@ -37,13 +52,22 @@ std::vector<TreeId> Forest::new_trees(std::int64_t count) {
 
     std::vector<TreeId> trees;
     trees.reserve(static_cast<std::size_t>(count));
-    for (; num_trees_ < max_trees_ && std::ssize(trees) < count; ++lowest_free_) {
-        if (num_nodes_[lowest_free_] > 0) continue;
-        num_nodes_[lowest_free_] = 1;
-        nodes_.parent[root_of(lowest_free_)] = NO_NODE;
-        ++num_trees_;
-        trees.push_back(lowest_free_);
+    for (TreeId slot = lowest_free_; std::ssize(trees) < count; ++slot)
+        if (num_nodes_[slot] == 0) trees.push_back(slot);
+    std::vector<NodeId> roots;
+    for (const TreeId tree : trees) {
+        num_nodes_[tree] = 1;
+        roots.push_back(root_of(tree));
     }
+    try {
+        charge("new_trees", roots);
+    } catch (const CapacityError&) {
+        for (const TreeId tree : trees) num_nodes_[tree] = 0;
+        throw;
+    }
+    for (const NodeId root : roots) make_children(NO_NODE, root, 1, nullptr);
+    num_trees_ += static_cast<std::int32_t>(count);
+    lowest_free_ = trees.back() + 1;
     return trees;
 }
 
@@ -55,13 +79,11 @@ void Forest::free_trees(std::span<const TreeId> trees) {
     if (repeat != sorted.end()) throw ForestError(concat("free_trees: tree ", *repeat, " is named twice"));
 
     for (const TreeId tree : sorted) {
-        const NodeId begin = root_of(tree);
-        const auto used = static_cast<std::size_t>(num_nodes_[tree]);
-        NodeArrays::for_each(nodes_, [&](auto& array) { std::memset(&array[begin], 0, used * sizeof(array[begin])); });
         num_nodes_[tree] = 0;
-        --num_trees_;
-        lowest_free_ = std::min(lowest_free_, tree);
+        if (keeps_values()) given_[static_cast<std::size_t>(tree)] = {};
     }
+    num_trees_ -= static_cast<std::int32_t>(sorted.size());
+    if (!sorted.empty()) lowest_free_ = std::min(lowest_free_, sorted.front());
 }
 
 NodeId Forest::reserve_children(std::span<const NodeId> nodes, std::size_t index, std::int32_t count) {
@@ -69,87 +91,83 @@ NodeId Forest::reserve_children(std::span<const NodeId> nodes, std::size_t index
     if (!in_use(node)) refuse_node("expand", index, node);
     if (count < 1 || count > MAX_CHILDREN)
         throw ForestError(concat("expand: counts must be in 1..", MAX_CHILDREN, ", got ", count, " at index ", index));
-    if (nodes_.num_children[node] > 0) {
+    if (num_children_of(node) > 0) {
         const auto earlier = nodes.first(index);
         if (std::find(earlier.begin(), earlier.end(), node) != earlier.end())
             throw ForestError(concat("expand: node ", node, " is named twice"));
-        throw ForestError(concat("expand: node ", node, " has ", nodes_.num_children[node], " children already"));
+        throw ForestError(concat("expand: node ", node, " has ", num_children_of(node), " children already"));
     }
-    if (is_terminal(node)) throw ForestError(concat("expand: node ", node, " is terminal"));
+    if (nodes_.state(node) & TERMINAL) throw ForestError(concat("expand: node ", node, " is terminal"));
     const TreeId tree = tree_of(node);
     if (count > nodes_per_tree_ - num_nodes_[tree])
         throw CapacityError(concat("expand: tree ", tree, " has capacity ", nodes_per_tree_, ", ", num_nodes_[tree],
                                    " nodes in use, got ", count, " more for node ", node));
 
     const NodeId first = root_of(tree) + num_nodes_[tree];
-    nodes_.first_child[node] = first;
-    nodes_.num_children[node] = static_cast<std::uint16_t>(count);
+    nodes_.first_child(node) = first;
+    nodes_.state(node) |= static_cast<std::uint16_t>(count);
     num_nodes_[tree] += count;
     return first;
 }
 
 void Forest::release_children(NodeId node) {
-    num_nodes_[tree_of(node)] -= nodes_.num_children[node];
-    nodes_.first_child[node] = 0;
-    nodes_.num_children[node] = 0;
+    num_nodes_[tree_of(node)] -= num_children_of(node);
+    nodes_.state(node) &= FLAGS;
 }
 
-void Forest::expand(std::span<const NodeId> nodes, std::span<const std::int32_t> counts, std::span<NodeId> first_children) {
+void Forest::make_children(NodeId parent, NodeId first, std::int32_t count, const double* values) {
+    for_parts(nodes_, first, count, [&](NodeBlock& block, std::int32_t lane, std::int32_t here, std::int32_t done) {
+        if (values != nullptr)
+            stream_copy(block.value_sum + lane, here, values + done);
+        else
+            stream_fill(block.value_sum + lane, here, 0.0);
+        stream_fill(block.visits + lane, here, values != nullptr ? 1 : 0);
+        stream_fill(block.state + lane, here, std::uint16_t{0});
+        stream_fill(block.parent + lane, here, parent);
+    });
+}
+
+void Forest::expand(std::span<const NodeId> nodes, std::span<const std::int32_t> counts,
+                    std::optional<std::span<const double>> values, std::span<NodeId> first_children) {
     if (nodes.size() != counts.size()) throw ForestError(concat("expand: ", nodes.size(), " nodes but ", counts.size(), " counts"));
+    if (values) check_finite("expand", *values);
 
     // A reservation changes only the parent's own entry and the tree's size, so a refused batch is undone by taking back
     // what was reserved; that also finds repeated nodes and a tree filled by several nodes of the batch together.
     std::size_t reserved = 0;
     try {
-        for (; reserved < nodes.size(); ++reserved) first_children[reserved] = reserve_children(nodes, reserved, counts[reserved]);
+        std::size_t num_children = 0;
+        for (; reserved < nodes.size(); ++reserved) {
+            first_children[reserved] = reserve_children(nodes, reserved, counts[reserved]);
+            num_children += static_cast<std::size_t>(counts[reserved]);
+        }
+        if (values && values->size() != num_children)
+            throw ForestError(concat("expand: ", num_children, " children but ", values->size(), " values"));
+        charge("expand", nodes);
     } catch (const ForestError&) {
         while (reserved > 0) release_children(nodes[--reserved]);
         throw;
     }
-    for (std::size_t i = 0; i < nodes.size(); ++i) std::fill_n(&nodes_.parent[first_children[i]], counts[i], nodes[i]);
+    const std::size_t num_parts = worthwhile_threads(nodes.size(), threads_);
+    in_parallel(num_parts, [&](std::size_t part) {
+        const std::size_t begin = nodes.size() * part / num_parts, end = nodes.size() * (part + 1) / num_parts;
+        const double* next =
+            values ? values->data() + std::accumulate(counts.data(), counts.data() + begin, std::int64_t{0}) : nullptr;
+        for (std::size_t i = begin; i < end; ++i) {
+            make_children(nodes[i], first_children[i], counts[i], next);
+            if (next != nullptr) next += counts[i];
+        }
+        stream_end();
+    });
+    for (const NodeId node : nodes) end_claim(node);
+    if (values && keeps_values()) keep_children_values(first_children, counts, *values);
 }
 
-void Forest::set_terminal(std::span<const NodeId> nodes) {
-    check_nodes("set_terminal", nodes);
-    for (const NodeId node : nodes) nodes_.flags[node] |= TERMINAL;
-}
-
-template <class To, class T>
-std::vector<To> Forest::copy_tree(const char* call, std::int64_t tree, const ZeroedArray<T>& array) const {
-    const TreeId checked = checked_tree(call, tree);
-    const T* begin = &array[root_of(checked)];
-    return std::vector<To>(begin, begin + num_nodes_[checked]);
-}
-
-std::vector<std::int32_t> Forest::visits(std::int64_t tree) const { return copy_tree<std::int32_t>("visits", tree, nodes_.visits); }
-
-std::vector<double> Forest::value_sums(std::int64_t tree) const { return copy_tree<double>("value_sums", tree, nodes_.value_sum); }
-
-std::vector<NodeId> Forest::parents(std::int64_t tree) const { return copy_tree<NodeId>("parents", tree, nodes_.parent); }
-
-std::vector<std::int32_t> Forest::num_children(std::int64_t tree) const {
-    return copy_tree<std::int32_t>("num_children", tree, nodes_.num_children);
-}
-
-std::vector<double> Forest::q(std::int64_t tree) const {
-    std::vector<double> q = copy_tree<double>("q", tree, nodes_.value_sum);
-    const std::int32_t* visits = &nodes_.visits[root(tree)];
-    for (std::size_t i = 0; i < q.size(); ++i) q[i] = mean_value(q[i], visits[i]);
-    return q;
-}
-
-std::vector<NodeId> Forest::first_children(std::int64_t tree) const {
-    std::vector<NodeId> first = copy_tree<NodeId>("first_children", tree, nodes_.first_child);
-    const std::uint16_t* num_children = &nodes_.num_children[root(tree)];
-    for (std::size_t i = 0; i < first.size(); ++i)
-        if (num_children[i] == 0) first[i] = NO_NODE;
-    return first;
-}
-
-std::vector<std::uint8_t> Forest::terminal(std::int64_t tree) const {
-    std::vector<std::uint8_t> terminal = copy_tree<std::uint8_t>("terminal", tree, nodes_.flags);
-    for (std::uint8_t& flags : terminal) flags &= TERMINAL;
-    return terminal;
+void Forest::keep_children_values(std::span<const NodeId> first_children, std::span<const std::int32_t> counts,
+                                  std::span<const double> values) {
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i)
+        for (std::int32_t child = 0; child < counts[i]; ++child) keep_value(first_children[i] + child, values[next++], false);
 }
 
 TreeId Forest::checked_tree(const char* call, std::int64_t tree) const {
@@ -171,31 +189,6 @@ void Forest::refuse_node(const char* call, std::size_t index, NodeId node) const
         throw ForestError(concat(call, ": node ", node, " at index ", index, " is of tree ", tree, ", which is not in use"));
     throw ForestError(concat(call, ": node ", node, " at index ", index, " is not in use, tree ", tree, " has nodes ",
                              root_of(tree), "..", root_of(tree) + num_nodes_[tree] - 1));
-}
-
-std::string Forest::tree_fault(TreeId tree) const {
-    const NodeId begin = root_of(tree);
-    const NodeId end = begin + num_nodes_[tree];
-    if (nodes_.parent[begin] != NO_NODE) return concat("root ", begin, " has a parent");
-
-    std::int64_t num_children = 0;
-    for (NodeId node = begin; node < end; ++node) {
-        num_children += nodes_.num_children[node];
-        const std::int32_t visits = nodes_.visits[node];
-        const double value_sum = nodes_.value_sum[node];
-        if (visits < 0 || std::isnan(value_sum) || (visits == 0 && value_sum != 0.0))
-            return concat("node ", node, " has ", visits, " visits and value sum ", value_sum);
-        if (nodes_.flags[node] & ~KNOWN_FLAGS) return concat("node ", node, " has unknown flags");
-        if (node == begin) continue;
-        const NodeId parent = nodes_.parent[node];
-        if (parent < begin || parent >= node) return concat("node ", node, " has parent ", parent);
-        const NodeId first = nodes_.first_child[parent];
-        if (node < first || node - first >= nodes_.num_children[parent])
-            return concat("node ", node, " is not among the children of its parent ", parent);
-    }
-    // Every node is in its parent's range, so the ranges hold nothing else if their sizes add up.
-    if (num_children != end - begin - 1) return concat(num_children, " children of ", end - begin, " nodes");
-    return {};
 }
 
 }  // namespace rstar_fast

@@ -1,103 +1,37 @@
-// All nodes of all trees, in flat arrays indexed by one 32-bit node id.
-//
-//   tree             0                         1                         2
-//   num_nodes        6                         0 (a free slot)           3                       i32 [max_trees]
-//
-//   node id        | 0  1  2  3  4  5  .  .  | .  .  .  .  .  .  .  .  | 16 17 18 .  .  .  .  .  | of 3 trees * 8 nodes_per_tree
-//                    ^  \_____/  \__/                                    ^  \__/
-//                    root  |      children of 2                         root   children of 16
-//                          children of 0
-//
-//   value_sum     [ f64 ]   the values added to the node, summed in the order they came            8 bytes a node \ 16 bytes of
-//   visits        [ i32 ]   how many values were added                                             4              | statistics
-//   first_child   [ i32 ]   id of the first child; read only where num_children > 0                4              /
-//   parent        [ i32 ]   id of the parent, NO_NODE at a root                                    4
-//   num_children  [ u16 ]   0 = not expanded                                                       2
-//   flags         [ u8  ]   see Flag                                                               1
-//                                                                                                 23 in all
-//
-// A tree takes ids from the front of its own range, in order, so they don't depend on other trees. Siblings are made by one
-// expansion: they are contiguous and come after their parent, and a scan over them reads value_sum, visits and flags front to
-// back. A free id is all zero bytes in every array: the storage comes zeroed from the operating system, page by page as it is
-// first touched, and freeing a tree zeroes what it used.
+// The trees: what can be done to the nodes of arena.hpp.
 #pragma once
 
-#include <cstddef>
+#include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <limits>
-#include <memory>
-#include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "arena.hpp"
+
 namespace rstar_fast {
 
-using NodeId = std::int32_t;
-using TreeId = std::int32_t;
-
-// No such node: a root's parent, an unexpanded node's first child, the end of an exhausted walk.
-inline constexpr NodeId NO_NODE = -1;
-
-inline constexpr std::int64_t MAX_NODES = std::numeric_limits<NodeId>::max();
-inline constexpr std::int32_t MAX_CHILDREN = std::numeric_limits<std::uint16_t>::max();
-
-enum Flag : std::uint8_t {
-    TERMINAL = 1,  // never selected again: an end of the search, or all children are terminal
-};
-inline constexpr std::uint8_t KNOWN_FLAGS = TERMINAL;
-
-// Storage that is zero at the start, costs memory only where it was written, and never moves.
-template <class T>
-class ZeroedArray {
-   public:
-    explicit ZeroedArray(std::size_t size) : data_(static_cast<T*>(std::calloc(size, sizeof(T)))) {
-        if (!data_) throw std::bad_alloc();
-    }
-    // Signed, so that node and tree ids index without a cast.
-    T& operator[](std::int64_t i) { return data_.get()[i]; }
-    const T& operator[](std::int64_t i) const { return data_.get()[i]; }
-
-   private:
-    struct Free {
-        void operator()(T* data) const { std::free(data); }
-    };
-    std::unique_ptr<T, Free> data_;
-};
-
-struct NodeArrays {
-    explicit NodeArrays(std::size_t capacity)
-        : value_sum(capacity), visits(capacity), first_child(capacity), parent(capacity), num_children(capacity), flags(capacity) {}
-
-    // Every array in the order of the picture: what is done to whole nodes (reset, save, load) goes through this.
-    template <class Arrays, class Visit>
-    static void for_each(Arrays& arrays, Visit&& visit) {
-        visit(arrays.value_sum), visit(arrays.visits), visit(arrays.first_child);
-        visit(arrays.parent), visit(arrays.num_children), visit(arrays.flags);
-    }
-
-    ZeroedArray<double> value_sum;
-    ZeroedArray<std::int32_t> visits;
-    ZeroedArray<NodeId> first_child;
-    ZeroedArray<NodeId> parent;
-    ZeroedArray<std::uint16_t> num_children;
-    ZeroedArray<std::uint8_t> flags;
-};
-
-inline constexpr std::size_t STATISTICS_BYTES = sizeof(double) + sizeof(std::int32_t) + sizeof(NodeId);
-inline constexpr std::size_t NODE_BYTES = STATISTICS_BYTES + sizeof(NodeId) + sizeof(std::uint16_t) + sizeof(std::uint8_t);
-static_assert(STATISTICS_BYTES == 16 && NODE_BYTES == 23, "the picture above and the saved format count on these");
+inline constexpr std::int64_t NO_LIMIT = std::numeric_limits<std::int64_t>::max();
 
 // Every method that can refuse checks its whole batch before it changes anything, and throws ForestError or CapacityError.
 // Spans of one call have equal lengths. Not thread-safe: the bindings hold a lock around each call.
 class Forest {
    public:
-    Forest(std::int64_t max_trees, std::int64_t nodes_per_tree);
+    Forest(std::int64_t max_trees, std::int64_t nodes_per_tree, std::int64_t memory_limit_bytes, bool keep_values);
 
     std::int32_t max_trees() const { return max_trees_; }
     std::int32_t nodes_per_tree() const { return nodes_per_tree_; }
     std::int32_t num_trees() const { return num_trees_; }
+    bool keeps_values() const { return !given_.empty(); }
+
+    // Most threads of one call; no result depends on it.
+    std::int32_t threads() const { return threads_; }
+    void set_threads(std::int64_t threads);
+
+    // memory.cpp: what the nodes take, to whole pages, and the most they may.
+    std::int64_t memory_bytes() const { return std::min(slots_bytes_, nodes_.reserved_bytes()); }
+    std::int64_t memory_limit_bytes() const { return memory_limit_bytes_; }
 
     // Trees of a single, unexpanded, unvisited root each; the lowest free slots are taken first.
     std::vector<TreeId> new_trees(std::int64_t count);
@@ -105,19 +39,27 @@ class Forest {
     NodeId root(std::int64_t tree) const { return root_of(checked_tree("root", tree)); }
     std::int32_t num_nodes(std::int64_t tree) const { return num_nodes_[checked_tree("num_nodes", tree)]; }
 
-    // Gives nodes[i] counts[i] children; first_children[i] is the id of the first of them.
-    void expand(std::span<const NodeId> nodes, std::span<const std::int32_t> counts, std::span<NodeId> first_children);
+    // Gives nodes[i] counts[i] children; first_children[i] is the id of the first of them. With `values`, one for every child in
+    // that order, the children start with those as `add` would give them.
+    void expand(std::span<const NodeId> nodes, std::span<const std::int32_t> counts, std::optional<std::span<const double>> values,
+                std::span<NodeId> first_children);
     void set_terminal(std::span<const NodeId> nodes);
+    // Takes back the claims of `select`.
+    void release(std::span<const NodeId> nodes);
 
     // select.cpp: walks down from nodes[i] by UCT (see uct.hpp) for at most moves[i] steps, to reached[i].
-    void select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c, std::span<NodeId> reached,
+    void select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c, bool claim, std::span<NodeId> reached,
                 std::span<std::int32_t> moves_left);
 
     // backup.cpp: adds values[i] and a visit to nodes[i]; backup also to every ancestor. In order, so repeats are fine.
     void backup(std::span<const NodeId> nodes, std::span<const double> values);
     void add(std::span<const NodeId> nodes, std::span<const double> values);
 
-    // Copies of one tree's statistics in id order, num_nodes(tree) entries each.
+    // compact.cpp: drop nodes of one tree and close the gaps; the new id of every node the tree had, NO_NODE if it was dropped.
+    std::vector<NodeId> reroot(std::int64_t node);
+    std::vector<NodeId> prune(std::span<const NodeId> nodes);
+
+    // inspect.cpp: copies of one tree's statistics in id order, num_nodes(tree) entries each.
     std::vector<std::int32_t> visits(std::int64_t tree) const;
     std::vector<double> value_sums(std::int64_t tree) const;
     std::vector<double> q(std::int64_t tree) const;
@@ -125,38 +67,99 @@ class Forest {
     std::vector<NodeId> first_children(std::int64_t tree) const;
     std::vector<std::int32_t> num_children(std::int64_t tree) const;
     std::vector<std::uint8_t> terminal(std::int64_t tree) const;
+    std::vector<std::uint8_t> in_flight(std::int64_t tree) const;
+
+    // verify.cpp: throws InternalError that says what is wrong, if anything is.
+    void verify() const;
 
     // persist.cpp: a file is written beside its final name and moved there once it is whole.
     void save(const std::string& path) const;
-    static Forest load(const std::string& path);
+    static Forest load(const std::string& path, std::int64_t memory_limit_bytes);
+    std::vector<char> to_bytes(const char* call) const;
+    // `source` names the bytes in errors.
+    static Forest from_bytes(const std::string& source, std::span<const char> bytes, std::int64_t memory_limit_bytes);
 
    private:
+    // A value that `add` or, upward, `backup` gave a node: kept where verify is to replay them.
+    struct Given {
+        double value;
+        NodeId node;
+        std::uint32_t upward;
+    };
+    static_assert(sizeof(Given) == 16);
+
     NodeId root_of(TreeId tree) const { return tree * nodes_per_tree_; }
-    TreeId tree_of(NodeId node) const { return node / nodes_per_tree_; }
-    bool is_terminal(NodeId node) const { return nodes_.flags[node] & TERMINAL; }
-    bool in_use(NodeId node) const { return node >= 0 && node < capacity() && node % nodes_per_tree_ < num_nodes_[tree_of(node)]; }
+    // node / nodes_per_tree_ by a product: exact, as both are below 2^31 and the inverse is 2^63 / nodes_per_tree_ rounded up.
+    TreeId tree_of(NodeId node) const {
+        __extension__ using Wide = unsigned __int128;
+        return static_cast<TreeId>(Wide{inverse_nodes_per_tree_} * static_cast<std::uint32_t>(node) >> 63);
+    }
+    std::int32_t num_children_of(NodeId node) const { return nodes_.state(node) & MAX_CHILDREN; }
+    bool in_use(NodeId node) const {
+        if (node < 0 || node >= capacity()) return false;
+        const TreeId tree = tree_of(node);
+        return node - root_of(tree) < num_nodes_[tree];
+    }
     std::int32_t capacity() const { return max_trees_ * nodes_per_tree_; }
 
     TreeId checked_tree(const char* call, std::int64_t tree) const;
     void check_nodes(const char* call, std::span<const NodeId> nodes) const;
+    static void check_finite(const char* call, std::span<const double> values);
     void check_values(const char* call, std::span<const NodeId> nodes, std::span<const double> values) const;
     [[noreturn]] void refuse_node(const char* call, std::size_t index, NodeId node) const;
+
     NodeId reserve_children(std::span<const NodeId> nodes, std::size_t index, std::int32_t count);
     void release_children(NodeId node);
-    NodeId walk(NodeId node, std::int32_t& moves, double c);
+    void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values);
+    // Takes the flags IN_FLIGHT and BLOCKED from a node, and BLOCKED from the ancestors that it blocked.
+    void end_claim(NodeId node);
 
-    template <class To, class T>
-    std::vector<To> copy_tree(const char* call, std::int64_t tree, const ZeroedArray<T>& array) const;
+    // select.cpp
+    struct Walk;
+    class Walker;
 
-    // What is wrong with one tree's links and statistics; empty if nothing is.
+    template <bool upward>
+    void give(std::span<const NodeId> nodes, std::span<const double> values);
+    const std::vector<Given>& given_of(TreeId tree) const { return given_[static_cast<std::size_t>(tree)]; }
+    void keep_value(NodeId node, double value, bool upward) {
+        given_[static_cast<std::size_t>(tree_of(node))].push_back({value, node, upward});
+    }
+    void keep_children_values(std::span<const NodeId> first_children, std::span<const std::int32_t> counts,
+                              std::span<const double> values);
+
+    // compact.cpp
+    std::vector<NodeId> compact(const char* call, TreeId tree, const std::vector<bool>& kept);
+    void compact_given(TreeId tree, std::span<const NodeId> new_ids);
+
+    // memory.cpp
+    std::int64_t slot_bytes(TreeId tree, std::int32_t num_nodes) const;
+    // Accounts for the growth of the trees of these nodes; throws CapacityError, with nothing accounted for, if they pass the
+    // limit.
+    void charge(const char* call, std::span<const NodeId> nodes);
+    void return_free_slots();
+
+    template <auto field, class To>
+    std::vector<To> copy_tree(const char* call, std::int64_t tree) const;
+    std::vector<std::uint16_t> states(const char* call, std::int64_t tree) const;
+    std::vector<std::uint8_t> has_flag(const char* call, std::int64_t tree, Flag flag) const;
+
+    // verify.cpp: what is wrong with a tree's links and ranges, its claims, its sums; empty if nothing is.
     std::string tree_fault(TreeId tree) const;
+    std::string claim_fault(TreeId tree) const;
+    std::string replay_fault(TreeId tree) const;
 
     std::int32_t max_trees_;
     std::int32_t nodes_per_tree_;
+    std::uint64_t inverse_nodes_per_tree_;
+    std::int32_t threads_ = 1;
     std::int32_t num_trees_ = 0;
-    TreeId lowest_free_ = 0;  // no slot below this one is free
-    NodeArrays nodes_;
-    ZeroedArray<std::int32_t> num_nodes_;
+    TreeId lowest_free_ = 0;        // no slot below this one is free
+    std::int64_t slots_bytes_ = 0;  // sum of slot_bytes of all slots at their most_nodes_
+    std::int64_t memory_limit_bytes_;
+    Arena nodes_;
+    std::vector<std::int32_t> num_nodes_;
+    std::vector<std::int32_t> most_nodes_;   // of each slot, since its memory was last returned
+    std::vector<std::vector<Given>> given_;  // of each tree; empty if values are not kept
 };
 
 }  // namespace rstar_fast

@@ -2,7 +2,10 @@
 //
 //   Header
 //   num_nodes      i32 [max_trees]
-//   per tree in use, in id order: its nodes' entries of each array, in the order of NodeArrays::for_each
+//   per tree in use, in id order: value_sum f64, visits i32, first_child i32 (NO_NODE where there is none), parent i32 and state
+//   u16,
+//                  each [num_nodes]
+//   per tree in use, if values are kept: how many (i64), and each as value (f64), node (i32), upward (u32)
 //   checksum       u64, of all bytes before it
 #include <unistd.h>
 
@@ -25,29 +28,24 @@ static_assert(std::endian::native == std::endian::little, "the saved form is mem
 
 struct Header {
     std::array<char, 8> magic{'r', 's', 't', 'a', 'r', 'f', 's', 't'};
-    std::uint32_t version = 1;
-    std::uint32_t node_bytes = NODE_BYTES;
+    std::uint32_t version = 2;
+    std::uint16_t node_bytes = NODE_BYTES;
+    std::uint16_t keeps_values = 0;
     std::int32_t max_trees = 0;
     std::int32_t nodes_per_tree = 0;
-    std::int64_t size_bytes = 0;  // of the whole file
+    std::int64_t size_bytes = 0;  // of the whole form
 };
 static_assert(sizeof(Header) == 32);
 
 // FNV-1a over 64 bits.
-class Checksum {
-   public:
-    void update(const void* data, std::size_t size_bytes) {
-        const auto* bytes = static_cast<const unsigned char*>(data);
-        for (std::size_t i = 0; i < size_bytes; ++i) value_ = (value_ ^ bytes[i]) * 0x100000001b3U;
-    }
-    std::uint64_t value() const { return value_; }
+std::uint64_t checksum_of(std::span<const char> bytes) {
+    std::uint64_t value = 0xcbf29ce484222325U;
+    for (const char byte : bytes) value = (value ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
+    return value;
+}
 
-   private:
-    std::uint64_t value_ = 0xcbf29ce484222325U;
-};
-
-[[noreturn]] void refuse(const char* call, const std::string& path, const std::string& reason) {
-    throw ForestError(concat(call, ": ", path, ": ", reason));
+[[noreturn]] void refuse(const char* call, const std::string& source, const std::string& reason) {
+    throw ForestError(concat(call, ": ", source, ": ", reason));
 }
 
 // A file under construction beside its final name; it is removed unless it was put in place.
@@ -64,13 +62,8 @@ class FileWriter {
     FileWriter(const FileWriter&) = delete;
     FileWriter& operator=(const FileWriter&) = delete;
 
-    void write(const void* data, std::size_t size_bytes) {
-        require(std::fwrite(data, 1, size_bytes, file_) == size_bytes);
-        checksum_.update(data, size_bytes);
-    }
-    void finish() {
-        const std::uint64_t checksum = checksum_.value();
-        write(&checksum, sizeof(checksum));
+    void write(std::span<const char> bytes) {
+        require(std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size());
         require(std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0);
         require(std::rename(unfinished_.c_str(), path_.c_str()) == 0);
         in_place_ = true;
@@ -84,7 +77,6 @@ class FileWriter {
     std::string path_;
     std::string unfinished_;
     std::FILE* file_;
-    Checksum checksum_;
     bool in_place_ = false;
 };
 
@@ -98,85 +90,132 @@ std::vector<char> read_file(const std::string& path) {
     return bytes;
 }
 
-Header checked_header(const std::string& path, const std::vector<char>& bytes) {
+Header checked_header(const std::string& source, std::span<const char> bytes) {
     const Header expected;
     Header header;
-    if (bytes.size() < sizeof(header)) refuse("load", path, "not a saved forest");
+    if (bytes.size() < sizeof(header)) refuse("load", source, "not a saved forest");
     std::memcpy(&header, bytes.data(), sizeof(header));
-    if (header.magic != expected.magic) refuse("load", path, "not a saved forest");
+    if (header.magic != expected.magic) refuse("load", source, "not a saved forest");
     if (header.version != expected.version || header.node_bytes != expected.node_bytes)
-        refuse("load", path, concat("saved as version ", header.version, ", this build reads version ", expected.version));
+        refuse("load", source,
+               concat("saved as version ", header.version, ", ", header.node_bytes, " bytes a node; this build reads version ",
+                      expected.version, ", ", expected.node_bytes));
     if (header.size_bytes != std::ssize(bytes) || bytes.size() < sizeof(header) + sizeof(std::uint64_t))
-        refuse("load", path, concat("truncated or damaged: expected ", header.size_bytes, " bytes, got ", bytes.size()));
+        refuse("load", source, concat("truncated or damaged: expected ", header.size_bytes, " bytes, got ", bytes.size()));
 
-    Checksum checksum;
-    const std::size_t checked_bytes = bytes.size() - sizeof(std::uint64_t);
-    checksum.update(bytes.data(), checked_bytes);
     std::uint64_t stored = 0;
-    std::memcpy(&stored, bytes.data() + checked_bytes, sizeof(stored));
-    if (stored != checksum.value()) refuse("load", path, "damaged: the checksum differs");
+    std::memcpy(&stored, bytes.data() + bytes.size() - sizeof(stored), sizeof(stored));
+    if (stored != checksum_of(bytes.first(bytes.size() - sizeof(stored)))) refuse("load", source, "damaged: the checksum differs");
+    if (header.keeps_values > 1) refuse("load", source, concat("damaged: keeps_values is ", header.keeps_values));
+    if (header.max_trees < 1 || header.nodes_per_tree < 1 || std::int64_t{header.max_trees} * header.nodes_per_tree > MAX_NODES)
+        refuse("load", source, concat("damaged: ", header.max_trees, " trees of ", header.nodes_per_tree, " nodes"));
     return header;
 }
 
+// Takes a saved form apart, front to back.
+class Reader {
+   public:
+    Reader(const std::string& source, std::span<const char> bytes) : source_(source), left_(bytes) {}
+
+    void take(void* to, std::size_t size_bytes) {
+        if (left_.size() < size_bytes) refuse("load", source_, "damaged: sizes don't add up");
+        std::memcpy(to, left_.data(), size_bytes);
+        left_ = left_.subspan(size_bytes);
+    }
+    std::size_t left() const { return left_.size(); }
+
+   private:
+    const std::string& source_;
+    std::span<const char> left_;
+};
+
 }  // namespace
 
-void Forest::save(const std::string& path) const {
-    std::int64_t used = 0;
-    for (TreeId tree = 0; tree < max_trees_; ++tree) {
-        if (num_nodes_[tree] == 0) continue;
-        used += num_nodes_[tree];
-        if (const std::string fault = tree_fault(tree); !fault.empty())
-            throw InternalError(concat("save: tree ", tree, ": ", fault));
-    }
-    const std::size_t table_bytes = static_cast<std::size_t>(max_trees_) * sizeof(std::int32_t);
-    const std::size_t size_bytes =
-        sizeof(Header) + table_bytes + static_cast<std::size_t>(used) * NODE_BYTES + sizeof(std::uint64_t);
+std::vector<char> Forest::to_bytes(const char* call) const {
     Header header;
+    header.keeps_values = keeps_values();
     header.max_trees = max_trees_;
     header.nodes_per_tree = nodes_per_tree_;
-    header.size_bytes = static_cast<std::int64_t>(size_bytes);
-
-    FileWriter file(path);
-    file.write(&header, sizeof(header));
-    file.write(&num_nodes_[0], table_bytes);
+    header.size_bytes = sizeof(header) + max_trees_ * std::int64_t{sizeof(num_nodes_[0])} + std::int64_t{sizeof(std::uint64_t)};
     for (TreeId tree = 0; tree < max_trees_; ++tree) {
-        const auto count = static_cast<std::size_t>(num_nodes_[tree]);
-        if (count > 0)
-            NodeArrays::for_each(nodes_, [&](auto& array) { file.write(&array[root_of(tree)], count * sizeof(array[0])); });
+        header.size_bytes += num_nodes_[tree] * static_cast<std::int64_t>(NODE_BYTES);
+        if (keeps_values() && num_nodes_[tree] > 0)
+            header.size_bytes += std::int64_t{sizeof(std::int64_t)} + std::ssize(given_of(tree)) * std::int64_t{sizeof(Given)};
     }
-    file.finish();
+
+    std::vector<char> bytes;
+    bytes.reserve(static_cast<std::size_t>(header.size_bytes));
+    const auto put = [&](const void* data, std::size_t size_bytes) {
+        const auto* begin = static_cast<const char*>(data);
+        bytes.insert(bytes.end(), begin, begin + size_bytes);
+    };
+    put(&header, sizeof(header));
+    put(&num_nodes_[0], static_cast<std::size_t>(max_trees_) * sizeof(num_nodes_[0]));
+    for (TreeId tree = 0; tree < max_trees_; ++tree) {
+        if (num_nodes_[tree] == 0) continue;
+        if (const std::string fault = tree_fault(tree); !fault.empty())
+            throw InternalError(concat(call, ": tree ", tree, ": ", fault));
+        const auto put_all = [&](const auto& values) { put(values.data(), values.size() * sizeof(values[0])); };
+        put_all(value_sums(tree)), put_all(visits(tree)), put_all(first_children(tree)), put_all(parents(tree));
+        put_all(states(call, tree));
+    }
+    for (TreeId tree = 0; keeps_values() && tree < max_trees_; ++tree) {
+        if (num_nodes_[tree] == 0) continue;
+        const std::int64_t count = std::ssize(given_of(tree));
+        put(&count, sizeof(count));
+        put(given_of(tree).data(), given_of(tree).size() * sizeof(Given));
+    }
+    const std::uint64_t checksum = checksum_of(bytes);
+    put(&checksum, sizeof(checksum));
+    return bytes;
 }
 
-Forest Forest::load(const std::string& path) {
-    const std::vector<char> bytes = read_file(path);
-    const Header header = checked_header(path, bytes);
-    const char* next = bytes.data() + sizeof(Header);
-    const char* end = bytes.data() + bytes.size() - sizeof(std::uint64_t);
-    const auto take = [&](void* to, std::size_t size_bytes) {
-        if (static_cast<std::size_t>(end - next) < size_bytes) refuse("load", path, "damaged: sizes don't add up");
-        std::memcpy(to, next, size_bytes);
-        next += size_bytes;
-    };
+Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes, std::int64_t memory_limit_bytes) {
+    const Header header = checked_header(source, bytes);
+    Reader reader(source, bytes.subspan(sizeof(header), bytes.size() - sizeof(header) - sizeof(std::uint64_t)));
+    if (reader.left() / sizeof(std::int32_t) < static_cast<std::size_t>(header.max_trees))
+        refuse("load", source, concat("damaged: ", header.max_trees, " trees in ", bytes.size(), " bytes"));
 
-    if (header.max_trees < 1 || header.nodes_per_tree < 1 || std::int64_t{header.max_trees} * header.nodes_per_tree > MAX_NODES ||
-        (end - next) / 4 < header.max_trees)
-        refuse("load", path, concat("damaged: ", header.max_trees, " trees of ", header.nodes_per_tree, " nodes"));
-    Forest forest(header.max_trees, header.nodes_per_tree);
-    take(&forest.num_nodes_[0], static_cast<std::size_t>(header.max_trees) * sizeof(std::int32_t));
+    Forest forest(header.max_trees, header.nodes_per_tree, memory_limit_bytes, header.keeps_values);
+    reader.take(&forest.num_nodes_[0], static_cast<std::size_t>(header.max_trees) * sizeof(std::int32_t));
+    std::vector<NodeId> roots;
     for (TreeId tree = 0; tree < forest.max_trees_; ++tree) {
         const std::int32_t count = forest.num_nodes_[tree];
         if (count == 0) continue;
         if (count < 0 || count > header.nodes_per_tree)
-            refuse("load", path, concat("damaged: tree ", tree, " of ", count, " nodes"));
-        NodeArrays::for_each(forest.nodes_, [&](auto& array) {
-            take(&array[forest.root_of(tree)], static_cast<std::size_t>(count) * sizeof(array[0]));
-        });
-        ++forest.num_trees_;
+            refuse("load", source, concat("damaged: tree ", tree, " of ", count, " nodes"));
+        const auto take_all = [&](auto&& element) {
+            for (NodeId node = forest.root_of(tree); node < forest.root_of(tree) + count; ++node)
+                reader.take(&element(node), sizeof(element(node)));
+        };
+        take_all([&](NodeId node) -> double& { return forest.nodes_.value_sum(node); });
+        take_all([&](NodeId node) -> std::int32_t& { return forest.nodes_.visits(node); });
+        take_all([&](NodeId node) -> NodeId& { return forest.nodes_.first_child(node); });
+        take_all([&](NodeId node) -> NodeId& { return forest.nodes_.parent(node); });
+        take_all([&](NodeId node) -> std::uint16_t& { return forest.nodes_.state(node); });
         if (const std::string fault = forest.tree_fault(tree); !fault.empty())
-            refuse("load", path, concat("damaged: tree ", tree, ": ", fault));
+            refuse("load", source, concat("damaged: tree ", tree, ": ", fault));
+        roots.push_back(forest.root_of(tree));
     }
-    if (next != end) refuse("load", path, "damaged: sizes don't add up");
+    for (std::size_t i = 0; forest.keeps_values() && i < roots.size(); ++i) {
+        std::int64_t count = 0;
+        reader.take(&count, sizeof(count));
+        if (count < 0 || static_cast<std::uint64_t>(count) > reader.left() / sizeof(Given))
+            refuse("load", source, "damaged: sizes don't add up");
+        std::vector<Given>& given = forest.given_[static_cast<std::size_t>(forest.tree_of(roots[i]))];
+        given.resize(static_cast<std::size_t>(count));
+        reader.take(given.data(), given.size() * sizeof(Given));
+    }
+    if (reader.left() > 0) refuse("load", source, "damaged: sizes don't add up");
+    forest.num_trees_ = static_cast<std::int32_t>(roots.size());
+    forest.charge("load", roots);
     return forest;
+}
+
+void Forest::save(const std::string& path) const { FileWriter(path).write(to_bytes("save")); }
+
+Forest Forest::load(const std::string& path, std::int64_t memory_limit_bytes) {
+    return from_bytes(path, read_file(path), memory_limit_bytes);
 }
 
 }  // namespace rstar_fast

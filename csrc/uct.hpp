@@ -1,8 +1,13 @@
-// The one selection formula.
+// The one selection formula, and the search for its highest value among siblings.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
+#include <string>
+#include <vector>
+
+#include "arena.hpp"
+#include "shortlist.hpp"
 
 namespace rstar_fast {
 
@@ -20,5 +25,16 @@ inline double uct(double value_sum, std::int32_t visits, double log_parent_visit
     const double n = visits;
     return value_sum / n + c * std::sqrt(log_parent_visits / n);
 }
+
+// What this machine can run, best first, and which is used; a name that is not among them is refused with ForestError.
+std::vector<std::string> simd_levels();
+std::string simd_level();
+void use_simd_level(const std::string& level);
+Shortlist current_shortlist();
+
+// The index of the child of the highest UCT among `count` from `first`, flagged ones left out, the first of equals; -1 if all are
+// flagged.
+std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count, std::int32_t parent_visits, double c,
+                        Shortlist shortlist);
 
 }  // namespace rstar_fast

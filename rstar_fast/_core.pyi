@@ -9,27 +9,54 @@ from numpy.typing import NDArray
 NO_NODE: Final = -1
 """No such node: a root's parent, an unexpanded node's first child, the end of an exhausted walk."""
 
+BUSY: Final = -2
+"""The end of a walk that met only nodes in flight: there will be something to select again."""
+
+def simd_levels() -> list[str]:
+    """Instruction sets that this machine has code for, the fastest first.
+
+    Of "avx512", "avx2" and "scalar". Every one selects the same nodes, bit for bit; the first is used unless another is chosen.
+    """
+
+def simd_level() -> str:
+    """The instruction set in use."""
+
+def use_simd_level(level: str) -> None:
+    """Chooses the instruction set for all forests.
+
+    Raises:
+        ForestError: this machine has no code for it.
+    """
+
 class Forest:
     """Trees of at most `nodes_per_tree` nodes each.
 
     Tree t owns the ids [t * nodes_per_tree, (t + 1) * nodes_per_tree): its root is the first of them, siblings are contiguous
     and come after their parent, so a tree grows the same ids whatever other trees there are. Memory is used as nodes are
-    made, 23 bytes each; nothing moves.
+    made, 22 bytes each; nothing moves. It is fastest with `nodes_per_tree` a multiple of 32, expansions of 32, and many trees
+    a call, each named once.
+
+    A node that a walk claimed is in flight, left out of every walk, until it is expanded, released or terminal; a node whose
+    children that are not terminal are all in flight, or in this same state, is left out with them.
 
     Array arguments have one dimension, exactly the dtype shown, and are contiguous (else TypeError). They must not be written
     to during the call: calls release the GIL. Threads may share a forest; their calls go one after another. Arrays returned
-    are the caller's own.
+    are the caller's own. Pickling takes what `save` writes.
 
     A call that cannot be done in full raises ForestError (CapacityError for lack of room) and changes nothing. All calls refuse
     ids that are out of range or not in use, such as those of a freed tree.
     """
 
-    def __init__(self, max_trees: int, nodes_per_tree: int) -> None:
+    def __init__(
+        self, max_trees: int, nodes_per_tree: int, *, memory_limit_bytes: int | None = None, keep_values: bool = False
+    ) -> None:
         """An empty forest.
 
         Args:
             max_trees: trees that can exist at a time, >= 1.
             nodes_per_tree: room of each, root included, >= 1; max_trees * nodes_per_tree < 2^31.
+            memory_limit_bytes: what `memory_bytes` may become at most, >= 1; a call that would pass it raises CapacityError.
+            keep_values: keep every value that nodes are given (16 bytes each), so that `verify` can add them up again.
 
         Raises:
             ForestError: a size is out of range.
@@ -48,6 +75,30 @@ class Forest:
     def num_trees(self) -> int:
         """Trees in use."""
 
+    @property
+    def keeps_values(self) -> bool:
+        """Whether every value given is kept, for `verify`."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that the nodes take, to whole pages.
+
+        A freed tree's memory is kept for the next tree in its slot; it is given back when `memory_limit_bytes` would be passed.
+        """
+
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """The most that `memory_bytes` may become, None for no limit."""
+
+    @property
+    def threads(self) -> int:
+        """Most threads that one call uses.
+
+        1 at first; assign 1..1024. They share out the trees of a call that names thousands of nodes. No result depends on it.
+        """
+
+    @threads.setter
+    def threads(self, threads: int, /) -> None: ...
     def new_trees(self, count: int) -> NDArray[np.int32]:
         """Plants trees of one unvisited root each, in the lowest free slots.
 
@@ -74,12 +125,16 @@ class Forest:
     def num_nodes(self, tree: int) -> int:
         """Nodes in a tree, root included."""
 
-    def expand(self, nodes: NDArray[np.int32], counts: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Gives each node its children, unvisited and unexpanded.
+    def expand(
+        self, nodes: NDArray[np.int32], counts: NDArray[np.int32], values: NDArray[np.float64] | None = None
+    ) -> NDArray[np.int32]:
+        """Gives each node its children, unexpanded; a claim on it ends.
 
         Args:
             nodes: node ids [n], without children, not terminal, none twice; of any trees.
-            counts: children of each [n], in 1..65535.
+            counts: children of each [n], in 1..8191.
+            values: the first value of every child, as by `add`, finite [sum of counts], those of one node after another; left
+                out, the children are unvisited.
 
         Returns:
             Node id of the first child of each, int32 [n]; the others follow it.
@@ -88,21 +143,25 @@ class Forest:
             CapacityError: a tree has no room for its new nodes.
         """
 
-    def select(self, nodes: NDArray[np.int32], moves: NDArray[np.int32], c: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def select(
+        self, nodes: NDArray[np.int32], moves: NDArray[np.int32], c: float, *, claim: bool = False
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Walks down from each node while it has children and moves are left.
 
-        A step goes to the child of the highest UCT = Q + c * sqrt(ln N_parent / N) (rStar-Math, section 3.1), terminal children
-        left out, the first of equals; Q = 0 if N = 0, and the second term is 0 if N = 0 or N_parent = 0. If every child is
-        terminal the node becomes terminal itself, which is the only change a call makes. Entries are done in order.
+        A step goes to the child of the highest UCT = Q + c * sqrt(ln N_parent / N) (rStar-Math, section 3.1), children that are
+        terminal or in flight left out, the first of equals; Q = 0 if N = 0, and the second term is 0 if N = 0 or N_parent = 0.
+        If every child is terminal the node becomes terminal itself, and the walk ends. If the others are all in flight, the walk
+        begins again without this node. Entries of one tree are done in order.
 
         Args:
             nodes: where to start [n]; repeats are fine.
             moves: most steps down from each [n], >= 0.
             c: weight of exploration, >= 0.
+            claim: put the nodes reached in flight, where they have no children and moves are left.
 
         Returns:
-            Node reached, int32 [n], NO_NODE where the start was terminal or the walk came to a node that became so; and the
-            moves that were left, int32 [n].
+            Node reached, int32 [n], NO_NODE where the start was terminal or the walk came to a node that became so, BUSY where
+            the start is in flight or everything below it is in flight or terminal; and the moves that were left, int32 [n].
         """
 
     def backup(self, nodes: NDArray[np.int32], values: NDArray[np.float64]) -> None:
@@ -122,10 +181,44 @@ class Forest:
         """
 
     def set_terminal(self, nodes: NDArray[np.int32]) -> None:
-        """Takes nodes out of selection for good.
+        """Takes nodes out of selection for good; claims on them end.
 
         Args:
             nodes: node ids [n]; repeats, and nodes that are terminal already, are fine.
+        """
+
+    def release(self, nodes: NDArray[np.int32]) -> None:
+        """Takes back the claims on nodes in flight.
+
+        Args:
+            nodes: node ids [n], each in flight.
+        """
+
+    def reroot(self, node: int) -> NDArray[np.int32]:
+        """Makes a node the root of its tree; what is not below it is forgotten.
+
+        The nodes that stay keep their order and what they were given, and take the ids from the front of the tree's range.
+
+        Returns:
+            New id of every node the tree had, in the order of their ids, int32 [num_nodes before]; NO_NODE where it is forgotten.
+
+        Raises:
+            ForestError: a node that would be forgotten is in flight.
+        """
+
+    def prune(self, nodes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Forgets nodes of one tree and everything below them.
+
+        What was backed up through them stays with their ancestors. A node that loses all of its children can be expanded again.
+
+        Args:
+            nodes: node ids [n] of one tree, n >= 1, not its root.
+
+        Returns:
+            New id of every node the tree had, in the order of their ids, int32 [num_nodes before]; NO_NODE where it is forgotten.
+
+        Raises:
+            ForestError: a node that would be forgotten is in flight.
         """
 
     def visits(self, tree: int) -> NDArray[np.int32]:
@@ -149,6 +242,19 @@ class Forest:
     def terminal(self, tree: int) -> NDArray[np.bool_]:
         """Whether each node is out of selection, bool [num_nodes]."""
 
+    def in_flight(self, tree: int) -> NDArray[np.bool_]:
+        """Whether each node is claimed, bool [num_nodes]."""
+
+    def verify(self) -> None:
+        """Checks everything the forest keeps.
+
+        Links (children contiguous, behind their parent, each of one parent), ranges, claims, the count of trees; and with
+        `keep_values` the visits and value sums of every node, bit for bit: all values are added up again from the beginning.
+
+        Raises:
+            InternalError: something is wrong; the message says what and where.
+        """
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the forest to a file, which is replaced as a whole or not at all.
 
@@ -157,10 +263,11 @@ class Forest:
         """
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> Forest:
+    def load(path: str | os.PathLike[str], *, memory_limit_bytes: int | None = None) -> Forest:
         """The forest that `save` wrote.
 
         Raises:
+            CapacityError: it takes more than `memory_limit_bytes`.
             ForestError: the file cannot be read, is not a saved forest, or is damaged; the message names it and says why.
         """
 

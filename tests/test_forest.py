@@ -68,10 +68,10 @@ def test_expand_makes_contiguous_children_in_the_trees_own_range() -> None:
 
 
 def test_a_tree_can_be_filled_to_the_last_node() -> None:
-    forest = Forest(1, 65536)
+    forest = Forest(1, 8192)
     forest.new_trees(1)
-    assert forest.expand(ids(0), ids(65535)).tolist() == [1]
-    assert forest.num_nodes(0) == 65536 and forest.num_children(0)[0] == 65535
+    assert forest.expand(ids(0), ids(8191)).tolist() == [1]
+    assert forest.num_nodes(0) == 8192 and forest.num_children(0)[0] == 8191
 
 
 def test_backup_reaches_the_root_and_add_does_not(forest: Forest) -> None:
@@ -176,8 +176,8 @@ REFUSED: list[tuple[Call, type[RStarError], str]] = [
     (lambda f: f.expand(ids(10, 20), ids(1, 1)), ForestError, "expand: node 20 at index 1 is of tree 2, which is not in use"),
     (lambda f: f.expand(ids(10, 40), ids(1, 1)), ForestError, "expand: node 40 at index 1 is not in 0..39"),
     (lambda f: f.expand(ids(10, -1), ids(1, 1)), ForestError, "expand: node -1 at index 1 is not in 0..39"),
-    (lambda f: f.expand(ids(10, 2), ids(1, 0)), ForestError, "expand: counts must be in 1..65535, got 0 at index 1"),
-    (lambda f: f.expand(ids(10, 2), ids(1, 65536)), ForestError, "expand: counts must be in 1..65535, got 65536 at index 1"),
+    (lambda f: f.expand(ids(10, 2), ids(1, 0)), ForestError, "expand: counts must be in 1..8191, got 0 at index 1"),
+    (lambda f: f.expand(ids(10, 2), ids(1, 8192)), ForestError, "expand: counts must be in 1..8191, got 8192 at index 1"),
     (lambda f: f.expand(ids(10, 2), ids(1)), ForestError, "expand: 2 nodes but 1 counts"),
     (
         lambda f: f.expand(ids(10, 2), ids(1, 5)),
@@ -327,8 +327,7 @@ def test_load_checks_the_structure_behind_a_right_checksum(forest: Forest, tmp_p
     visits = value_sums + 6 * 8
     first_children = visits + 6 * 4
     parents = first_children + 6 * 4
-    num_children = parents + 6 * 4
-    flags = num_children + 6 * 2
+    states = parents + 6 * 4
     changes: list[tuple[int, bytes, str]] = [
         *((at, value, "damaged: ") for at in (16, 20, 32, 40) for value in (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f")),
         (36, b"\x00\x00\x00\x00", "damaged: sizes don't add up"),
@@ -340,8 +339,10 @@ def test_load_checks_the_structure_behind_a_right_checksum(forest: Forest, tmp_p
         (parents + 4, b"\x01\x00\x00\x00", "node 1 has parent 1"),
         (parents + 8, b"\xff\xff\xff\xff", "node 2 has parent -1"),
         (parents + 16, b"\x02\x00\x00\x00", "node 4 is not among the children of its parent 2"),
-        (num_children, b"\x04\x00", "6 children of 6 nodes"),
-        (flags, b"\x80", "node 0 has unknown flags"),
+        (states, b"\x04\x00", "6 children of 6 nodes"),
+        (28, b"\x01", "truncated or damaged"),
+        (12, b"\x17", "saved as version 2, 23 bytes a node"),
+        (14, b"\x02", "damaged: keeps_values is 2"),
     ]
     for at, value, reason in changes:
         changed = body[:at] + value + body[at + len(value) :]

@@ -40,7 +40,7 @@ def test_the_core_says_the_first_line_of_its_stub() -> None:
             described = getattr(_core, node.name)
             assert (described.__doc__ or "").strip() == summary(node)
             for method in node.body:
-                if isinstance(method, ast.FunctionDef):
+                if isinstance(method, ast.FunctionDef) and ast.get_docstring(method):
                     assert summary(method) in getattr(described, method.name).__doc__
 
 

@@ -1,0 +1,235 @@
+"""The tree core: simulations per second and core, memory, threads, instruction sets; and the same work by objects in plain Python.
+
+    python bench/tree.py [--quick]
+
+One simulation is one `select` from the root to an unexpanded leaf, one `expand` of it by 32 children with their scores (as a
+PPM gives every new node one), and one `backup` of a value; all trees take their step in the same three calls. Scores and values
+are uniform in [-1, 1]. Without scores the rule walks down a chain (an unvisited child counts 0, a visited one nearly always
+more): the row "unscored". Every implementation must come to the same trees, or nothing is quoted.
+
+Times are of the processor, as the machine may be shared, except with threads. Every repeat runs every row once. A forest is
+used again from row to row, as a run does; "fresh memory" is one that was not. The last line is one JSON document of the
+256-tree, c = 2 case: `sims_per_s_per_core, bytes_per_node, python_sims_per_s`.
+"""
+
+import argparse
+import json
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from card import print_card
+from numpy.typing import NDArray
+from plain_tree import PlainNode, simulate
+
+from rstar_fast._core import Forest, simd_level, simd_levels, use_simd_level
+
+CHILDREN = 32
+SCORE_SETS = 4
+"""Scores are taken from this many sets in turn: they come from a model that has just computed them, not from main memory."""
+
+
+@dataclass
+class Work:
+    """What is added to the trees: scores [SCORE_SETS, trees * CHILDREN], values [sims, trees]."""
+
+    trees: int
+    sims: int
+    c: float
+    scored: bool = True
+
+    def __post_init__(self) -> None:
+        random = np.random.default_rng(0)
+        self.scores = random.uniform(-1, 1, (SCORE_SETS, self.trees * CHILDREN))
+        self.values = random.uniform(-1, 1, (self.sims, self.trees))
+
+    @property
+    def nodes_per_tree(self) -> int:
+        return (self.sims + 1) * CHILDREN
+
+
+def grow(forest: Forest, work: Work) -> NDArray[np.int32]:
+    """Plant the trees and do all simulations."""
+    trees = forest.new_trees(work.trees)
+    roots = trees * np.int32(forest.nodes_per_tree)
+    counts = np.full(work.trees, CHILDREN, np.int32)
+    moves = np.full(work.trees, work.sims, np.int32)
+    for sim in range(work.sims):
+        leaves, _ = forest.select(roots, moves, work.c)
+        forest.expand(leaves, counts, work.scores[sim % SCORE_SETS] if work.scored else None)
+        forest.backup(leaves, work.values[sim])
+    return trees
+
+
+def grow_plain(work: Work, tree: int) -> PlainNode:
+    """The same for one tree of objects."""
+    root = PlainNode()
+    scores = [row[tree * CHILDREN : (tree + 1) * CHILDREN].tolist() for row in work.scores]
+    for sim in range(work.sims):
+        simulate(root, work.c, scores[sim % SCORE_SETS], float(work.values[sim, tree]))
+    return root
+
+
+def check(work: Work) -> None:
+    """All implementations make the same trees, or the bench ends here."""
+    grown = []
+    for level in simd_levels():
+        for threads in (1, 2):
+            use_simd_level(level)
+            forest = Forest(work.trees, work.nodes_per_tree)
+            forest.threads = threads
+            grow(forest, work)
+            grown.append([(forest.visits(tree), forest.value_sums(tree)) for tree in range(work.trees)])
+    use_simd_level(simd_levels()[0])
+    for other in grown[1:]:
+        for (visits, sums), (visits_too, sums_too) in zip(grown[0], other, strict=True):
+            if not (np.array_equal(visits, visits_too) and np.array_equal(sums, sums_too)):
+                raise SystemExit("two instruction sets or thread counts made different trees: nothing is quoted")
+    for tree in range(0, work.trees, max(1, work.trees // 4)):
+        visits, total = grown[0][tree][0], sorted(grown[0][tree][0])
+        if sorted(plain_visits(grow_plain(work, tree))) != total:
+            raise SystemExit(f"the plain tree {tree} has other visits ({len(visits)} nodes): nothing is quoted")
+
+
+def plain_visits(root: PlainNode) -> list[int]:
+    """The visits of every node."""
+    visits, nodes = [], [root]
+    while nodes:
+        node = nodes.pop()
+        visits.append(node.visits)
+        nodes += node.children
+    return visits
+
+
+class Row:
+    """One line of the table; `run` gives the simulations done and the seconds they took."""
+
+    def __init__(self, name: str, run: Callable[[], tuple[int, float]]) -> None:
+        self.name = name
+        self.run = run
+        self.rates: list[float] = []
+
+    def measure(self) -> None:
+        sims, seconds = self.run()
+        self.rates.append(sims / seconds)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rates)
+
+    def __str__(self) -> str:
+        low, high = np.quantile(self.rates, [0.1, 0.9])
+        return f"{self.name:44}{self.median:14,.0f}{low:14,.0f}{high:14,.0f}{1e9 / self.median:12,.0f}"
+
+
+def forest_row(name: str, work: Work, forest: Forest, level: str, threads: int = 1) -> Row:
+    """A row of the core; `forest` is used again and again."""
+
+    def run() -> tuple[int, float]:
+        use_simd_level(level)
+        forest.threads = threads
+        clock = time.process_time if threads == 1 else time.perf_counter
+        started = clock()
+        trees = grow(forest, work)
+        seconds = clock() - started
+        forest.free_trees(trees)
+        return work.trees * work.sims, seconds
+
+    return Row(name, run)
+
+
+def fresh_row(work: Work) -> Row:
+    def run() -> tuple[int, float]:
+        use_simd_level(simd_levels()[0])
+        started = time.process_time()
+        grow(Forest(work.trees, work.nodes_per_tree), work)
+        return work.trees * work.sims, time.process_time() - started
+
+    return Row(f"{work.trees} trees, c = {work.c:g}, fresh memory", run)
+
+
+def plain_row(work: Work) -> Row:
+    def run() -> tuple[int, float]:
+        started = time.process_time()
+        grow_plain(work, 0)
+        return work.sims, time.process_time() - started
+
+    return Row(f"plain Python, 1 tree, c = {work.c:g}", run)
+
+
+def plain_bytes_per_node(work: Work) -> float:
+    tracemalloc.start()
+    root = grow_plain(work, 0)
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return size / len(plain_visits(root))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--repeats", type=int)
+    args = parser.parse_args()
+    sims, many_sims, repeats = (400, 100, 3) if args.quick else (400, 400, 11)
+    repeats = args.repeats or repeats
+
+    check(Work(64, 100, 2.0))
+    check(Work(8, 200, 0.1))
+    best = simd_levels()[0]
+    main_work = Work(256, sims, 2.0)
+    forest = Forest(main_work.trees, main_work.nodes_per_tree)
+    one = Forest(1, main_work.nodes_per_tree)
+    many = [Work(4096, many_sims, c) for c in (2.0, 0.1)]
+    many_forest = Forest(4096, many[0].nodes_per_tree)
+    headline = forest_row("256 trees, c = 2", main_work, forest, best)
+    python = plain_row(Work(1, sims, 2.0))
+    rows = [
+        headline,
+        *(forest_row(f"256 trees, c = {c:g}", Work(256, sims, c), forest, best) for c in (0.5, 0.1)),
+        *(forest_row(f"256 trees, c = 2, {level}", main_work, forest, level) for level in simd_levels()[1:]),
+        fresh_row(main_work),
+        *(forest_row(f"1 tree, c = {c:g}", Work(1, sims, c), one, best) for c in (2.0, 0.5, 0.1)),
+        *(forest_row(f"4096 trees, c = {work.c:g}", work, many_forest, best) for work in many),
+        *(forest_row(f"4096 trees, c = 2, {n} threads, wall time", many[0], many_forest, best, n) for n in (2,)),
+        forest_row("256 trees, c = 2, unscored", Work(256, sims // 4, 2.0, scored=False), forest, best),
+        python,
+        plain_row(Work(1, sims, 0.1)),
+    ]
+    print_card(simd=", ".join(simd_levels()), children=CHILDREN, sims=sims, sims_of_4096=many_sims, repeats=repeats)
+    for row in rows:  # warm-up: touches every forest's memory
+        row.run()
+    for _ in range(repeats):
+        for row in rows:
+            row.measure()
+
+    trees = grow(forest, main_work)
+    nodes = sum(forest.num_nodes(int(tree)) for tree in trees)
+    bytes_per_node = forest.memory_bytes / nodes
+    plain_bytes = plain_bytes_per_node(Work(1, sims, 2.0))
+    trees = grow(many_forest, many[0])
+    most_nodes = sum(many_forest.num_nodes(int(tree)) for tree in trees)
+    many_forest.verify()
+    print(f"\n{'simulations per second':44}{'median':>14}{'p10':>14}{'p90':>14}{'ns each':>12}")
+    for row in rows:
+        print(row)
+    print(f"\n{'bytes a node, core (memory / nodes)':44}{bytes_per_node:14.1f}")
+    print(f"{'bytes a node, plain Python':44}{plain_bytes:14.1f}")
+    print(f"{'nodes in one forest, verified':44}{most_nodes:14,}")
+    print(f"{'core / plain Python':44}{headline.median / python.median:14,.0f}")
+    print(
+        json.dumps(
+            {
+                "sims_per_s_per_core": round(headline.median),
+                "bytes_per_node": round(bytes_per_node, 1),
+                "python_sims_per_s": round(python.median),
+                "simd": simd_level(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

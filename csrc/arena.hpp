@@ -1,0 +1,125 @@
+// All nodes of all trees, indexed by one 32-bit node id.
+//
+//   tree             0                         1                         2
+//   num_nodes        6                         0 (a free slot)           3                       i32 [max_trees]
+//
+//   node id        | 0  1  2  3  4  5  .  .  | .  .  .  .  .  .  .  .  | 16 17 18 .  .  .  .  .  | of 3 trees * 8 nodes_per_tree
+//                    ^  \_____/  \__/                                    ^  \__/
+//                    root  |      children of 2                         root   children of 16
+//                          children of 0
+//
+//   value_sum     [ f64 ]   the values added to the node, summed in the order they came            8 bytes a node \ 16 bytes of
+//   visits        [ i32 ]   how many values were added                                             4              | statistics
+//   first_child   [ i32 ]   id of the first child; read only where there are children              4              /
+//   parent        [ i32 ]   id of the parent, NO_NODE at a root                                    4
+//   state         [ u16 ]   how many children (0 = not expanded), and flags: see flags.hpp         2
+//                                                                                                 22 in all
+//
+// A tree takes ids from the front of its own range, in order, so they don't depend on other trees. Siblings are made by one
+// expansion: they are contiguous and come after their parent. A struct of arrays, cut into blocks of 32 nodes:
+//
+//   block          | value_sum x 32 | visits x 32 | state x 32 | first_child x 32 | parent x 32 |   704 bytes, 11 cache lines
+//
+// What a walk reads of 32 siblings lies side by side: 7 lines of one page (arrays over all nodes: 7 lines of three pages, which
+// took a third longer). Node i has place i + 31, so that the children of node 0, and all 32 children of any node of a tree whose
+// expansions are all of 32 (if nodes_per_tree is a multiple of 32), fill a block exactly.
+//
+// The blocks are reserved whole and cost memory page by page as nodes are first made: they grow in place and never move. Arenas of
+// medium size ask for huge pages, without which looking up addresses takes a quarter of a walk; in large ones, where every tree
+// would fill one, they would cost too much. A node is written when it is made (but for first_child), so a tree is forgotten by
+// num_nodes = 0 alone.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <new>
+
+#include "flags.hpp"
+
+namespace rstar_fast {
+
+using NodeId = std::int32_t;
+using TreeId = std::int32_t;
+
+// No such node: a root's parent, an unexpanded node's first child, the end of an exhausted walk.
+inline constexpr NodeId NO_NODE = -1;
+// The end of a walk that met only nodes in flight.
+inline constexpr NodeId BUSY = -2;
+
+inline constexpr std::int64_t MAX_NODES = std::numeric_limits<NodeId>::max();
+
+inline constexpr std::size_t LINE_BYTES = 64;
+inline constexpr std::int64_t PAGE_BYTES = 4096;
+inline constexpr std::int64_t HUGE_PAGE_BYTES = 2 << 20;
+
+struct alignas(LINE_BYTES) NodeBlock {
+    double value_sum[BLOCK];
+    std::int32_t visits[BLOCK];
+    std::uint16_t state[BLOCK];
+    NodeId first_child[BLOCK];
+    NodeId parent[BLOCK];
+};
+inline constexpr std::size_t STATISTICS_BYTES = sizeof(double) + sizeof(std::int32_t) + sizeof(NodeId);
+inline constexpr std::size_t NODE_BYTES = STATISTICS_BYTES + sizeof(NodeId) + sizeof(std::uint16_t);
+static_assert(STATISTICS_BYTES == 16 && NODE_BYTES == 22 && sizeof(NodeBlock) == BLOCK * NODE_BYTES,
+              "the picture above and the saved format count on these");
+
+// Where a node lies.
+struct Place {
+    std::uint32_t block;
+    std::int32_t lane;
+};
+constexpr Place place_of(NodeId node) {
+    const std::uint32_t place = static_cast<std::uint32_t>(node) + BLOCK - 1;
+    return {place / BLOCK, static_cast<std::int32_t>(place % BLOCK)};
+}
+
+class Arena {
+   public:
+    // All of the arena may become memory, unless `limit_bytes` is less.
+    Arena(std::int64_t num_nodes, std::int64_t limit_bytes);
+
+    double& value_sum(NodeId node) { return block(node).value_sum[place_of(node).lane]; }
+    std::int32_t& visits(NodeId node) { return block(node).visits[place_of(node).lane]; }
+    std::uint16_t& state(NodeId node) { return block(node).state[place_of(node).lane]; }
+    NodeId& first_child(NodeId node) { return block(node).first_child[place_of(node).lane]; }
+    NodeId& parent(NodeId node) { return block(node).parent[place_of(node).lane]; }
+    double value_sum(NodeId node) const { return block(node).value_sum[place_of(node).lane]; }
+    std::int32_t visits(NodeId node) const { return block(node).visits[place_of(node).lane]; }
+    std::uint16_t state(NodeId node) const { return block(node).state[place_of(node).lane]; }
+    NodeId first_child(NodeId node) const { return block(node).first_child[place_of(node).lane]; }
+    NodeId parent(NodeId node) const { return block(node).parent[place_of(node).lane]; }
+
+    NodeBlock& block(NodeId node) { return blocks_.get()[place_of(node).block]; }
+    const NodeBlock& block(NodeId node) const { return blocks_.get()[place_of(node).block]; }
+
+    // The whole storage, in bytes from its page-aligned beginning.
+    char* bytes() { return reinterpret_cast<char*>(blocks_.get()); }
+    std::int64_t reserved_bytes() const { return reserved_bytes_; }
+    std::int64_t page_bytes() const { return page_bytes_; }
+
+   private:
+    struct Free {
+        void operator()(NodeBlock* blocks) const { std::free(blocks); }
+    };
+    std::int64_t reserved_bytes_;
+    std::int64_t page_bytes_;
+    std::unique_ptr<NodeBlock, Free> blocks_;
+};
+
+// Calls work(block, lane, count, done) for the parts of `count` nodes from `first` that lie in one block each; `done` come before.
+template <class AnyArena, class Work>
+inline void for_parts(AnyArena& arena, NodeId first, std::int32_t count, const Work& work) {
+    for (std::int32_t done = 0; done < count;) {
+        const std::int32_t lane = place_of(first + done).lane;
+        const std::int32_t here = std::min(count - done, BLOCK - lane);
+        work(arena.block(first + done), lane, here, done);
+        done += here;
+    }
+}
+
+}  // namespace rstar_fast

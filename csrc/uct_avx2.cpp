@@ -1,0 +1,83 @@
+// Compiled for AVX2 and FMA: nothing here may be called, nor inlined elsewhere, before the processor was asked.
+#include <immintrin.h>
+
+#include "flags.hpp"
+#include "shortlist.hpp"
+
+namespace rstar_fast {
+
+namespace {
+
+// rsqrtps is within 1.5 * 2^-12, its square within 3.1 * 2^-12; the rest is float rounding, some 2^-23 each.
+constexpr float SLACK = 1.0F / (1 << 10);
+constexpr int LANES = 8;
+
+struct Bounds {
+    __m256 low;
+    __m256 high;
+    __m256 live;  // all ones where the sibling takes part
+};
+
+inline Bounds bounds_of(const double* value_sum, const std::int32_t* visits_at, const std::uint16_t* state_at, __m256 explore) {
+    const __m256i state = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(state_at)));
+    const __m256i flags = _mm256_and_si256(state, _mm256_set1_epi32(FLAGS));
+    const __m256i visits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(visits_at));
+    const __m256 sum =
+        _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(value_sum + 4)), _mm256_cvtpd_ps(_mm256_loadu_pd(value_sum)));
+
+    const __m256 unvisited = _mm256_castsi256_ps(_mm256_cmpeq_epi32(visits, _mm256_setzero_si256()));
+    const __m256 root = _mm256_andnot_ps(unvisited, _mm256_rsqrt_ps(_mm256_cvtepi32_ps(visits)));
+    const __m256 q = _mm256_mul_ps(sum, _mm256_mul_ps(root, root));
+    const __m256 e = _mm256_mul_ps(explore, root);
+    const __m256 score = _mm256_add_ps(q, e);
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    const __m256 slack = _mm256_fmadd_ps(_mm256_add_ps(_mm256_andnot_ps(sign, q), _mm256_andnot_ps(sign, e)), _mm256_set1_ps(SLACK),
+                                         _mm256_set1_ps(UNDERFLOW_SLACK));
+    return {_mm256_sub_ps(score, slack), _mm256_add_ps(score, slack),
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(flags, _mm256_setzero_si256()))};
+}
+
+inline Bounds bounds(const Siblings& siblings, int begin, __m256 explore) {
+    const int count = siblings.count - begin;
+    if (count >= LANES) return bounds_of(siblings.value_sum + begin, siblings.visits + begin, siblings.state + begin, explore);
+    double value_sum[LANES] = {};
+    std::int32_t visits[LANES] = {};
+    std::uint16_t state[LANES] = {FLAGS, FLAGS, FLAGS, FLAGS, FLAGS, FLAGS, FLAGS, FLAGS};
+    for (int i = 0; i < count; ++i) {
+        value_sum[i] = siblings.value_sum[begin + i];
+        visits[i] = siblings.visits[begin + i];
+        state[i] = siblings.state[begin + i];
+    }
+    return bounds_of(value_sum, visits, state, explore);
+}
+
+inline float highest_lane(__m256 values) {
+    __m128 highest = _mm_max_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
+    highest = _mm_max_ps(highest, _mm_movehl_ps(highest, highest));
+    return _mm_cvtss_f32(_mm_max_ss(highest, _mm_movehdup_ps(highest)));
+}
+
+}  // namespace
+
+std::uint32_t shortlist_avx2(const Siblings& siblings, float explore_all) {
+    const __m256 explore = _mm256_set1_ps(explore_all);
+    __m256 high[BLOCK / LANES];
+    __m256 live[BLOCK / LANES];
+    __m256 low = _mm256_set1_ps(-__builtin_inff());
+    const int groups = (siblings.count + LANES - 1) / LANES;
+    for (int group = 0; group < groups; ++group) {
+        const Bounds found = bounds(siblings, group * LANES, explore);
+        high[group] = found.high;
+        live[group] = found.live;
+        low = _mm256_max_ps(low, _mm256_blendv_ps(low, found.low, found.live));
+    }
+    const __m256 highest = _mm256_set1_ps(highest_lane(low));
+    std::uint32_t listed = 0;
+    for (int group = 0; group < groups; ++group) {
+        const __m256 kept = _mm256_and_ps(live[group], _mm256_cmp_ps(high[group], highest, _CMP_NLT_UQ));
+        listed |= static_cast<std::uint32_t>(_mm256_movemask_ps(kept)) << (group * LANES);
+    }
+    return listed;
+}
+
+}  // namespace rstar_fast

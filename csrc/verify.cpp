@@ -1,0 +1,87 @@
+#include <cmath>
+
+#include "errors.hpp"
+#include "forest.hpp"
+
+namespace rstar_fast {
+
+void Forest::verify() const {
+    std::int32_t in_use = 0;
+    for (TreeId tree = 0; tree < max_trees_; ++tree) {
+        if (num_nodes_[tree] == 0) continue;
+        ++in_use;
+        for (const std::string& fault : {tree_fault(tree), claim_fault(tree), replay_fault(tree)})
+            if (!fault.empty()) throw InternalError(concat("verify: tree ", tree, ": ", fault));
+    }
+    if (in_use != num_trees_) throw InternalError(concat("verify: ", in_use, " trees in use, counted ", num_trees_));
+    for (TreeId tree = 0; tree < lowest_free_; ++tree)
+        if (num_nodes_[tree] == 0)
+            throw InternalError(concat("verify: slot ", tree, " is free, below the lowest free one ", lowest_free_));
+}
+
+std::string Forest::tree_fault(TreeId tree) const {
+    const NodeId begin = root_of(tree);
+    const NodeId end = begin + num_nodes_[tree];
+    if (nodes_.parent(begin) != NO_NODE) return concat("root ", begin, " has a parent");
+
+    std::int64_t num_children = 0;
+    for (NodeId node = begin; node < end; ++node) {
+        num_children += num_children_of(node);
+        const std::int32_t visits = nodes_.visits(node);
+        const double value_sum = nodes_.value_sum(node);
+        if (visits < 0 || std::isnan(value_sum) || (visits == 0 && value_sum != 0.0))
+            return concat("node ", node, " has ", visits, " visits and value sum ", value_sum);
+        if (node == begin) continue;
+        const NodeId parent = nodes_.parent(node);
+        if (parent < begin || parent >= node) return concat("node ", node, " has parent ", parent);
+        const NodeId first = nodes_.first_child(parent);
+        if (node < first || node - first >= num_children_of(parent))
+            return concat("node ", node, " is not among the children of its parent ", parent);
+    }
+    // Every node is in its parent's range, so the ranges hold nothing else if their sizes add up.
+    if (num_children != end - begin - 1) return concat(num_children, " children of ", end - begin, " nodes");
+    return {};
+}
+
+std::string Forest::claim_fault(TreeId tree) const {
+    const NodeId begin = root_of(tree);
+    for (NodeId node = begin; node < begin + num_nodes_[tree]; ++node) {
+        const std::uint16_t flags = nodes_.state(node) & FLAGS;
+        const NodeId first = nodes_.first_child(node);
+        const std::int32_t count = num_children_of(node);
+        if ((flags & IN_FLIGHT) && (count > 0 || flags != IN_FLIGHT))
+            return concat("node ", node, " is in flight and not an open leaf");
+        if (!(flags & BLOCKED)) continue;
+        bool waits = false;
+        for (NodeId child = first; child < first + count; ++child) {
+            if ((nodes_.state(child) & FLAGS) == 0) return concat("node ", node, " is blocked, its child ", child, " is not");
+            waits |= (nodes_.state(child) & (IN_FLIGHT | BLOCKED)) != 0;
+        }
+        if (!waits || (flags & TERMINAL)) return concat("node ", node, " is blocked by nothing");
+    }
+    return {};
+}
+
+std::string Forest::replay_fault(TreeId tree) const {
+    if (!keeps_values()) return {};
+    const NodeId begin = root_of(tree);
+    const auto size = static_cast<std::size_t>(num_nodes_[tree]);
+    std::vector<double> value_sums(size);
+    std::vector<std::int32_t> visits(size);
+    for (const Given& given : given_[static_cast<std::size_t>(tree)]) {
+        if (given.node < begin || given.node - begin >= num_nodes_[tree]) return concat("a value was given to node ", given.node);
+        for (NodeId node = given.node; node != NO_NODE; node = given.upward ? nodes_.parent(node) : NO_NODE) {
+            value_sums[static_cast<std::size_t>(node - begin)] += given.value;
+            ++visits[static_cast<std::size_t>(node - begin)];
+        }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+        const NodeId node = begin + static_cast<NodeId>(i);
+        if (visits[i] != nodes_.visits(node) || value_sums[i] != nodes_.value_sum(node))
+            return concat("node ", node, " has ", nodes_.visits(node), " visits and value sum ", nodes_.value_sum(node),
+                          ", the values it was given make ", visits[i], " and ", value_sums[i]);
+    }
+    return {};
+}
+
+}  // namespace rstar_fast
