@@ -193,6 +193,9 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
         take_all([&](NodeId node) -> NodeId& { return forest.nodes_.first_child(node); });
         take_all([&](NodeId node) -> NodeId& { return forest.nodes_.parent(node); });
         take_all([&](NodeId node) -> std::uint16_t& { return forest.nodes_.state(node); });
+        for (NodeId node = forest.root_of(tree); node < forest.root_of(tree) + count; ++node)
+            if (forest.num_children_of(node) == 0 && forest.nodes_.first_child(node) != NO_NODE)
+                refuse("load", source, concat("damaged: tree ", tree, ": node ", node, " has a first child and no children"));
         if (const std::string fault = forest.tree_fault(tree); !fault.empty())
             refuse("load", source, concat("damaged: tree ", tree, ": ", fault));
         roots.push_back(forest.root_of(tree));

@@ -69,7 +69,8 @@ std::string Forest::replay_fault(TreeId tree) const {
     std::vector<double> value_sums(size);
     std::vector<std::int32_t> visits(size);
     for (const Given& given : given_[static_cast<std::size_t>(tree)]) {
-        if (given.node < begin || given.node - begin >= num_nodes_[tree]) return concat("a value was given to node ", given.node);
+        if (given.upward > 1 || given.node < begin || given.node - begin >= num_nodes_[tree])
+            return concat("a value was given to node ", given.node);
         for (NodeId node = given.node; node != NO_NODE; node = given.upward ? nodes_.parent(node) : NO_NODE) {
             value_sums[static_cast<std::size_t>(node - begin)] += given.value;
             ++visits[static_cast<std::size_t>(node - begin)];

@@ -1,5 +1,6 @@
 """Random calls, some of them wrong, to the forest and to the oracle: equal answers, equal state, equal refusals."""
 
+import pickle
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from forest_oracle import Oracle, Refused
 
-from rstar_fast._core import NO_NODE, Forest
+from rstar_fast._core import NO_NODE, Forest, simd_levels, use_simd_level
 from rstar_fast.errors import ForestError
 
+VALUES = [-1.0, 1.0, 0.25, -0.0, 1e-40, 1e-200, 1e300]
+"""Few, so that ties happen, and some that single precision can't hold."""
 WRONG = 0.05
 """Probability that one value of a call is replaced by a wrong one."""
 
@@ -33,6 +36,8 @@ def assert_same(forest: Forest, oracle: Oracle) -> None:
         assert forest.value_sums(tree).tolist() == [node.value_sum for node in nodes]
         assert forest.q(tree).tolist() == [node.q for node in nodes]
         assert forest.terminal(tree).tolist() == [node.terminal for node in nodes]
+        assert forest.in_flight(tree).tolist() == [node.in_flight for node in nodes]
+    forest.verify()
 
 
 def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
@@ -44,7 +49,8 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
     capacity = oracle.max_trees * oracle.nodes_per_tree
     known = list(oracle.nodes) or [0]
     nodes = [maybe(random.choice(known), -1, capacity, random.randrange(capacity)) for _ in range(random.randrange(5))]
-    name = random.choice(["new_trees", "free_trees", "set_terminal", *["expand", "select", "backup", "add"] * 6])
+    rare = ["new_trees", "free_trees", "set_terminal", "reroot", "prune"]
+    name = random.choice([*rare, *["release"] * 4, *["expand", "select", "backup", "add"] * 8])
     match name:
         case "new_trees":
             return name, [maybe(random.randrange(1, 3), 0, -1)]
@@ -53,31 +59,46 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
             return name, [[maybe(tree, -1, oracle.max_trees), *maybe([], [tree])]]
         case "set_terminal":
             return name, [nodes[:1]]
+        case "release":
+            waiting = [id for id, node in oracle.nodes.items() if node.in_flight]
+            chosen = random.sample(waiting, min(len(waiting), random.randrange(3)))
+            return name, [[maybe(node, -1, *nodes) for node in chosen]]
+        case "reroot":
+            # Mostly the root itself or a node near it, or trees would stay small.
+            return name, [maybe(min(random.choices(known, k=3)), -1, capacity, 2**40)]
+        case "prune":
+            return name, [nodes[: maybe(1, 0, 2)]]
         case "expand":
             leaves = [id for id, node in oracle.nodes.items() if not node.children and not node.terminal]
             chosen = random.sample(leaves, min(len(leaves), random.randrange(3)))
             nodes = [maybe(node, -1, *nodes, *chosen) for node in chosen]
-            return name, [nodes, [maybe(random.randrange(1, 6), 0, -1, 70000, 100) for _ in nodes]]
+            counts = [maybe(random.choice([1, 2, 3, 5, 32, 40]), 0, -1, 70000, 300) for _ in nodes]
+            values: Any = [random.choice(VALUES) for _ in range(max(0, min(sum(counts), 200)))]
+            return name, [nodes, counts, random.choice([None, maybe(values, [*values, 1.0], [*values[1:], np.nan])])]
         case "select":
             moves = [maybe(random.randrange(6), -1) for _ in nodes]
-            return name, [nodes, maybe(moves, [*moves, 1]), maybe(random.choice([0.0, 0.1, 0.5, 2.0]), -1.0, np.nan, np.inf)]
+            c = maybe(random.choice([0.0, 0.1, 0.5, 2.0, 1e200]), -1.0, np.nan, np.inf)
+            return name, [nodes, maybe(moves, [*moves, 1]), c, random.random() < 0.5]
         case _:
-            # Few distinct values, so that ties happen.
-            values = [maybe(random.choice([-1.0, 1.0, 0.25, random.uniform(-1, 1)]), np.nan, -np.inf) for _ in nodes]
+            values = [maybe(random.choice([*VALUES, random.uniform(-1, 1)]), np.nan, -np.inf) for _ in nodes]
             return name, [nodes, maybe(values, [*values, 1.0])]
 
 
-def to_arrays(name: str, arguments: list[object]) -> list[object]:
-    """The same arguments, with arrays for lists."""
-    dtypes = [np.int32, np.float64 if name in ("backup", "add") else np.int32, None]
-    return [np.array(a, dtype) if isinstance(a, list) else a for a, dtype in zip(arguments, dtypes, strict=False)]
+def call_forest(forest: Forest, name: str, arguments: list[Any]) -> Any:
+    """The same call with arrays for lists."""
+    if name == "select":
+        nodes, moves, c, claim = arguments
+        return forest.select(np.array(nodes, np.int32), np.array(moves, np.int32), c, claim=claim)
+    dtypes = [np.int32, np.float64 if name in ("backup", "add") else np.int32, np.float64]
+    return getattr(forest, name)(*(np.array(a, d) if isinstance(a, list) else a for a, d in zip(arguments, dtypes, strict=False)))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(24))
 def test_forest_does_what_the_oracle_does(seed: int, tmp_path: Path) -> None:
     random = Random(seed)
-    sizes = random.randrange(1, 5), random.randrange(2, 60)
-    forest, oracle = Forest(*sizes), Oracle(*sizes)
+    use_simd_level(simd_levels()[seed % len(simd_levels())])
+    sizes = random.randrange(1, 5), random.choice([random.randrange(2, 60), random.randrange(60, 200)])
+    forest, oracle = Forest(*sizes, keep_values=True), Oracle(*sizes)
     refusals = 0
     for step in range(250):
         name, arguments = random_call(random, oracle)
@@ -86,9 +107,9 @@ def test_forest_does_what_the_oracle_does(seed: int, tmp_path: Path) -> None:
         except Refused:
             refusals += 1
             with pytest.raises(ForestError, match=f"^{name}"):
-                getattr(forest, name)(*to_arrays(name, arguments))
+                call_forest(forest, name, arguments)
         else:
-            answer = getattr(forest, name)(*to_arrays(name, arguments))
+            answer = call_forest(forest, name, arguments)
             if isinstance(answer, tuple):
                 assert tuple(array.tolist() for array in answer) == expected, (name, arguments)
             elif answer is not None:
@@ -97,4 +118,7 @@ def test_forest_does_what_the_oracle_does(seed: int, tmp_path: Path) -> None:
         if step % 50 == 0:
             forest.save(tmp_path / "forest")
             forest = Forest.load(tmp_path / "forest")
+        elif step % 50 == 25:
+            forest = pickle.loads(pickle.dumps(forest))
+    use_simd_level(simd_levels()[0])
     assert 0 < refusals < 200
