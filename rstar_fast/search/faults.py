@@ -11,17 +11,14 @@ class Faults:
 
     Attributes:
         engine: what to call it in messages.
+        in_a_row: faults since it last answered a request; set to 0 by who gets an answer.
     """
 
     def __init__(self, engine: str, error: type[RStarError]) -> None:
         """Count for `engine`, whose faults become errors of a type."""
         self.engine = engine
         self._error = error
-        self._in_a_row = 0
-
-    def worked(self) -> None:
-        """The engine answered a request."""
-        self._in_a_row = 0
+        self.in_a_row = 0
 
     def failed(self, cause: Exception) -> RStarError:
         """A request failed for good: the error of its problem.
@@ -29,9 +26,9 @@ class Faults:
         Raises:
             RStarError: the engine is broken; of the type given, caused by `cause`.
         """
-        self._in_a_row += 1
+        self.in_a_row += 1
         what = f"{type(cause).__name__}: {cause}"
-        if self._in_a_row >= BROKEN_AFTER:
+        if self.in_a_row >= BROKEN_AFTER:
             raise self._error(f"{self.engine} failed on {BROKEN_AFTER} requests in a row; the last time with {what}") from cause
         error = self._error(f"{self.engine} failed twice: {what}")
         error.__cause__ = cause

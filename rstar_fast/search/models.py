@@ -58,7 +58,7 @@ class Model(ABC, Generic[R, S]):
                     raise SearchError(f"{self._faults.engine} answered request {one.request_id}, which is not open")
                 answers.append((one.request_id, one))
             if answers:
-                self._faults.worked()
+                self._faults.in_a_row = 0
             if self._inside and self._idle:
                 answers += self._broke(SearchError(f"nothing is pending, and {len(self._inside)} requests were not answered"))
         self.activity.called(started, len(answers))

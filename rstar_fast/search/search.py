@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,9 @@ from rstar_fast.verify.base import Observation
 
 MAX_NODES = 2**31 - 1
 
+_WAIT_OF = {kind: f"{name}_wait" for kind, name in KIND_OF.items()}
+_COUNT_OF = {kind: f"{name}_requests" for kind, name in KIND_OF.items()}
+
 
 @dataclass(slots=True)
 class _Active:
@@ -28,7 +31,7 @@ class _Active:
     tree: LiveTree
     steps: Steps
     requests: list[Request] = field(default_factory=list)
-    results: list[Result | None] | None = None
+    results: list[Result | None] = field(default_factory=list)
     missing: int = 0
     asked_at: float = 0.0
 
@@ -59,7 +62,7 @@ class Search:
         self._known: set[str] = set()
         self._waiting: deque[Problem] = deque()
         self._active: dict[str, _Active] = {}
-        self._pending: dict[int, tuple[_Active, int]] = {}
+        self._pending: dict[int, tuple[_Active, int, type[Result]]] = {}
         self._work = self._new_work()
         self._ended: deque[Tree | Failure] = deque()
 
@@ -115,20 +118,18 @@ class Search:
             if 0 <= request_id < self._next_id:
                 return
             raise SearchError(f"tell: no request {request_id} was ever made; ids up to {self._next_id - 1} were")
-        owner, place = found
-        if isinstance(result, Exception):
-            self.fail(owner.tree.problem.id, result)
-            return
-        expected = RESULT_OF[type(owner.requests[place])]
+        owner, place, expected = found
         if not isinstance(result, expected):
+            if isinstance(result, Exception):
+                self.fail(owner.tree.problem.id, result)
+                return
             raise SearchError(f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}")
         del self._pending[request_id]
-        assert owner.results is not None
         owner.results[place] = result
         owner.missing -= 1
-        if owner.missing == 0:
+        if not owner.missing:
             self._account(owner, type(owner.requests[place]))
-            self._advance(owner)
+            self._advance(owner, owner.results)
 
     def fail(self, problem_id: str, error: BaseException) -> None:
         """End an active problem as a `Failure`; answers to its open requests are ignored from now on."""
@@ -152,18 +153,18 @@ class Search:
             return
         tree = LiveTree(problem, self.config, self._forest, self._ids)
         self._active[problem.id] = active = _Active(tree, self._whole(tree))
-        self._advance(active)
+        self._advance(active, None)
 
     def _whole(self, tree: LiveTree) -> Steps:
         yield from STRATEGIES[self.config.strategy](tree)
         if tree.problem.answers:
             yield from grade_finals(tree)
 
-    def _advance(self, active: _Active) -> None:
+    def _advance(self, active: _Active, results: list[Result | None] | None) -> None:
         """Run a problem's coroutine until it waits for answers or ends."""
         problem_id = active.tree.problem.id
         try:
-            wanted = active.steps.send(active.results)
+            wanted = active.steps.send(results)
         except StopIteration:
             del self._active[problem_id]
             self._ended.append(active.tree.finish())
@@ -174,20 +175,22 @@ class Search:
         active.requests, active.results, active.missing = wanted, [None] * len(wanted), len(wanted)
         active.asked_at = time.perf_counter()
         for place, request in enumerate(wanted):
-            request_id = request.id
-            self._pending[request_id] = (active, place)
-            if request_id >= self._next_id:
-                self._next_id = request_id + 1
-            self._filed[type(request)].append(request)
+            kind = type(request)
+            self._pending[request.id] = (active, place, RESULT_OF[kind])
+            self._filed[kind].append(request)
+        # Ids were given in the order of the requests, so the last is the highest of them.
+        self._next_id = max(self._next_id, wanted[-1].id + 1)
 
     def _account(self, active: _Active, last: type[Request]) -> None:
         """Count the requests of a wait that is over; its time is that of the kind that was answered `last`."""
-        tree = active.tree
-        tree.timings[f"{KIND_OF[last]}_wait"] += time.perf_counter() - active.asked_at
-        for kind, count in Counter(map(type, active.requests)).items():
-            tree.counts[f"{KIND_OF[kind]}_requests"] += count
-            if kind is RunRequest:
-                tree.timings["program"] += sum(result.wall_s for result in active.results or () if isinstance(result, Observation))
+        timings, counts = active.tree.timings, active.tree.counts
+        timings[_WAIT_OF[last]] += time.perf_counter() - active.asked_at
+        kinds = {type(request) for request in active.requests}
+        for kind in kinds:
+            count = len(active.requests) if len(kinds) == 1 else sum(type(request) is kind for request in active.requests)
+            counts[_COUNT_OF[kind]] += count
+        if RunRequest in kinds:
+            timings["program"] += sum([result.wall_s for result in active.results if type(result) is Observation])
 
     def _new_work(self) -> Work:
         work = Work()

@@ -46,17 +46,12 @@ class Workers(Generic[R]):
             request = self._open.pop(future, None)
             if request is None:
                 continue
-            error = future.exception()
-            if error is None:
+            try:
                 answers.append((request.id, future.result()))
-                self._faults.worked()
-            elif not isinstance(error, Exception):
-                raise error
-            elif request.id in self._tried:
-                answers.append((request.id, self._faults.failed(error)))
+            except Exception as error:
+                answers += self._failed(request, error)
             else:
-                self._tried.add(request.id)
-                self._begin(request)
+                self._faults.in_a_row = 0
         if answers:
             self._activity.opened(-len(answers))
             self._activity.requests += len(answers)
@@ -67,6 +62,13 @@ class Workers(Generic[R]):
         """Take back what has not begun; the answers of the rest are lost."""
         for future in self._open:
             future.cancel()
+
+    def _failed(self, request: R, error: Exception) -> list[Answer]:
+        if request.id in self._tried:
+            return [(request.id, self._faults.failed(error))]
+        self._tried.add(request.id)
+        self._begin(request)
+        return []
 
     def _begin(self, request: R) -> None:
         try:
