@@ -6,8 +6,9 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.policy.base import Policy
 from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
-from rstar_fast.search import Search, Work
+from rstar_fast.search import Failure, Search, Work
 from rstar_fast.search.work import KIND_OF
+from rstar_fast.tree import Tree
 from rstar_fast.verify.base import StepRunner, Verifier
 
 
@@ -35,8 +36,8 @@ class LockStep:
         self._problems = problems
         self._work = Work()
 
-    def round(self) -> int:
-        """One round; how many problems ended."""
+    def round(self) -> list[Tree | Failure]:
+        """One round; the problems that ended in it."""
         search = self._search
         search.add(next(self._problems) for _ in range(search.config.max_active - search.num_active))
         self._ask()
@@ -57,7 +58,7 @@ class LockStep:
         scores, self._work.score = self._work.score, []
         for score in self._scorer.score(scores) if scores else ():
             search.tell(score.request_id, score)
-        return len(search.finished())
+        return search.finished()
 
     def _ask(self) -> None:
         new = self._search.ask()

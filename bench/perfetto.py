@@ -64,7 +64,7 @@ class _TracedRunner:
         self._ids = itertools.count()
 
     def submit(self, steps: tuple[str, ...]) -> "Future[Observation]":
-        span = {"name": "program", "cat": "program", "pid": 1, "tid": 100, "id": next(self._ids)}
+        span = {"name": "program", "cat": "program", "pid": 1, "tid": 100, "id": f"{next(self._ids):x}"}
         self._events.append({**span, "ph": "b", "ts": time.perf_counter() * 1e6})
         future = self._runner.submit(steps)
         future.add_done_callback(lambda _: self._events.append({**span, "ph": "e", "ts": time.perf_counter() * 1e6}))

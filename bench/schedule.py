@@ -46,7 +46,7 @@ def measure_engine(machine: Machine, config: SearchConfig, window: Window) -> di
 def measure_ours(machine: Machine, config: SearchConfig, window: Window, profile: str | None = None) -> dict[str, Any]:
     """`Searcher`, on an endless stream of problems."""
     policy = SimulatedPolicy(machine)
-    memory = _resident_bytes()
+    memory = resident_bytes()
     with closing(SimulatedRunner(machine)) as runner:
         searcher = Searcher(policy, config, SimulatedScorer(machine), runner=runner, verifier=InstantVerifier())
         with profiled(searcher, profile):
@@ -56,7 +56,7 @@ def measure_ours(machine: Machine, config: SearchConfig, window: Window, profile
             before = searcher.stats.record()
             row = _measured(policy, machine, lambda: time.sleep(window.seconds))
             after = searcher.stats.record()
-            row["memory_per_problem_bytes"] = (_resident_bytes() - memory) / config.max_active
+            row["memory_per_problem_bytes"] = (resident_bytes() - memory) / config.max_active
             searcher.close()
             consumer.join()
     wall_s = after["wall_s"] - before["wall_s"]
@@ -97,5 +97,6 @@ def _measured(policy: SimulatedPolicy, machine: Machine, work: Callable[[], None
     }
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """What this process holds in memory now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

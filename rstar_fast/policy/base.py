@@ -92,7 +92,9 @@ class Policy(Protocol):
     """An engine that takes requests at any time and finishes them in any order.
 
     The caller adds requests, then calls `step` until `pending` is 0; more may be added between any two steps. A request that
-    cannot be answered comes back as an `Expansion` with an `error`; only a broken engine raises.
+    cannot be answered comes back as an `Expansion` with an `error`; only a broken engine raises. `Searcher` makes all calls of one
+    search in one thread, and adds requests only between steps: an engine that waits for a server ends a step without a result
+    after some 50 ms, and repeats what failed for an outage by itself.
     """
 
     name: str
