@@ -32,6 +32,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick
 	$(BIN)/python bench/tree.py --quick
+	$(BIN)/python bench/expansion.py --quick
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,6 +21,8 @@ class SearchConfig:
             steps of every level go on) or "best_of_n" (`candidates` independent paths).
         candidates: steps drawn per expansion (best_of_n: paths), 1..1024.
         rollouts: walks from the root, mcts only, 1..1_000_000.
+        leaves_per_tree: rollouts of one tree under way at once, mcts only, 1..1024. More keep engines busy with few problems; as
+            they do not know each other's values the trees differ from those of 1, which are the reference's.
         max_depth: steps on a path, 1..1024.
         c: exploration constant of UCT, >= 0.
         beam_width: steps kept per level, beam only, 1..1024.
@@ -45,6 +47,7 @@ class SearchConfig:
     strategy: Strategy = "mcts"
     candidates: int = 8
     rollouts: int = 16
+    leaves_per_tree: int = 1
     max_depth: int = 16
     c: float = 2.0
     beam_width: int = 4
@@ -129,6 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _INT_RANGES: dict[str, tuple[int, int]] = {
     "candidates": (1, 1024),
     "rollouts": (1, 1_000_000),
+    "leaves_per_tree": (1, 1024),
     "max_depth": (1, 1024),
     "beam_width": (1, 1024),
     "error_limit": (1, 1024),

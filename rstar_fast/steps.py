@@ -45,14 +45,6 @@ def ends_answer(step: str) -> bool:
     return step.rstrip().endswith(END_OF_ANSWER)
 
 
-def open_block(steps: tuple[str, ...]) -> tuple[str, ...]:
-    """The steps of the code block that is open behind `steps`: those after the last one that closed a block."""
-    for i in range(len(steps) - 1, -1, -1):
-        if closes_code(steps[i]):
-            return steps[i + 1 :]
-    return steps
-
-
 def observation_suffix(observation: str) -> str:
     """What is appended to a step that closed its block, once it ran."""
     return f"\n{OUTPUT}{observation}{END_OF_OUTPUT}"

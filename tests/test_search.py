@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -258,3 +259,39 @@ def test_config_that_cannot_work_is_refused() -> None:
         SearchConfig(strategy="beam", use_scores=False)
     with pytest.raises(ConfigError, match="lower max_active"):
         Search(SearchConfig(rollouts=1_000_000))
+
+
+def leaves_at_once(leaves: int, **options: Any) -> int:
+    """The most expansions that one tree had open at a time."""
+    search = Search(SearchConfig.from_dict({"candidates": 4, "rollouts": 8, "max_depth": 5, "leaves_per_tree": leaves, **options}))
+    search.add(problems(1))
+    engine, most = Engine(), 0
+    requests: list[tuple[str, Any]] = []
+    while not search.done:
+        work = search.ask()
+        most = max(most, len(work.expand))
+        requests += [(kind, request) for kind in ("expand", "run", "grade", "score") for request in getattr(work, kind)]
+        kind, request = requests.pop(0)
+        search.tell(request.id, getattr(engine, kind)(request))
+    (tree,) = search.finished()
+    assert isinstance(tree, Tree), tree
+    expanded = [node.parent for node in tree.nodes[1:]]
+    # Siblings follow one another: a parent that came up again would have been expanded twice.
+    assert len({*expanded}) == 1 + sum(a != b for a, b in pairwise(expanded))
+    return most
+
+
+def test_several_leaves_of_a_tree_are_out_at_once_and_none_twice() -> None:
+    assert leaves_at_once(1) == 1
+    assert leaves_at_once(3) == 3
+    # All candidates of the root, but no more nodes than there are.
+    assert leaves_at_once(64, rollouts=64, candidates=2) > 1
+
+
+@pytest.mark.parametrize("leaves", [2, 5])
+def test_same_trees_with_several_leaves_in_any_order(leaves: int) -> None:
+    options: dict[str, Any] = {"leaves_per_tree": leaves, "rollouts": 12}
+    first = searched(**options)
+    assert first != searched(rollouts=12)
+    assert searched(order=random.Random(1), max_active=3, **options) == first
+    assert searched(order=random.Random(2), max_active=1, **options) == first

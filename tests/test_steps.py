@@ -3,7 +3,7 @@
 import pytest
 
 from rstar_fast.seeding import draw_key, stream
-from rstar_fast.steps import closes_code, ends_answer, final_answer, has_final_answer, open_block
+from rstar_fast.steps import closes_code, ends_answer, final_answer, has_final_answer
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,6 @@ def test_final_answer(text: str, answer: str) -> None:
 def test_marks() -> None:
     assert closes_code("print(1)\n<end_of_code>") and not closes_code("x = 1<end_of_step>")
     assert ends_answer("<answer>1<end_of_answer>\n") and not ends_answer("<end_of_answer> and more")
-
-
-def test_open_block_is_what_follows_the_last_closed_one() -> None:
-    steps = ("<code>a<end_of_step>", "b<end_of_code>", "<code>c<end_of_step>", "d<end_of_step>")
-    assert open_block(steps) == steps[2:]
-    assert open_block(steps[:2]) == ()
-    assert open_block(steps[:1]) == steps[:1]
-    assert open_block(()) == ()
 
 
 def test_keys_differ_in_every_part_and_streams_repeat() -> None:

@@ -36,7 +36,6 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     tree.count(candidates)
     children = tree.add_children(node, _distinct(candidates) if distinct else candidates)
 
-    requests: list[Request] = []
     finals: list[Node] = []
     programs: list[Node] = []
     for child in children:
@@ -50,25 +49,23 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
             child.end = "stuck"
     annotate = tree.config.annotate_terminals_with_ground_truth
     to_grade = _ungraded(tree, finals) if annotate else []
-    requests += [tree.run_request(child) for child in programs]
-    requests += [tree.grade_request(child) for child in to_grade]
+    requests: list[Request] = [*tree.run_requests(node, programs), *(tree.grade_request(child) for child in to_grade)]
     results = (yield requests) if requests else []
-    observations = dict(zip([child.id for child in programs], results, strict=False))
+    for child, observation in zip(programs, results, strict=False):
+        _observe(tree, child, observation)
     for child, grade in zip(to_grade, results[len(programs) :], strict=True):
         tree.grades[child.answer] = grade.correct
-
-    for child in children:
-        if child.id in observations:
-            _observe(tree, child, observations[child.id])
-        if child.end == "answer" and annotate:
+    if annotate:
+        for child in finals:
             child.correct = tree.grades[child.answer]
-            tree.backup(child.id, 1.0 if child.correct else -1.0)
-        elif not child.end and child.depth > tree.config.max_depth:
-            child.end = "depth"
-        if child.end:
-            tree.end(child)
-        if child.end in ("errors", "depth", "stuck"):
-            tree.add(child.id, -1.0)
+        tree.backup([child.id for child in finals], [1.0 if child.correct else -1.0 for child in finals])
+    if children[0].depth > tree.config.max_depth:
+        for child in children:
+            child.end = child.end or "depth"
+    ended = [child for child in children if child.end]
+    dead = [child.id for child in ended if child.end != "answer"]
+    tree.end([child.id for child in ended])
+    tree.add(dead, [-1.0] * len(dead))
     if tree.config.use_scores:
         yield from _score(tree, node, [child for child in children if not child.end or (child.end == "answer" and not annotate)])
 
@@ -128,14 +125,12 @@ def _ungraded(tree: LiveTree, finals: Sequence[Node]) -> list[Node]:
 
 
 def _observe(tree: LiveTree, child: Node, observation: Observation) -> None:
-    child.observation, child.status = observation.text, str(observation.status)
-    failed = observation.status is not Status.OK
-    if tree.config.error_by_text:
-        failed = "error" in observation.text.lower()
-    suffix = observation_suffix(observation.text)
+    text, status = observation.text, observation.status
+    child.observation, child.status = text, status.value
     closes = closes_code(child.step)
     if closes:
-        child.suffix = suffix
+        child.suffix = observation_suffix(text)
+    failed = "error" in text.lower() if tree.config.error_by_text else status is not Status.OK
     if not failed:
         return
     child.consecutive_errors = tree.nodes[child.parent].consecutive_errors + 1
@@ -143,9 +138,9 @@ def _observe(tree: LiveTree, child: Node, observation: Observation) -> None:
         return
     child.end = "errors"
     if not closes:
-        child.suffix = END_OF_CODE + suffix
+        child.suffix = END_OF_CODE + observation_suffix(text)
     elif tree.config.wrap_limit_observation_twice:
-        child.suffix += suffix
+        child.suffix *= 2
 
 
 def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> Steps:
@@ -156,12 +151,13 @@ def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> Steps:
         raise ScoreError(f"the PPM failed at the children of node {parent}: {scores.error}")
     if len(scores.values) != len(children):
         raise SearchError(f"the PPM gave {len(scores.values)} scores for the {len(children)} children of node {parent}")
-    for child, value in zip(children, scores.values, strict=True):
-        score = float(value)
+    values = [float(value) for value in scores.values]
+    for child, score in zip(children, values, strict=True):
         if not math.isfinite(score):
             raise ScoreError(f"the PPM gave {score} for node {child.id}; a number in [-1, 1] was expected")
         child.score = score
-        if child.end == "answer":
-            tree.backup(child.id, score)
-        else:
-            tree.add(child.id, score)
+    # No order among them counts: every child is given one value, and only answers reach the ancestors.
+    answers = [child for child in children if child.end]
+    others = [child for child in children if not child.end]
+    tree.backup([child.id for child in answers], [child.score for child in answers if child.score is not None])
+    tree.add([child.id for child in others], [child.score for child in others if child.score is not None])

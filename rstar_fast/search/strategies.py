@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from rstar_fast._core import NO_NODE
+from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.config import Strategy
 from rstar_fast.search.expansion import Steps, expand, together
 from rstar_fast.search.live import LiveTree
@@ -13,18 +13,33 @@ ROOT = 0
 
 
 def mcts(tree: LiveTree) -> Steps:
-    """Rollouts guided by UCT; each expands every unexpanded node it meets (rule 3 of the search semantics)."""
+    """Rollouts guided by UCT; each expands every unexpanded node it meets (rule 3 of the search semantics).
+
+    `leaves_per_tree` of them are under way at once, by turns: in every turn each goes on, in the order they began, to a node
+    that no other has; then all these nodes are expanded. One that finds only others' nodes waits for the next turn.
+    """
     config = tree.config
-    for _ in range(config.rollouts):
-        node, _ = tree.select(ROOT, 1)
-        if node == NO_NODE:
+    to_begin = config.rollouts
+    walks: list[tuple[int, int]] = []  # node and moves left
+    while True:
+        waiting, walks = walks[::-1], []
+        expansions: list[Steps] = []
+        while len(walks) < config.leaves_per_tree and (waiting or to_begin):
+            if not waiting:
+                to_begin -= 1
+            # The first selection from an expanded root is not one of the rollout's moves.
+            node, moves = waiting.pop() if waiting else (ROOT, config.max_depth + 1)
+            reached, left = tree.claim(node, moves)
+            if reached == BUSY:
+                walks.append((node, moves))
+            elif reached != NO_NODE and left:
+                walks.append((reached, min(left, config.max_depth)))
+                expansions.append(expand(tree, reached, config.candidates))
+            elif left > config.max_depth:
+                to_begin = 0  # the root itself is exhausted
+        if not expansions:
             return
-        moves = config.max_depth
-        while node != NO_NODE:
-            node, moves = tree.select(node, moves)
-            if node == NO_NODE or moves == 0:
-                break
-            yield from expand(tree, node, config.candidates)
+        yield from together(expansions) if len(expansions) > 1 else expansions[0]
 
 
 def beam(tree: LiveTree) -> Steps:
