@@ -19,7 +19,10 @@ test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc -name '*.?pp')
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone --allowlist tests/stubtest_allowlist.txt
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/kernels
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/interpret
+	$(BIN)/python -m pytest tests/kernels/aot
+	$(BIN)/python -m pytest tests/kernels/gpu
 
 wheel: $(VENV)/build-tools
 	rm -rf dist

@@ -28,6 +28,10 @@ class PackError(RStarError, ValueError):
     """Trees cannot be packed, or packed trees cannot be attended over, as asked."""
 
 
+class KernelError(RStarError, ValueError):
+    """An operation on packed trees was given what it cannot compute, or has no such implementation here."""
+
+
 class SearchError(RStarError):
     """The search was driven wrongly, such as by an answer to a request that was never made."""
 

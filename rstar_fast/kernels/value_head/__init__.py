@@ -1,0 +1,5 @@
+"""Final norm, scalar projection and squash, at the score positions only."""
+
+from rstar_fast.kernels.value_head.api import value_head
+
+__all__ = ["value_head"]
