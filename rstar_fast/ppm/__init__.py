@@ -7,11 +7,12 @@ from rstar_fast.ppm.scripted import ScriptedScorer
 
 if TYPE_CHECKING:
     from rstar_fast.ppm.model import PPM
+    from rstar_fast.ppm.packed_scorer import PackedScorer
     from rstar_fast.ppm.scorer import TransformersScorer
 
-__all__ = ["PPM", "ScoreRequest", "Scorer", "Scores", "ScriptedScorer", "TransformersScorer"]
+__all__ = ["PPM", "PackedScorer", "ScoreRequest", "Scorer", "Scores", "ScriptedScorer", "TransformersScorer"]
 
-_MODULES = {"PPM": "model", "TransformersScorer": "scorer"}
+_MODULES = {"PPM": "model", "PackedScorer": "packed_scorer", "TransformersScorer": "scorer"}
 
 
 def __getattr__(name: str) -> Any:

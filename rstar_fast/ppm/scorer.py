@@ -1,7 +1,6 @@
 """Scores by a PPM: every partial solution is one row of a padded batch."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -10,12 +9,7 @@ import torch
 from rstar_fast.errors import ScoreError
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.ppm.model import PPM
-from rstar_fast.prompts import finetuned_prompt
-
-_CACHED_TEXTS = 1 << 16
-_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-
-_Row = tuple[int, ...]
+from rstar_fast.ppm.texts import Texts, Tokens
 
 
 class TransformersScorer:
@@ -37,12 +31,11 @@ class TransformersScorer:
         self.ppm = ppm
         self.batch_tokens = batch_tokens
         self.name = ppm.name
-        self._num_embeddings: int = ppm.model.get_input_embeddings().num_embeddings
-        self._tokens = lru_cache(_CACHED_TEXTS)(self._tokenize)
+        self._texts = Texts(ppm, ppm.max_tokens)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """See `Scorer`. Errors of a request: too long for the model, tokens it does not know, a score that is NaN, no memory."""
-        rows: list[list[_Row] | str] = [self._rows(request) for request in requests]
+        rows: list[list[Tokens] | str] = [self._rows(request) for request in requests]
         distinct = {row for group in rows if not isinstance(group, str) for row in group}
         found = self._run(sorted(distinct, key=lambda row: (-len(row), row)))
         answers = []
@@ -53,31 +46,17 @@ class TransformersScorer:
             answers.append(Scores(request.id, values, error))
         return answers
 
-    def _rows(self, request: ScoreRequest) -> list[_Row] | str:
+    def _rows(self, request: ScoreRequest) -> list[Tokens] | str:
         """The tokens of every child's solution, or why there are none."""
-        pieces = [self._tokens(finetuned_prompt(request.question), True)]
-        pieces += [self._tokens(segment.text, False) for segment in request.path]
-        prefix = tuple(chain.from_iterable(pieces))
-        rows = [prefix + self._tokens(child, False) for child in request.children]
-        longest = max(map(len, rows), default=0)
-        if self.ppm.max_tokens is not None and longest > self.ppm.max_tokens:
-            return f"the solution has {longest} tokens, the PPM takes {self.ppm.max_tokens}"
-        highest = max(map(max, rows), default=0)
-        if highest >= self._num_embeddings:
-            return f"the tokenizer gave token {highest}, the PPM has {self._num_embeddings}"
-        return rows
+        found = self._texts.of(request)
+        if isinstance(found, str):
+            return found
+        prefix = tuple(chain.from_iterable(found[0]))
+        return [prefix + child for child in found[1]]
 
-    def _tokenize(self, text: str, opens: bool) -> _Row:
-        """The tokens of a piece; one that opens a row gets the tokens that the model's texts begin with (not those at the end)."""
-        tokenizer = self.ppm.tokenizer
-        ids = tokenizer(text.translate(_SURROGATES), add_special_tokens=opens).input_ids
-        if opens and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
-            ids.pop()
-        return tuple(ids)
-
-    def _run(self, rows: Sequence[_Row]) -> dict[_Row, float | str]:
+    def _run(self, rows: Sequence[Tokens]) -> dict[Tokens, float | str]:
         """Score or error of every row. Rows come longest first, so that the first batch shows whether memory lasts."""
-        found: dict[_Row, float | str] = {}
+        found: dict[Tokens, float | str] = {}
         budget = self.batch_tokens
         while len(found) < len(rows):
             width = len(rows[len(found)])
@@ -92,7 +71,7 @@ class TransformersScorer:
                 found[batch[0]] = f"out of memory at one solution of {width} tokens"
         return found
 
-    def _forward_if_it_fits(self, batch: Sequence[_Row], width: int) -> list[float] | None:
+    def _forward_if_it_fits(self, batch: Sequence[Tokens], width: int) -> list[float] | None:
         try:
             return self._forward(batch, width)
         except torch.OutOfMemoryError:
@@ -103,7 +82,7 @@ class TransformersScorer:
         return None
 
     @torch.inference_mode()
-    def _forward(self, batch: Sequence[_Row], width: int) -> list[float]:
+    def _forward(self, batch: Sequence[Tokens], width: int) -> list[float]:
         ids = np.zeros((len(batch), width), np.int64)
         for i, row in enumerate(batch):
             ids[i, : len(row)] = row

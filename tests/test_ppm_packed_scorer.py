@@ -1,0 +1,137 @@
+"""The packed scorer: the scores of the plain one, every token once, whatever the batch and the budget."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_ppm import REQUESTS, make_policy, request_of
+from trees import small_tree
+
+from rstar_fast.errors import ScoreError
+from rstar_fast.ppm import PPM, PackedScorer, TransformersScorer
+from rstar_fast.ppm.packed_model import PackedModel
+from rstar_fast.steps import Segment
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return make_policy(tmp_path_factory.mktemp("qwen"))
+
+
+@pytest.fixture
+def ppm(folder: Path) -> PPM:
+    return PPM.from_policy(folder, device="cpu")
+
+
+@pytest.mark.parametrize(("batch_tokens", "cache_bytes"), [(16384, None), (1, None), (100, 20_000), (100, 0), (16384, 0)])
+def test_scores_are_the_plain_ones_whatever_batch_and_budget(ppm: PPM, batch_tokens: int, cache_bytes: int | None) -> None:
+    scorer = PackedScorer(ppm, batch_tokens, cache_bytes)
+    expected = TransformersScorer(ppm).score(REQUESTS)
+    for requests, answers in ((REQUESTS, expected), (REQUESTS[::-1], expected[::-1]), (REQUESTS[2:3], expected[2:3])):
+        for found, answer in zip(scorer.score(requests), answers, strict=True):
+            assert found.error is None and found.request_id == answer.request_id
+            np.testing.assert_allclose(found.values, answer.values, atol=1e-5, rtol=0)
+        assert scorer._prefixes.kept_bytes <= scorer.cache_bytes
+        assert scorer._prefixes.kept_bytes == sum(node.kv.nbytes for node in scorer._prefixes.kept() if node.kv is not None)
+
+
+def test_going_down_a_tree_encodes_every_token_once(ppm: PPM) -> None:
+    scorer = PackedScorer(ppm)
+    path: list[Segment] = []
+    distinct = len(scorer._texts.pieces("q", [])[0])
+    for depth in range(4):
+        children = tuple(f"step {depth}.{i}" + "<end_of_step>" for i in range(5))
+        request = replace(request_of(depth, "q", [], *children), path=tuple(path))
+        (found,) = scorer.score([request])
+        (expected,) = TransformersScorer(ppm).score([request])
+        np.testing.assert_allclose(found.values, expected.values, atol=1e-5, rtol=0)
+        distinct += sum(len(scorer._texts.pieces("q", [child])[1]) for child in children)
+        # As a search's path has it: the step, and behind it the observation.
+        path += [Segment(children[2][:6]), Segment(children[2][6:])]
+    assert scorer.stats.encoded_tokens == distinct and scorer.stats.forwards == 4
+
+
+def test_an_answer_leaves_nothing(ppm: PPM) -> None:
+    scorer = PackedScorer(ppm)
+    scorer.score([request_of(0, "q", [], "goes on", "ends<end_of_answer>")])
+    assert {node.num_tokens - node.parent.num_tokens for node in scorer._prefixes.kept() if node.parent} == {
+        len(scorer._texts.pieces("q", [])[0]),
+        len("goes on"),
+    }
+
+
+@pytest.mark.parametrize("batch_tokens", [16384, 60])
+def test_whole_trees(ppm: PPM, batch_tokens: int) -> None:
+    trees = [small_tree("a"), small_tree("b", answer="7")]
+    scorer = PackedScorer(ppm, batch_tokens)
+    for tree, found in zip(trees, scorer.score_trees(trees), strict=True):
+        assert found.error is None and found.values.shape == (len(tree.nodes),)
+        for node in tree.nodes[1:]:
+            request = request_of(0, tree.problem.question, [tree.text(node.parent)], node.text)
+            (expected,) = TransformersScorer(ppm).score([request])
+            assert found.values[node.id] == pytest.approx(expected.values[0], abs=1e-5)
+    texts = {(tree.problem.question, tree.text(node.id)): node.text for tree in trees for node in tree.nodes}
+    distinct = sum(len(scorer._texts.pieces("", [text])[1]) for (_, whole), text in texts.items() if whole)
+    distinct += sum(len(scorer._texts.pieces(question, [])[0]) for question in {question for question, _ in texts})
+    assert scorer.stats.encoded_tokens == distinct
+    assert not list(scorer._prefixes.kept())
+
+
+def test_a_bad_request_fails_alone(ppm: PPM) -> None:
+    ppm.tokenizer.add_tokens([f"<new{i}>" for i in range(20)])
+    with torch.no_grad():
+        ppm.model.get_input_embeddings().weight[ppm.tokenizer("~").input_ids[0]] = float("nan")
+    bad = [request_of(7, "q", ["x" * 200], "y" * 200), request_of(8, "q", [], "<new19>"), request_of(9, "How many?", [], "a", "~")]
+    found = PackedScorer(ppm).score([*bad[:2], REQUESTS[1], bad[2], REQUESTS[2]])
+    assert [scores.error for scores in found[:2]] == [
+        f"the solution has {sum(map(len, ('x' * 200, 'y' * 200))) + prompt_tokens(ppm)} tokens, the PPM takes 400",
+        "the tokenizer gave token 283, the PPM has 270",
+    ]
+    assert found[3].error == "the PPM's score is nan" and not len(found[3].values)
+    for scores, expected in zip((found[2], found[4]), TransformersScorer(ppm).score(REQUESTS[1:3]), strict=True):
+        np.testing.assert_allclose(scores.values, expected.values, atol=1e-5, rtol=0)
+
+
+def prompt_tokens(ppm: PPM) -> int:
+    return len(PackedScorer(ppm)._texts.pieces("q", [])[0])
+
+
+@pytest.mark.parametrize("memory_tokens", [200, 130])
+def test_out_of_memory_halves_the_batch(ppm: PPM, monkeypatch: pytest.MonkeyPatch, memory_tokens: int) -> None:
+    expected = TransformersScorer(ppm).score(REQUESTS)
+    scorer = PackedScorer(ppm)
+    forward = PackedModel.forward
+
+    def in_little_memory(self: PackedModel, packed: Any, batch: Any, index: Any) -> Any:
+        if batch.layout.num_queries > memory_tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, packed, batch, index)
+
+    monkeypatch.setattr(PackedModel, "forward", in_little_memory)
+    answers = scorer.score(REQUESTS)
+    assert any(answer.error is None and len(answer.values) for answer in answers)
+    for answer, plain in zip(answers, expected, strict=True):
+        if answer.error is None:
+            np.testing.assert_allclose(answer.values, plain.values, atol=1e-5, rtol=0)
+        else:
+            assert "out of memory at one solution of" in answer.error
+
+
+def test_other_errors_are_raised_and_bad_options_refused(ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PackedScorer(ppm).score([]) == [] and PackedScorer(ppm).score_trees([]) == []
+    with pytest.raises(ScoreError, match="batch_tokens: expected at least 1, got 0"):
+        PackedScorer(ppm, batch_tokens=0)
+    with pytest.raises(ScoreError, match="cache_bytes: expected at least 0, got -1"):
+        PackedScorer(ppm, cache_bytes=-1)
+    scorer = PackedScorer(ppm)
+
+    def broken(*arguments: Any) -> Any:
+        raise RuntimeError("device lost")
+
+    monkeypatch.setattr(PackedModel, "forward", broken)
+    with pytest.raises(RuntimeError, match="device lost"):
+        scorer.score(REQUESTS)
