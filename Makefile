@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # cmake and ninja come from PyPI.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test wheel bench clean
+.PHONY: demo test sanitize wheel bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -16,13 +16,22 @@ demo: $(VENV)/installed
 test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror $$(find csrc -name '*.?pp')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests -name '*.?pp')
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone --allowlist tests/stubtest_allowlist.txt
 	$(BIN)/python -m pytest --ignore=tests/kernels
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/interpret
 	$(BIN)/python -m pytest tests/kernels/aot
 	$(BIN)/python -m pytest tests/kernels/gpu
+
+# The tree core under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer.
+sanitize: $(VENV)/build-tools
+	for kind in address,undefined thread; do \
+	    $(BIN)/cmake -G Ninja -S . -B build/sanitize/$$kind -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRSTAR_FAST_SANITIZE=$$kind \
+	        -DSKBUILD_PROJECT_NAME=rstar_fast -DSKBUILD_PROJECT_VERSION=0 \
+	        -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) -DPython_EXECUTABLE=$(BIN)/python >/dev/null && \
+	    $(BIN)/cmake --build build/sanitize/$$kind --target fuzz && build/sanitize/$$kind/fuzz || exit 1; \
+	done
 
 wheel: $(VENV)/build-tools
 	rm -rf dist

@@ -42,17 +42,17 @@ class TreeOrder {
    private:
     template <class TreeOf>
     void spread(std::size_t begin, std::size_t end, const TreeOf& tree_of) {
-        struct Place {
-            std::int32_t turn;
+        struct Turn {
+            std::int32_t number;
             std::int32_t entry;
         };
-        std::vector<Place> places;
+        std::vector<Turn> turns;
         for (std::size_t i = begin; i < end; ++i) {
             const bool repeats = i > begin && tree_of(order_[i]) == tree_of(order_[i - 1]);
-            places.push_back({repeats ? places.back().turn + 1 : 0, order_[i]});
+            turns.push_back({repeats ? turns.back().number + 1 : 0, order_[i]});
         }
-        std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.turn < b.turn; });
-        for (std::size_t i = begin; i < end; ++i) order_[i] = places[i - begin].entry;
+        std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) { return a.number < b.number; });
+        for (std::size_t i = begin; i < end; ++i) order_[i] = turns[i - begin].entry;
     }
 
     std::vector<std::int32_t> order_;

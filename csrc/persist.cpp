@@ -119,7 +119,7 @@ class Reader {
 
     void take(void* to, std::size_t size_bytes) {
         if (left_.size() < size_bytes) refuse("load", source_, "damaged: sizes don't add up");
-        std::memcpy(to, left_.data(), size_bytes);
+        if (size_bytes > 0) std::memcpy(to, left_.data(), size_bytes);
         left_ = left_.subspan(size_bytes);
     }
     std::size_t left() const { return left_.size(); }

@@ -1,0 +1,166 @@
+// Random calls to forests on several threads, for the sanitizers: `make sanitize`. What the calls must give is checked against the
+// oracle in Python; here every instruction set must agree with the scalar code, every refusal leave the forest alone, and every
+// state pass verify.
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "errors.hpp"
+#include "forest.hpp"
+#include "parallel.hpp"
+#include "uct.hpp"
+
+using namespace rstar_fast;
+
+namespace {
+
+using Random = std::mt19937_64;
+
+std::int64_t below(Random& random, std::int64_t end) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(end));
+}
+
+void require(bool holds, const char* what) {
+    if (holds) return;
+    std::fprintf(stderr, "fuzz: %s\n", what);
+    std::abort();
+}
+
+// Mostly nodes in use, sometimes any number.
+std::vector<NodeId> some_nodes(Random& random, const Forest& forest, const std::vector<TreeId>& trees, std::int64_t most) {
+    std::vector<NodeId> nodes(static_cast<std::size_t>(below(random, most + 1)));
+    for (NodeId& node : nodes) {
+        const TreeId tree = trees[static_cast<std::size_t>(below(random, std::ssize(trees)))];
+        node = static_cast<NodeId>(below(random, 100) == 0 ? below(random, 1 << 20) - 8
+                                                           : forest.root(tree) + below(random, forest.num_nodes(tree)));
+    }
+    return nodes;
+}
+
+std::vector<double> some_values(Random& random, std::size_t count) {
+    constexpr double VALUES[] = {-1.0, 1.0, 0.25, -0.0, 1e-40, 1e300};
+    std::vector<double> values(count);
+    for (double& value : values)
+        value = below(random, 3) ? VALUES[below(random, 6)] : std::uniform_real_distribution(-1.0, 1.0)(random);
+    return values;
+}
+
+// One random call; true if it was done.
+bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
+    try {
+        const std::vector<NodeId> nodes = some_nodes(random, forest, trees, below(random, 20) ? 6 : 4000);
+        switch (below(random, 12)) {
+            case 0:
+            case 1:
+            case 2: {
+                std::vector<std::int32_t> counts(nodes.size());
+                std::size_t total = 0;
+                for (std::int32_t& count : counts) {
+                    count = static_cast<std::int32_t>(1 + below(random, 40));
+                    total += static_cast<std::size_t>(count);
+                }
+                std::vector<NodeId> first(nodes.size());
+                const std::vector<double> values = some_values(random, total);
+                if (below(random, 2))
+                    forest.expand(nodes, counts, values, first);
+                else
+                    forest.expand(nodes, counts, std::nullopt, first);
+                return true;
+            }
+            case 3:
+            case 4:
+            case 5: {
+                const std::vector<std::int32_t> moves(nodes.size(), static_cast<std::int32_t>(below(random, 8)));
+                std::vector<NodeId> reached(nodes.size()), scalar(nodes.size());
+                std::vector<std::int32_t> left(nodes.size());
+                const double c = below(random, 4) * 0.5;
+                const bool claim = below(random, 2);
+                Forest other = Forest::from_bytes("fuzz", forest.to_bytes("fuzz"), NO_LIMIT);
+                forest.select(nodes, moves, c, claim, reached, left);
+                const std::string level = simd_level();
+                use_simd_level("scalar");
+                other.select(nodes, moves, c, claim, scalar, left);
+                use_simd_level(level);
+                require(reached == scalar, "the scalar code selects other nodes");
+                return true;
+            }
+            case 6:
+                forest.backup(nodes, some_values(random, nodes.size()));
+                return true;
+            case 7:
+                forest.add(nodes, some_values(random, nodes.size()));
+                return true;
+            case 8:
+                forest.set_terminal(std::span(nodes).first(nodes.size() / 4));
+                return true;
+            case 9: {
+                for (const TreeId tree : trees) {
+                    const std::vector<std::uint8_t> in_flight = forest.in_flight(tree);
+                    for (std::size_t i = 0; i < in_flight.size(); ++i) {
+                        const NodeId node = forest.root(tree) + static_cast<NodeId>(i);
+                        if (in_flight[i] && below(random, 2)) forest.release(std::span(&node, 1));
+                    }
+                }
+                return true;
+            }
+            case 10:
+                if (nodes.empty()) return false;
+                if (below(random, 2))
+                    forest.prune(std::span(nodes).first(1));
+                else if (below(random, 8) == 0)
+                    forest.reroot(nodes[0]);
+                return true;
+            default: {
+                const auto at = static_cast<std::size_t>(below(random, std::ssize(trees)));
+                if (below(random, 4)) return false;
+                forest.free_trees(std::span(trees).subspan(at, 1));
+                trees[at] = forest.new_trees(1)[0];
+                return true;
+            }
+        }
+    } catch (const ForestError&) {
+        return false;
+    }
+}
+
+std::int64_t fuzz(std::uint64_t seed, std::int64_t num_calls, std::mutex* lock, Forest* shared) {
+    Random random(seed);
+    Forest own(8, 4000, below(random, 2) ? NO_LIMIT : 400'000, true);
+    Forest& forest = shared ? *shared : own;
+    std::vector<TreeId> trees;
+    {
+        const std::unique_lock guard = lock ? std::unique_lock(*lock) : std::unique_lock<std::mutex>();
+        forest.set_threads(3);
+        trees = forest.new_trees(4);
+    }
+    std::int64_t done = 0;
+    for (std::int64_t i = 0; i < num_calls; ++i) {
+        const std::unique_lock guard = lock ? std::unique_lock(*lock) : std::unique_lock<std::mutex>();
+        done += call(random, forest, trees);
+        if (i % 16 == 0) forest.verify();
+    }
+    return done;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::int64_t num_calls = argc > 1 ? std::atoll(argv[1]) : 1500;
+    std::int64_t done = 0, tried = 0;
+    for (const std::string& level : simd_levels()) {
+        use_simd_level(level);
+        std::mutex lock;
+        Forest shared(16, 4000, NO_LIMIT, true);
+        std::int64_t counts[4] = {};
+        // Two threads on one forest, two on one each.
+        in_parallel(4, [&](std::size_t i) { counts[i] = fuzz(i, num_calls, i < 2 ? &lock : nullptr, i < 2 ? &shared : nullptr); });
+        for (const std::int64_t count : counts) done += count;
+        tried += 4 * num_calls;
+        shared.verify();
+    }
+    std::printf("%lld random calls, %lld of them done, the rest refused\n", static_cast<long long>(tried),
+                static_cast<long long>(done));
+}
