@@ -19,10 +19,8 @@ test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests -name '*.?pp')
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone --allowlist tests/stubtest_allowlist.txt
-	$(BIN)/python -m pytest --ignore=tests/kernels
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/interpret
-	$(BIN)/python -m pytest tests/kernels/aot
-	$(BIN)/python -m pytest tests/kernels/gpu
+	$(BIN)/python -m pytest --ignore=tests/kernels/interpret
 
 # The tree core under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: $(VENV)/build-tools
