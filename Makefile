@@ -41,6 +41,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --simulate --quick
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick
+	$(BIN)/python bench/sympy_search.py --quick
 	$(BIN)/python bench/tree.py --quick
 	$(BIN)/python bench/expansion.py --quick
 

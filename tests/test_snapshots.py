@@ -205,6 +205,16 @@ def test_killed_processes_lose_nothing(victims: str) -> None:
         assert executor.run(["print(1)"]).text == "1"
 
 
+def test_the_state_can_be_asked_for_while_a_zygote_starts(executor: Executor) -> None:
+    before = executor.report()
+    for pid in before["pids"]["zygotes"]:
+        os.kill(pid, signal.SIGKILL)
+    for _ in range(20):  # some of them between two zygotes
+        after = executor.report()
+        assert (after["isolation"], after["pids"]["supervisor"]) == (before["isolation"], before["pids"]["supervisor"])
+    assert executor.run(["print(1)"]).text == "1"
+
+
 def test_a_program_killed_from_outside_is_a_crash(executor: Executor) -> None:
     future = executor.submit(["while True: pass"])
     while not (pids := executor.report()["pids"]["programs"]):

@@ -1,4 +1,4 @@
-"""Runs the steps of code blocks in a pool of worker processes."""
+"""Runs the programs that steps make, each in a confined process of its own."""
 
 import os
 import warnings

@@ -61,6 +61,7 @@ class Supervisor:
         self._start_deadline = 0.0
         self._num_failed_starts = 0
         self._greeted = False
+        self._last_ready: dict[str, Any] = {}
         self._queue: deque[Job] = deque()
         self._running: dict[Node, tuple[Job, float]] = {}
         self._building: dict[str, Job] = {}
@@ -95,11 +96,10 @@ class Supervisor:
                 self._channel.send(work_id, self._report())
 
     def _report(self) -> dict[str, Any]:
-        report = next(zygote.report for zygote in self._zygotes if zygote.report)
         return {
-            "isolation": self._isolation | report["isolation"],
+            "isolation": self._isolation | self._last_ready["isolation"],
             "native": self._options.native,
-            "num_huge_pages": report["num_huge_pages"],
+            "num_huge_pages": self._last_ready["num_huge_pages"],
             "programs_at_once": self._max_running,
             "num_snapshots": len(self._snapshots),
             "snapshot_bytes": self._snapshots.num_bytes,
@@ -137,6 +137,7 @@ class Supervisor:
             self._fail(str(zygote.report["failed"]))
         elif zygote.report and not was_ready:
             self._num_failed_starts = 0
+            self._last_ready = zygote.report
             if not self._greeted:
                 self._greeted = True
                 self._channel.send(0, {})
