@@ -56,5 +56,9 @@ class StoreError(RStarError):
     """A run folder cannot be used: written by another configuration, damaged, or in use."""
 
 
+class DataError(RStarError, ValueError):
+    """Trees, or a file of training data, do not give the data asked for."""
+
+
 class InternalError(RStarError):
     """A bug in rstar_fast: please report it."""

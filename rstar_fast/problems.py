@@ -63,7 +63,7 @@ def _collect(rows: Iterable[tuple[str, Any]], stem: str, source: str, limit: int
     problems: list[Problem] = []
     first_use: dict[str, str] = {}
     for position, (where, row) in enumerate(islice(rows, limit)):
-        problem = _problem(row, f"{stem}-{position}", stem, where)
+        problem = problem_of_row(row, f"{stem}-{position}", stem, where)
         if problem.id in first_use:
             raise ProblemError(f"{where}: the id {problem.id!r} is taken: first used at {first_use[problem.id]}")
         first_use[problem.id] = where
@@ -133,7 +133,18 @@ def _decode(text: str, start: int, where: str) -> tuple[Any, int]:
         raise ProblemError(f"{where}: broken JSON: {reason}") from error
 
 
-def _problem(row: Any, default_id: str, stem: str, where: str) -> Problem:
+def problem_of_row(row: Any, default_id: str, stem: str, where: str) -> Problem:
+    """The problem of a file's row.
+
+    Args:
+        row: an object with the fields of a problem file.
+        default_id: its id, where it has neither `id` nor `index`.
+        stem: what an `index` is put behind to make an id.
+        where: the row's place, for errors.
+
+    Raises:
+        ProblemError: it is malformed.
+    """
     if not isinstance(row, dict):
         raise ProblemError(f"{where}: expected an object with question and answer, got {_short(row)}")
     question = row.get("question", row.get("problem"))

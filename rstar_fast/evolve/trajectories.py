@@ -1,0 +1,97 @@
+"""From finished trees to trajectories: paths from the root to a final answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rstar_fast.errors import DataError
+from rstar_fast.problems import Problem
+from rstar_fast.tree import Node, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One solution of a tree, with the statistics its search gave it.
+
+    Attributes:
+        problem: what it solves, or fails to.
+        node: the tree's id of its last step.
+        steps: the texts of its steps, observations included.
+        qs: mean value of each step, in [-1, 1].
+        answer: the final answer.
+        correct: whether that is right.
+        failed_code: whether the program of any step failed.
+        logprob: see `mean_logprob`.
+    """
+
+    problem: Problem
+    node: int
+    steps: tuple[str, ...]
+    qs: tuple[float, ...]
+    answer: str
+    correct: bool
+    failed_code: bool
+    logprob: float | None
+
+    @property
+    def text(self) -> str:
+        """The whole solution."""
+        return "".join(self.steps)
+
+    @property
+    def mean_q(self) -> float:
+        """Mean of the steps' Q, the last one's included."""
+        return sum(self.qs) / len(self.qs)
+
+    @property
+    def min_q(self) -> float:
+        """Lowest Q of the steps."""
+        return min(self.qs)
+
+
+def trajectories(tree: Tree) -> list[Trajectory]:
+    """The trajectories of a tree, in order of their last nodes; branches that ended without an answer are none.
+
+    Raises:
+        DataError: an answer was not graded (a problem without accepted answers).
+    """
+    return [_trajectory(tree, node) for node in tree.finals()]
+
+
+def code_failed(node: Node) -> bool:
+    """Whether the program of a step ended in anything but success."""
+    return node.consecutive_errors > 0 or node.status not in ("", "ok")
+
+
+def mean_logprob(nodes: Sequence[Node]) -> float | None:
+    """Mean log-probability of the tokens of some steps under the policy that wrote them, nats; None where one does not tell."""
+    if not nodes or not all(node.logprobs for node in nodes):
+        return None
+    return sum(sum(node.logprobs) for node in nodes) / sum(len(node.logprobs) for node in nodes)
+
+
+def require_grade(tree: Tree, node: Node) -> bool:
+    """Whether a final answer is right.
+
+    Raises:
+        DataError: nobody graded it.
+    """
+    if node.correct is None:
+        raise DataError(
+            f"problem {tree.problem.id!r}: node {node.id}: expected a graded answer, got {node.answer!r} without a grade: "
+            "data can be made only of problems with accepted answers"
+        )
+    return node.correct
+
+
+def _trajectory(tree: Tree, last: Node) -> Trajectory:
+    path = tree.path(last.id)
+    return Trajectory(
+        problem=tree.problem,
+        node=last.id,
+        steps=tuple(node.text for node in path),
+        qs=tuple(node.q for node in path),
+        answer=last.answer,
+        correct=require_grade(tree, last),
+        failed_code=any(map(code_failed, path)),
+        logprob=mean_logprob(path),
+    )
