@@ -1,0 +1,46 @@
+"""The graded problems' tokenizer: every word of theirs is one token, every digit on its own, any other text in bytes.
+
+A `Qwen2Tokenizer` without merges, since transformers loads the tokenizer of any Qwen2 folder as one.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tokenizers import AddedToken, pre_tokenizers
+from transformers import Qwen2Tokenizer
+
+from rstar_fast.embedded.graded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, words_of
+from rstar_fast.embedded.tokenizer import EOS, PAD
+from rstar_fast.prompts import finetuned_prompt
+from rstar_fast.steps import MARKS
+
+_FIXED_TEXTS = (*finetuned_prompt("\0").split("\0"), "\n# start", "\n#", "\nn =", "\nprint(n)\n", "The answer is \\boxed{", "}.")
+_SIGNS = ("n", "+", "-", "*", "//")
+
+
+def make_tokenizer() -> Any:
+    """The tokenizer, the same in every call; it spells any text, the words of unseen wordings included."""
+    qwen2: Any = Qwen2Tokenizer
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = qwen2(
+        vocab={token: number for number, token in enumerate([PAD, EOS, *MARKS, *characters])},
+        merges=[],
+        unk_token=EOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        additional_special_tokens=list(MARKS),
+        model_max_length=1024,
+        padding_side="right",
+    )
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in dict.fromkeys(_texts())])
+    return tokenizer
+
+
+def _texts() -> Iterator[str]:
+    yield from _FIXED_TEXTS
+    yield f" {ASK}"
+    yield from NAMES  # a question begins with one
+    yield from (f": {operation.comment}" for operation in OPERATIONS)
+    wordings = [START.rstrip("."), *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen))]
+    for word in (*DAYS, *NAMES, *ITEMS, *_SIGNS, *"0123456789", *words_of(wordings)):
+        yield f" {word}"
