@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from rstar_fast.policy import FunctionPolicy as FunctionPolicy
     from rstar_fast.policy import TransformersPolicy as TransformersPolicy
     from rstar_fast.ppm import PPM as PPM
-    from rstar_fast.ppm import TransformersScorer as TransformersScorer
+    from rstar_fast.ppm import PackedScorer as PackedScorer
     from rstar_fast.search import Search as Search
     from rstar_fast.search import Searcher as Searcher
     from rstar_fast.store import RunFolder as RunFolder
     from rstar_fast.verify import Executor as Executor
     from rstar_fast.verify import MathVerifier as MathVerifier
 
-_LAZY = {"policy": "FunctionPolicy TransformersPolicy", "ppm": "PPM TransformersScorer", "search": "Search Searcher"}
+_LAZY = {"policy": "FunctionPolicy TransformersPolicy", "ppm": "PPM PackedScorer", "search": "Search Searcher"}
 _LAZY |= {"store": "RunFolder", "verify": "Executor MathVerifier"}
 
 __all__ = sorted(["Problem", "RStarError", "SearchConfig", "Tree", "load_problems", *" ".join(_LAZY.values()).split()])

@@ -8,7 +8,7 @@ import torch
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems, policy_path, ppm_path
 from rstar_fast.policy import TransformersPolicy
-from rstar_fast.ppm import PPM, TransformersScorer
+from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.search import Searcher
 from rstar_fast.tree import Tree
 from rstar_fast.verify import Executor
@@ -16,10 +16,12 @@ from rstar_fast.verify import Executor
 PROBLEMS = held_out_problems(5, seed=11)
 
 
-def search(max_rows: int, workers: int, **options: Any) -> dict[str, Tree]:
+def search(
+    max_rows: int, workers: int, batch_tokens: int = 16384, cache_bytes: int | None = None, **options: Any
+) -> dict[str, Tree]:
     config = SearchConfig.preset("fast", **{"candidates": 4, "max_depth": 9, "max_step_tokens": 64, **options})
     policy = TransformersPolicy(policy_path(), dtype=torch.float32, max_rows=max_rows)
-    scorer = TransformersScorer(PPM.from_pretrained(ppm_path())) if config.use_scores else None
+    scorer = PackedScorer(PPM.from_pretrained(ppm_path()), batch_tokens, cache_bytes) if config.use_scores else None
     with Executor(workers=workers) as runner, Searcher(policy, config, scorer, runner=runner) as searcher:
         trees = list(searcher.search(PROBLEMS))
     assert all(isinstance(tree, Tree) for tree in trees), trees
@@ -28,8 +30,8 @@ def search(max_rows: int, workers: int, **options: Any) -> dict[str, Tree]:
 
 def test_same_seed_same_trees_whatever_the_batch_and_the_workers() -> None:
     first = search(max_rows=64, workers=2, max_active=64)
-    for max_rows, workers, max_active in ((1, 1, 1), (7, 4, 3)):
-        again = search(max_rows=max_rows, workers=workers, max_active=max_active)
+    for max_rows, workers, batch_tokens, cache_bytes, max_active in ((1, 1, 100, 0, 1), (7, 4, 1000, 1 << 20, 3)):
+        again = search(max_rows, workers, batch_tokens, cache_bytes, max_active=max_active)
         assert again.keys() == first.keys()
         for problem_id, tree in first.items():
             for one, other in zip(tree.nodes, again[problem_id].nodes, strict=True):

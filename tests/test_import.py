@@ -10,8 +10,8 @@ import pytest
 import rstar_fast
 from rstar_fast import _core
 
-PUBLIC = ["Executor", "FunctionPolicy", "MathVerifier", "PPM", "Problem", "RStarError", "RunFolder", "Search", "SearchConfig"]
-PUBLIC += ["Searcher", "TransformersPolicy", "TransformersScorer", "Tree", "load_problems"]
+PUBLIC = ["Executor", "FunctionPolicy", "MathVerifier", "PPM", "PackedScorer", "Problem", "RStarError", "RunFolder"]
+PUBLIC += ["Search", "SearchConfig", "Searcher", "TransformersPolicy", "Tree", "load_problems"]
 HEAVY = {"torch", "transformers", "triton", "datasets", "math_verify", "sympy"}
 
 

@@ -1,15 +1,13 @@
-"""PPM folders and the batched scorer, on tiny random models."""
+"""PPM folders, on tiny random models."""
 
 import json
 import math
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -27,7 +25,7 @@ from transformers import (
 )
 
 from rstar_fast.errors import ScoreError
-from rstar_fast.ppm import PPM, ScoreRequest, ScriptedScorer, TransformersScorer
+from rstar_fast.ppm import PPM, PackedScorer, ScoreRequest, ScriptedScorer
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import MARKS, Segment
 
@@ -115,6 +113,12 @@ def score_alone(ppm: PPM, question: str, solution: str) -> float:
     return math.tanh((value + ppm.bias) / ppm.scale)
 
 
+def plain_scores(ppm: PPM, request: ScoreRequest) -> list[float]:
+    """A request's scores by `score_alone`."""
+    path = "".join(segment.text for segment in request.path).replace("\ud800", "\ufffd")
+    return [score_alone(ppm, request.question, path + child) for child in request.children]
+
+
 class TestModel:
     def test_new_head_is_reproducible_and_saved(self, policy: Path, tmp_path: Path) -> None:
         made = PPM.from_policy(policy, device="cpu", scale=2.5)
@@ -142,7 +146,7 @@ class TestModel:
         half = PPM.from_policy(qwen, device="cpu", dtype="bfloat16")
         value = half.forward(torch.ones(2, 3, dtype=torch.int64), torch.tensor([2, 0]))
         assert half.model.dtype == torch.bfloat16 and value.dtype == torch.float32
-        (scores,) = TransformersScorer(half).score(REQUESTS[:1])
+        (scores,) = PackedScorer(half).score(REQUESTS[:1])
         assert scores.error is None
 
     def test_gradients_reach_head_and_backbone(self, ppm: PPM) -> None:
@@ -213,7 +217,7 @@ class TestReferenceLayout:
         with torch.no_grad():
             hidden = policy(**ppm.tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[-1][0, -1]
         expected = math.tanh((hidden @ weight[0] + (bias or 0.0)).item() / 5)
-        (scores,) = TransformersScorer(ppm).score([request_of(0, "How?", ["<code>\n"], "x = 1<end_of_step>")])
+        (scores,) = PackedScorer(ppm).score([request_of(0, "How?", ["<code>\n"], "x = 1<end_of_step>")])
         assert scores.values == pytest.approx([expected], abs=1e-6)
 
     def test_saved_as_a_plain_folder(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -249,124 +253,6 @@ class TestReferenceLayout:
         (folder / "value_head.bin").write_bytes(b"no")
         with pytest.raises(ScoreError, match="expected a state dict"):
             PPM.from_pretrained(folder, device="cpu")
-
-
-class TestScorer:
-    def test_equals_the_plain_forward(self, policy: Path) -> None:
-        ppm = PPM.from_policy(policy, device="cpu")
-        ppm.model.config.ppm_bias, ppm.model.config.ppm_scale = -0.3, 2.0
-        for request, scores in zip(REQUESTS, TransformersScorer(ppm).score(REQUESTS), strict=True):
-            path = "".join(segment.text for segment in request.path).replace("\ud800", "\ufffd")
-            expected = [score_alone(ppm, request.question, path + child) for child in request.children]
-            assert scores.request_id == request.id and scores.error is None
-            assert scores.values.dtype == np.float64 and scores.values.shape == (len(request.children),)
-            np.testing.assert_allclose(scores.values, expected, atol=1e-5, rtol=0)
-
-    def test_same_scores_whatever_the_batch(self, ppm: PPM) -> None:
-        together = TransformersScorer(ppm).score(REQUESTS)
-        small = TransformersScorer(ppm, batch_tokens=1).score(REQUESTS[::-1])[::-1]
-        alone = [TransformersScorer(ppm).score([request])[0] for request in REQUESTS]
-        spread = np.concatenate([scores.values for scores in together])
-        assert np.ptp(spread) > 1e-2
-        for a, b, c in zip(together, small, alone, strict=True):
-            np.testing.assert_allclose(a.values, b.values, atol=1e-5, rtol=0)
-            np.testing.assert_allclose(a.values, c.values, atol=1e-5, rtol=0)
-
-    def test_tokens_of_the_policy_make_no_difference(self, ppm: PPM) -> None:
-        request = request_of(0, "q", ["step"], "x")
-        sampled = replace(request, path=(Segment("step", (1, 2, 3)),))
-        first, second = TransformersScorer(ppm).score([request, sampled])
-        assert first.values == second.values
-
-    def test_every_distinct_row_and_text_once(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
-        rows: list[torch.Tensor] = []
-        texts: list[str] = []
-        forward, tokenizer = ppm.forward, ppm.tokenizer
-
-        def watch(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-            rows.extend(ids[: end + 1] for ids, end in zip(input_ids, last, strict=True))
-            return forward(input_ids, last)
-
-        class Watch:
-            eos_token_id = tokenizer.eos_token_id
-
-            def __call__(self, text: str, **options: bool) -> Any:
-                texts.append(text)
-                return tokenizer(text, **options)
-
-        monkeypatch.setattr(ppm, "forward", watch)
-        ppm.tokenizer = Watch()
-        scorer = TransformersScorer(ppm)
-        scorer.score(REQUESTS)
-        scorer.score(REQUESTS)
-        distinct = {(r.question, "".join(s.text for s in r.path) + child) for r in REQUESTS for child in r.children}
-        assert len(rows) == 2 * len(distinct)
-        assert len(texts) == len(set(texts))
-
-    def test_batches_keep_to_the_token_budget(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
-        shapes = []
-        forward = ppm.forward
-
-        def watch(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-            shapes.append(input_ids.shape)
-            return forward(input_ids, last)
-
-        monkeypatch.setattr(ppm, "forward", watch)
-        TransformersScorer(ppm, batch_tokens=400).score(REQUESTS)
-        assert len(shapes) > 2
-        assert all(shape.numel() <= 400 for shape in shapes)
-
-    def test_one_bad_request_fails_alone(self, ppm: PPM) -> None:
-        too_long = request_of(8, "q", ["x" * 200], "fits", "y" * 200)
-        good, bad, empty = TransformersScorer(ppm).score([REQUESTS[0], too_long, request_of(9, "q", ["x"])])
-        assert good.error is None and empty.error is None and empty.values.shape == (0,)
-        assert bad.error is not None and bad.error.endswith("tokens, the PPM takes 400") and bad.values.shape == (0,)
-
-    def test_tokens_outside_the_vocabulary(self, ppm: PPM) -> None:
-        ppm.tokenizer.add_tokens([f"<new{i}>" for i in range(20)])
-        bad, good = TransformersScorer(ppm).score([request_of(0, "q", [], "<new19>"), request_of(1, "q", [], "x")])
-        assert bad.error is not None and "the PPM has 270" in bad.error
-        assert good.error is None
-
-    def test_nan_is_an_error_of_its_request(self, ppm: PPM) -> None:
-        with torch.no_grad():
-            ppm.model.get_input_embeddings().weight[ppm.tokenizer("~").input_ids[0]] = float("nan")
-        bad, good = TransformersScorer(ppm).score([request_of(0, "q", [], "a", "~"), request_of(1, "q", [], "a")])
-        assert bad.error == "the PPM's score is nan"
-        assert good.error is None and np.isfinite(good.values).all()
-
-    @pytest.mark.parametrize("memory_tokens", [700, 130])
-    def test_out_of_memory_halves_the_batch(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch, memory_tokens: int) -> None:
-        expected = TransformersScorer(ppm).score(REQUESTS)
-        forward = ppm.forward
-        tried = []
-
-        def forward_in_little_memory(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-            tried.append(input_ids.numel())
-            if input_ids.numel() > memory_tokens:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return forward(input_ids, last)
-
-        monkeypatch.setattr(ppm, "forward", forward_in_little_memory)
-        for before, after in zip(expected, TransformersScorer(ppm).score(REQUESTS), strict=True):
-            if after.error is None:
-                np.testing.assert_allclose(before.values, after.values, atol=1e-5, rtol=0)
-            else:
-                assert "out of memory at one solution of" in after.error
-        assert max(tried) > memory_tokens
-
-    def test_other_errors_of_the_engine_are_raised(self, ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(input_ids: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("device lost")
-
-        monkeypatch.setattr(ppm, "forward", broken)
-        with pytest.raises(RuntimeError, match="device lost"):
-            TransformersScorer(ppm).score(REQUESTS)
-
-    def test_nothing_to_do(self, ppm: PPM) -> None:
-        assert TransformersScorer(ppm).score([]) == []
-        with pytest.raises(ScoreError, match="batch_tokens"):
-            TransformersScorer(ppm, batch_tokens=0)
 
 
 class TestScripted:

@@ -1,4 +1,4 @@
-"""The packed scorer: the scores of the plain one, every token once, whatever the batch and the budget."""
+"""The packed scorer: the scores of one text at a time, every token once, whatever the batch and the budget."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_ppm import REQUESTS, make_policy, request_of
+from test_ppm import REQUESTS, make_policy, plain_scores, request_of
 from trees import small_tree
 
 from rstar_fast.errors import ScoreError
-from rstar_fast.ppm import PPM, PackedScorer, TransformersScorer
+from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.steps import Segment
 
@@ -30,13 +30,16 @@ def ppm(folder: Path) -> PPM:
 @pytest.mark.parametrize(("batch_tokens", "cache_bytes"), [(16384, None), (1, None), (100, 20_000), (100, 0), (16384, 0)])
 def test_scores_are_the_plain_ones_whatever_batch_and_budget(ppm: PPM, batch_tokens: int, cache_bytes: int | None) -> None:
     scorer = PackedScorer(ppm, batch_tokens, cache_bytes)
-    expected = TransformersScorer(ppm).score(REQUESTS)
-    for requests, answers in ((REQUESTS, expected), (REQUESTS[::-1], expected[::-1]), (REQUESTS[2:3], expected[2:3])):
-        for found, answer in zip(scorer.score(requests), answers, strict=True):
-            assert found.error is None and found.request_id == answer.request_id
-            np.testing.assert_allclose(found.values, answer.values, atol=1e-5, rtol=0)
-        assert scorer._prefixes.kept_bytes <= scorer.cache_bytes
-        assert scorer._prefixes.kept_bytes == sum(node.kv.nbytes for node in scorer._prefixes.kept() if node.kv is not None)
+    ppm.model.config.ppm_bias, ppm.model.config.ppm_scale = -0.3, 2.0
+    expected = {request.id: plain_scores(ppm, request) for request in REQUESTS}
+    assert np.ptp(expected[2]) > 1e-2
+    for requests in (REQUESTS, REQUESTS[::-1], REQUESTS[2:3]):
+        for found, request in zip(scorer.score(requests), requests, strict=True):
+            assert found.error is None and found.request_id == request.id
+            assert found.values.dtype == np.float64 and found.values.shape == (len(request.children),)
+            np.testing.assert_allclose(found.values, expected[request.id], atol=1e-5, rtol=0)
+        assert scorer.kept_bytes <= scorer.cache_bytes
+        assert scorer.kept_bytes == sum(node.kv.nbytes for node in scorer._prefixes.kept() if node.kv is not None)
 
 
 def test_going_down_a_tree_encodes_every_token_once(ppm: PPM) -> None:
@@ -47,12 +50,44 @@ def test_going_down_a_tree_encodes_every_token_once(ppm: PPM) -> None:
         children = tuple(f"step {depth}.{i}" + "<end_of_step>" for i in range(5))
         request = replace(request_of(depth, "q", [], *children), path=tuple(path))
         (found,) = scorer.score([request])
-        (expected,) = TransformersScorer(ppm).score([request])
-        np.testing.assert_allclose(found.values, expected.values, atol=1e-5, rtol=0)
+        np.testing.assert_allclose(found.values, plain_scores(ppm, request), atol=1e-5, rtol=0)
         distinct += sum(len(scorer._texts.pieces("q", [child])[1]) for child in children)
-        # As a search's path has it: the step, and behind it the observation.
-        path += [Segment(children[2][:6]), Segment(children[2][6:])]
+        path.append(Segment(children[2]))
     assert scorer.stats.encoded_tokens == distinct and scorer.stats.forwards == 4
+
+
+def test_batches_keep_to_the_token_budget(ppm: PPM, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    forward = PackedModel.forward
+
+    def watch(self: PackedModel, packed: Any, batch: Any, index: Any) -> Any:
+        sizes.append(batch.layout.num_queries)
+        return forward(self, packed, batch, index)
+
+    scorer = PackedScorer(ppm, batch_tokens=250)
+    monkeypatch.setattr(PackedModel, "forward", watch)
+    scorer.score([request for request in REQUESTS if len(request.question) < 20])
+    assert len(sizes) > 1 and max(sizes) <= 250
+
+
+def test_the_tokens_of_the_policy_make_no_difference_and_texts_are_read_once(ppm: PPM) -> None:
+    texts: list[str] = []
+    tokenizer = ppm.tokenizer
+
+    class Watch:
+        bos_token, eos_token_id = tokenizer.bos_token, tokenizer.eos_token_id
+
+        def __call__(self, text: str, **options: bool) -> Any:
+            texts.append(text)
+            return tokenizer(text, **options)
+
+    ppm.tokenizer = Watch()
+    scorer = PackedScorer(ppm)
+    request = request_of(0, "q", ["step"], "x")
+    first, second = scorer.score([request, replace(request, path=(Segment("step", (1, 2, 3)),))])
+    assert first.values == second.values
+    scorer.score([request])
+    assert len(texts) == len(set(texts)) == 3
 
 
 def test_an_answer_leaves_nothing(ppm: PPM) -> None:
@@ -72,8 +107,7 @@ def test_whole_trees(ppm: PPM, batch_tokens: int) -> None:
         assert found.error is None and found.values.shape == (len(tree.nodes),)
         for node in tree.nodes[1:]:
             request = request_of(0, tree.problem.question, [tree.text(node.parent)], node.text)
-            (expected,) = TransformersScorer(ppm).score([request])
-            assert found.values[node.id] == pytest.approx(expected.values[0], abs=1e-5)
+            assert found.values[node.id] == pytest.approx(plain_scores(ppm, request)[0], abs=1e-5)
     texts = {(tree.problem.question, tree.text(node.id)): node.text for tree in trees for node in tree.nodes}
     distinct = sum(len(scorer._texts.pieces("", [text])[1]) for (_, whole), text in texts.items() if whole)
     distinct += sum(len(scorer._texts.pieces(question, [])[0]) for question in {question for question, _ in texts})
@@ -92,8 +126,8 @@ def test_a_bad_request_fails_alone(ppm: PPM) -> None:
         "the tokenizer gave token 283, the PPM has 270",
     ]
     assert found[3].error == "the PPM's score is nan" and not len(found[3].values)
-    for scores, expected in zip((found[2], found[4]), TransformersScorer(ppm).score(REQUESTS[1:3]), strict=True):
-        np.testing.assert_allclose(scores.values, expected.values, atol=1e-5, rtol=0)
+    for scores, request in zip((found[2], found[4]), REQUESTS[1:3], strict=True):
+        np.testing.assert_allclose(scores.values, plain_scores(ppm, request), atol=1e-5, rtol=0)
 
 
 def prompt_tokens(ppm: PPM) -> int:
@@ -102,7 +136,6 @@ def prompt_tokens(ppm: PPM) -> int:
 
 @pytest.mark.parametrize("memory_tokens", [200, 130])
 def test_out_of_memory_halves_the_batch(ppm: PPM, monkeypatch: pytest.MonkeyPatch, memory_tokens: int) -> None:
-    expected = TransformersScorer(ppm).score(REQUESTS)
     scorer = PackedScorer(ppm)
     forward = PackedModel.forward
 
@@ -114,9 +147,9 @@ def test_out_of_memory_halves_the_batch(ppm: PPM, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(PackedModel, "forward", in_little_memory)
     answers = scorer.score(REQUESTS)
     assert any(answer.error is None and len(answer.values) for answer in answers)
-    for answer, plain in zip(answers, expected, strict=True):
+    for answer, request in zip(answers, REQUESTS, strict=True):
         if answer.error is None:
-            np.testing.assert_allclose(answer.values, plain.values, atol=1e-5, rtol=0)
+            np.testing.assert_allclose(answer.values, plain_scores(ppm, request), atol=1e-5, rtol=0)
         else:
             assert "out of memory at one solution of" in answer.error
 

@@ -4,15 +4,26 @@ from typing import TYPE_CHECKING, Any
 
 from rstar_fast.ppm.base import Scorer, ScoreRequest, Scores
 from rstar_fast.ppm.scripted import ScriptedScorer
+from rstar_fast.ppm.spec import MATH_SHEPHERD, QWEN_MATH_PRM, SKYWORK_PRM, ScoreSpec
 
 if TYPE_CHECKING:
     from rstar_fast.ppm.model import PPM
     from rstar_fast.ppm.packed_scorer import PackedScorer
-    from rstar_fast.ppm.scorer import TransformersScorer
 
-__all__ = ["PPM", "PackedScorer", "ScoreRequest", "Scorer", "Scores", "ScriptedScorer", "TransformersScorer"]
+__all__ = [
+    "MATH_SHEPHERD",
+    "PPM",
+    "QWEN_MATH_PRM",
+    "SKYWORK_PRM",
+    "PackedScorer",
+    "ScoreRequest",
+    "ScoreSpec",
+    "Scorer",
+    "Scores",
+    "ScriptedScorer",
+]
 
-_MODULES = {"PPM": "model", "PackedScorer": "packed_scorer", "TransformersScorer": "scorer"}
+_MODULES = {"PPM": "model", "PackedScorer": "packed_scorer"}
 
 
 def __getattr__(name: str) -> Any:

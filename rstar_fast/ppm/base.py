@@ -19,7 +19,7 @@ class ScoreRequest:
         problem_id: whose tree.
         node: tree-local id of the parent.
         question: the problem's text.
-        path: the solution up to and including the parent, root first.
+        path: the solution up to and including the parent, root first; a segment is a step with its observation.
         children: the texts of the children to score, observations included, each scored as `path + child`.
     """
 

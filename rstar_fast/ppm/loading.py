@@ -27,20 +27,21 @@ def load_config(name: str) -> Any:
 
 
 def load_model(name: str, device: str | None, dtype: str | torch.dtype | None, new_head: bool) -> Any:
-    """The model with one label. Only the weight of a head that is new anyway may be missing."""
+    """The model with one label. Only the weight of a head that is new anyway may be missing, or of another shape."""
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
     try:
         with _quiet():
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                name, num_labels=1, dtype=dtype, output_loading_info=True
+                name, num_labels=1, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=new_head
             )
     except (OSError, ValueError, RuntimeError) as error:
         raise ScoreError(f"{name}: could not be loaded as a sequence-classification model: {error}") from error
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Linear) or head.bias is not None:
         raise ScoreError(f"{name}: {type(model).__name__}: expected a linear head `score` without bias, got {head}")
-    missing = set(report["missing_keys"]) - ({"score.weight"} if new_head else set())
+    missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
+    missing -= {"score.weight"} if new_head else set()
     if missing:
         raise ScoreError(f"{name}: expected the weights of a {type(model).__name__}; missing: {', '.join(sorted(missing))}")
     return model.to(device)

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.func import functional_call
 
 from rstar_fast.errors import ScoreError
+from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
     REFERENCE_HEAD,
     REFERENCE_SCALE,
@@ -23,6 +24,9 @@ from rstar_fast.ppm.loading import (
     pad_token_id,
     read_reference_head,
 )
+from rstar_fast.ppm.spec import ScoreSpec
+
+OWN = ScoreSpec()
 
 
 class PPM:
@@ -32,10 +36,12 @@ class PPM:
         model: a `*ForSequenceClassification` with one label; its config has `ppm_scale` (> 0) and `ppm_bias`.
         tokenizer: the policy's; has a padding token.
         name: folder or hub name it came from.
+        spec: how it reads solutions.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+    def __init__(self, model: Any, tokenizer: Any, name: str, spec: ScoreSpec = OWN) -> None:
         """Take a loaded model, in evaluation mode from here on."""
+        self.spec = spec
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name
@@ -72,24 +78,29 @@ class PPM:
         return cls._with_head(model, load_tokenizer(name), name, head, scale, 0.0)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, device: str | None = None, dtype: str | torch.dtype | None = None) -> "PPM":
+    def from_pretrained(
+        cls, name: str | Path, device: str | None = None, dtype: str | torch.dtype | None = None, spec: ScoreSpec = OWN
+    ) -> "PPM":
         """A trained PPM: a sequence-classification folder, or the released code's (a causal model with `value_head.bin`).
 
         Args:
             name: folder or hub name.
             device: None takes CUDA where there is one.
             dtype: None takes float32 on CPU, bfloat16 elsewhere.
+            spec: how it reads solutions; says where the head is, for a process reward model of another kind.
 
         Raises:
             ScoreError: there is no model, no head, more than one label, or no tokenizer.
         """
         name = str(name)
+        if spec.weights:
+            return cls._with_foreign_head(name, device, dtype, spec)
         config = load_config(name)
         architectures = config.architectures or ["an unnamed architecture"]
         if any(architecture.endswith("ForSequenceClassification") for architecture in architectures):
             if config.num_labels != 1:
                 raise ScoreError(f"{name}: config.json: expected one label, got {config.num_labels}")
-            return cls(load_model(name, device, dtype, new_head=False), load_tokenizer(name), name)
+            return cls(load_model(name, device, dtype, new_head=False), load_tokenizer(name), name, spec)
         head_file = find_file(name, REFERENCE_HEAD)
         if head_file is None:
             raise ScoreError(
@@ -98,10 +109,12 @@ class PPM:
             )
         weight, bias = read_reference_head(head_file)
         model = load_model(name, device, dtype, new_head=True)
-        return cls._with_head(model, load_tokenizer(name), name, weight, REFERENCE_SCALE, bias)
+        return cls._with_head(model, load_tokenizer(name), name, weight, REFERENCE_SCALE, bias, spec)
 
     @classmethod
-    def _with_head(cls, model: Any, tokenizer: Any, name: str, weight: Tensor, scale: float, bias: float) -> "PPM":
+    def _with_head(
+        cls, model: Any, tokenizer: Any, name: str, weight: Tensor, scale: float, bias: float, spec: ScoreSpec = OWN
+    ) -> "PPM":
         """Put a head on a model that came without."""
         if weight.shape != model.score.weight.shape:
             expected, got = list(model.score.weight.shape), list(weight.shape)
@@ -110,7 +123,15 @@ class PPM:
             model.score.weight.copy_(weight)
         model.config.ppm_scale, model.config.ppm_bias = scale, bias
         tokenizer.pad_token_id = model.config.get_text_config().pad_token_id = pad_token_id(model, tokenizer, name)
-        return cls(model, tokenizer, name)
+        return cls(model, tokenizer, name, spec)
+
+    @classmethod
+    def _with_foreign_head(cls, name: str, device: str | None, dtype: str | torch.dtype | None, spec: ScoreSpec) -> "PPM":
+        """A process reward model of another kind: its layers below a head of our form."""
+        model, tokenizer = load_model(name, device, dtype, new_head=True), load_tokenizer(name)
+        model.score, model.config.ppm_bias = read_head(name, spec, model, tokenizer)
+        model.config.ppm_scale = LOG_ODDS_SCALE
+        return cls(model, tokenizer, name, spec)
 
     @property
     def scale(self) -> float:
@@ -128,7 +149,13 @@ class PPM:
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write an ordinary Hugging Face folder: model, config with the two constants, tokenizer."""
+        """Write an ordinary Hugging Face folder: model, config with the two constants, tokenizer.
+
+        Raises:
+            ScoreError: it is read by a spec, which such a folder cannot hold.
+        """
+        if self.spec != OWN:
+            raise ScoreError(f"{self.name}: expected a PPM with the default ScoreSpec to save; a folder does not hold {self.spec}")
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
@@ -144,8 +171,14 @@ class PPM:
         """
         hidden = self.model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         hidden = hidden[torch.arange(len(last), device=last.device), last]
-        dtype = torch.promote_types(hidden.dtype, torch.float32)
-        return functional.linear(hidden.to(dtype), self.model.score.weight.to(dtype)).squeeze(-1)
+        return self.head(hidden)
+
+    def head(self, rows: Tensor) -> Tensor:
+        """The values v [rows] of final hidden states [rows, width], float32 (float64 for float64 rows)."""
+        dtype = torch.promote_types(rows.dtype, torch.float32)
+        weights = {key: weight.to(dtype) for key, weight in self.model.score.named_parameters()}
+        values: Tensor = functional_call(self.model.score, weights, rows.to(dtype))
+        return values.squeeze(-1)
 
     def squash(self, values: Tensor) -> Tensor:
         """Scores in [-1, 1] of the head's values, same shape."""

@@ -116,7 +116,6 @@ class PackedModel:
         if norm is None or not hasattr(norm, "variance_epsilon"):
             raise ScoreError(f"{name}: expected a root-mean-square norm `norm` behind the layers, got {type(norm).__name__}")
         self._norm = norm
-        self._weights = model.score.weight
         self.max_tokens = _max_tokens(ppm)
         self._probe(name)
 
@@ -168,11 +167,15 @@ class PackedModel:
         finally:
             config._attn_implementation = before
             hook.remove()
+        rows = torch.from_numpy(index.astype(np.int64)).to(device)
+        if not isinstance(model.score, nn.Linear):
+            values = self.ppm.head(self._norm(hidden[0][rows]))
+            return values, self.ppm.squash(values)
         return value_head(
             hidden[0],
-            torch.from_numpy(index.astype(np.int64)).to(device),
+            rows,
             self._norm.weight,
-            self._weights[0],
+            model.score.weight[0],
             eps=self._norm.variance_epsilon,
             bias=self.ppm.bias,
             scale=self.ppm.scale,

@@ -1,6 +1,7 @@
 """The scorer of a search: every token of a tree goes through the PPM once."""
 
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ _GPU_CACHE_SHARE = 0.2
 class PackedScorer:
     """A `Scorer` that packs siblings of many trees into one forward, behind the keys and values of their ancestors.
 
-    A text is the prompt, the path's segments and the child, each piece tokenized on its own. What a child leaves behind serves its
-    own children later on; a child that ends the answer leaves nothing, and what nobody comes back to is dropped first.
+    A text is the prompt, the path's segments and the child, as `ppm.spec` has them, each piece tokenized on its own. What a child
+    leaves behind serves its own children later on; a child that ends the answer leaves nothing, and what nobody comes back to is
+    dropped first.
 
     Attributes:
         ppm: the model.
@@ -41,7 +43,7 @@ class PackedScorer:
             cache_bytes: >= 0; None for 1 GiB on a CPU and a fifth of a GPU's memory.
 
         Raises:
-            ScoreError: a number is out of range, or the model's attention cannot be replaced (`TransformersScorer` takes any).
+            ScoreError: a number is out of range, or the model's attention cannot be replaced.
         """
         if batch_tokens < 1:
             raise ScoreError(f"batch_tokens: expected at least 1, got {batch_tokens}")
@@ -63,6 +65,11 @@ class PackedScorer:
         """Counts since the scorer was made."""
         return self._encoder.stats
 
+    @property
+    def kept_bytes(self) -> int:
+        """Keys and values kept at present."""
+        return self._prefixes.kept_bytes
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """See `Scorer`. Errors of a request: too long for the model, tokens it does not know, a score that is NaN, no memory."""
         found: list[list[Prefix] | str] = []
@@ -77,8 +84,8 @@ class PackedScorer:
             final.update(node for node, text in zip(children, request.children, strict=True) if ends_answer(text))
             found.append(children)
         wanted = list(dict.fromkeys(node for children in found if not isinstance(children, str) for node in children))
-        faults = self._encode([node for node in wanted if node.value is None], final)
-        answers = [_answer(request.id, children, faults) for request, children in zip(requests, found, strict=True)]
+        faults = self._encode([node for node in wanted if isnan(node.value)], final)
+        answers = [self._answer(request.id, children, faults) for request, children in zip(requests, found, strict=True)]
         for node in wanted:
             self._prefixes.forget(node)
         return answers
@@ -105,7 +112,7 @@ class PackedScorer:
             needed = set(wanted[position].path()) if position < len(wanted) else set()
             for node in [node for node in prefixes.kept() if node not in needed]:
                 prefixes.drop(node)
-        return [_answer(number, nodes, faults) for number, nodes in enumerate(found)]
+        return [self._answer(number, nodes, faults) for number, nodes in enumerate(found)]
 
     def _encode(self, targets: list[Prefix], final: set[Prefix]) -> dict[Prefix, str]:
         """Values of targets, as far as they can be had; returns why some cannot."""
@@ -128,6 +135,16 @@ class PackedScorer:
             nodes.append(parent.child(tokens))
         return nodes
 
+    def _answer(self, number: int, nodes: list[Prefix] | str, faults: dict[Prefix, str]) -> Scores:
+        error = nodes if isinstance(nodes, str) else next((faults[node] for node in nodes if node in faults), None)
+        values = [] if error is not None or isinstance(nodes, str) else [self._value(node) for node in nodes]
+        return Scores(number, np.array(values, np.float64), error)
+
+    def _value(self, node: Prefix) -> float:
+        """The score of a path whose steps are all known: behind the prompt, or the prompt's own."""
+        path = node.path()
+        return self.ppm.spec.of_path([step.value for step in path[1:] or path])
+
 
 def _depth_first(nodes: Sequence[Prefix]) -> list[Prefix]:
     """What hangs from a tree's root, root first, children behind their parent and in order."""
@@ -138,12 +155,6 @@ def _depth_first(nodes: Sequence[Prefix]) -> list[Prefix]:
         found.append(node)
         stack += reversed(node.children.values())
     return found
-
-
-def _answer(number: int, nodes: list[Prefix] | str, faults: dict[Prefix, str]) -> Scores:
-    error = nodes if isinstance(nodes, str) else next((faults[node] for node in nodes if node in faults), None)
-    values = [] if error is not None or isinstance(nodes, str) else [node.value for node in nodes]
-    return Scores(number, np.array(values, np.float64), error)
 
 
 def _default_cache_bytes(device: torch.device) -> int:

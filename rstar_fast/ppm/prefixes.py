@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
+from math import nan
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ class Prefix:
         tokens: its own.
         num_tokens: on the whole path.
         children: by their own tokens.
-        value: the PPM's score behind it; None while it is not known.
+        value: the PPM's score behind it, of its last step alone; NaN while it is not known.
         kv: keys and values of its own tokens, [layers, 2, kv_heads, tokens, dim]; None where they are not kept.
         used: when it was last needed.
     """
@@ -31,7 +32,7 @@ class Prefix:
         self.tokens = tokens
         self.num_tokens: int = len(tokens) + (parent.num_tokens if parent else 0)
         self.children: dict[Tokens, Prefix] = {}
-        self.value: float | None = None
+        self.value: float = nan
         self.kv: Tensor | None = None
         self.used = 0
 
@@ -72,13 +73,10 @@ class Prefixes:
         self._clock = count(1)
 
     def find(self, pieces: Sequence[Tokens]) -> Prefix:
-        """The prefix of these pieces, made where it is new; a step and its observation may come as one piece or as two."""
-        node, at = self._root, 0
-        while at < len(pieces):
-            joined = pieces[at] + pieces[at + 1] if at + 1 < len(pieces) else ()
-            size = 2 if joined in node.children else 1
-            node = node.child(joined if size == 2 else pieces[at])
-            at += size
+        """The prefix of these pieces, made where it is new."""
+        node = self._root
+        for piece in pieces:
+            node = node.child(piece)
         return node
 
     def touch(self, prefixes: Iterable[Prefix]) -> None:

@@ -5,7 +5,6 @@ from functools import lru_cache
 
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.ppm.model import PPM
-from rstar_fast.prompts import finetuned_prompt
 
 _CACHED_TEXTS = 1 << 16
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
@@ -23,12 +22,15 @@ class Texts:
         """Read for `ppm`, whose texts have at most `max_tokens` tokens (None: any number)."""
         self._ppm = ppm
         self._max_tokens = max_tokens
+        mark = ppm.spec.mark
+        self._mark: Tokens = tuple(ppm.tokenizer(mark, add_special_tokens=False).input_ids) if mark else ()
         self._num_embeddings: int = ppm.model.get_input_embeddings().num_embeddings
         self._cached = lru_cache(_CACHED_TEXTS)(self._tokenize)
 
     def pieces(self, question: str, path: Sequence[str]) -> list[Tokens]:
-        """The prompt's tokens and those of each piece behind it."""
-        return [self._cached(finetuned_prompt(question), True), *(self._cached(text, False) for text in path)]
+        """The prompt's tokens and those of each step behind it, its mark included."""
+        prompt = self._ppm.spec.prompt_for(question, self._ppm.tokenizer.bos_token)
+        return [self._cached(prompt, True), *(self._cached(text, False) for text in path)]
 
     def of(self, request: ScoreRequest) -> tuple[list[Tokens], list[Tokens]] | str:
         """The pieces of a request's path, prompt first, and the tokens of its children; or why they cannot be scored."""
@@ -52,4 +54,4 @@ class Texts:
         ids = tokenizer(text.translate(_SURROGATES), add_special_tokens=opens).input_ids
         if opens and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
             ids.pop()
-        return tuple(ids)
+        return tuple(ids) if opens else (*ids, *self._mark)

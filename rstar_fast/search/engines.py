@@ -43,12 +43,12 @@ def open_searcher(
     Raises:
         ConfigError: no such dtype.
         PolicyError: the policy cannot be loaded.
-        ScoreError: the PPM cannot be loaded.
+        ScoreError: the PPM cannot be loaded, or its attention not replaced by ours.
     """
     import torch
 
     from rstar_fast.policy import TransformersPolicy
-    from rstar_fast.ppm import PPM, TransformersScorer
+    from rstar_fast.ppm import PPM, PackedScorer
 
     if str(policy) == EMBEDDED:
         torch.set_num_threads(1)  # so small a model loses by more, on shared cores several times over
@@ -57,7 +57,7 @@ def open_searcher(
     rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
     with _no_progress_bars():
         engine = TransformersPolicy(_found(policy, "policy"), prompt=config.prompt, **models, **rows)
-        scorer = None if ppm is None else TransformersScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
+        scorer = None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
     with (
         Executor(workers, step_limits(config), config.observation) as runner,
         Searcher(engine, config, scorer, runner=runner) as searcher,

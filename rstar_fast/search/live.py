@@ -119,7 +119,7 @@ class LiveTree:
             problem_id=self.problem.id,
             node=parent,
             question=self.problem.question,
-            path=self._path_to(parent),
+            path=self._steps_to(parent),
             children=tuple(child.text for child in children),
         )
 
@@ -144,6 +144,14 @@ class LiveTree:
             step = self.nodes[node]
             self._paths[node] = path = (*self._paths[step.parent], *step.segments())
         return path
+
+    def _steps_to(self, node: int) -> tuple[Segment, ...]:
+        """The same with every step in one piece, its observation included."""
+        found = []
+        while node:
+            found.append(Segment(self.nodes[node].text))
+            node = self.nodes[node].parent
+        return tuple(reversed(found))
 
     def _open_block(self, node: int) -> tuple[str, ...]:
         """The texts of the steps of the code block that is open behind a node."""

@@ -1,0 +1,94 @@
+"""The heads of other process reward models, brought to the one form of ours: log-odds of being right, from the hidden state."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from rstar_fast.errors import ScoreError
+from rstar_fast.ppm.loading import find_file
+from rstar_fast.ppm.spec import ScoreSpec
+
+LOG_ODDS_SCALE = 2.0
+"""With log-odds v of the probability p, 2 p - 1 = tanh(v / 2)."""
+
+_LAYERS = {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def read_head(name: str, spec: ScoreSpec, model: Any, tokenizer: Any) -> tuple[nn.Module, float]:
+    """A checkpoint's head as a module from [rows, hidden] to log-odds [rows, 1], but for a constant; and that constant.
+
+    Args:
+        name: folder or hub name.
+        spec: where the head is, and what its outputs are.
+        model: the model, for its size and, where its head shares them, its embeddings.
+        tokenizer: for the tokens of `spec.labels`.
+
+    Raises:
+        ScoreError: there is no such head, or it is of another form.
+    """
+    weights = read_weights(name, spec.weights)
+    if not weights and spec.labels and model.config.get_text_config().tie_word_embeddings:
+        weights = {"weight": model.get_input_embeddings().weight.detach()}
+    got = ", ".join(f"{key} {list(value.shape)}" for key, value in weights.items()) or "nothing"
+    layered = weights.keys() == _LAYERS
+    if not layered and not {"weight"} <= weights.keys() <= {"weight", "bias"}:
+        raise ScoreError(
+            f"{name}: {spec.weights}: expected weight and bias of one layer, or of 0 and 2 with a ReLU between, in safetensors; "
+            f"got {got}"
+        )
+    last = "2." if layered else ""
+    weight, bias = weights[f"{last}weight"].float(), weights.get(f"{last}bias")
+    wrong, right = _outputs(name, spec, tokenizer, len(weight))
+    row, constant = weight[right], 0.0 if bias is None else float(bias[right])
+    if wrong is not None:
+        row, constant = row - weight[wrong], constant - (0.0 if bias is None else float(bias[wrong]))
+    head: nn.Module = _linear(row[None], None)
+    if layered:
+        head = nn.Sequential(_linear(weights["0.weight"], weights["0.bias"]), nn.ReLU(), head)
+    first = weights["0.weight"] if layered else weight
+    if first.shape[-1] != model.config.get_text_config().hidden_size:
+        raise ScoreError(
+            f"{name}: {spec.weights}: expected a head of {model.config.get_text_config().hidden_size} columns; got {got}"
+        )
+    return head.to(model.device), constant
+
+
+def read_weights(name: str, prefix: str) -> dict[str, Tensor]:
+    """The weights of a safetensors checkpoint below `prefix`, by the rest of their names."""
+    files = {"model.safetensors"}
+    index = find_file(name, "model.safetensors.index.json")
+    if index is not None:
+        places = json.loads(Path(index).read_text())["weight_map"]
+        files = {file for key, file in places.items() if key.startswith(f"{prefix}.")}
+    found = {}
+    for file in filter(None, (find_file(name, file) for file in sorted(files))):
+        with safe_open(file, "pt") as opened:
+            for key in opened.keys():  # noqa: SIM118
+                if key.startswith(f"{prefix}."):
+                    found[key.removeprefix(f"{prefix}.")] = opened.get_tensor(key)
+    return found
+
+
+def _outputs(name: str, spec: ScoreSpec, tokenizer: Any, num_outputs: int) -> tuple[int | None, int]:
+    """Which of a head's outputs say wrong and right; a single one is the log-odds themselves."""
+    if spec.labels is None:
+        if num_outputs not in (1, 2):
+            raise ScoreError(f"{name}: {spec.weights}: expected one output, or two for wrong and right, got {num_outputs}")
+        return (None if num_outputs == 1 else 0), num_outputs - 1
+    ids = [tokenizer(label, add_special_tokens=False).input_ids for label in spec.labels]
+    if any(len(label) != 1 or label[0] >= num_outputs for label in ids):
+        raise ScoreError(f"{name}: labels: expected a token below {num_outputs} for each of {spec.labels}, got {ids}")
+    return ids[0][0], ids[1][0]
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, dtype=torch.float32)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        if bias is not None:
+            layer.bias.copy_(bias)
+    return layer
