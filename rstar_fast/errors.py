@@ -60,5 +60,9 @@ class DataError(RStarError, ValueError):
     """Trees, or a file of training data, do not give the data asked for."""
 
 
+class TrainError(RStarError):
+    """A model cannot be trained as asked."""
+
+
 class InternalError(RStarError):
     """A bug in rstar_fast: please report it."""

@@ -1,4 +1,7 @@
-"""Self-evolution: training data from finished trees."""
+"""Self-evolution: training data from finished trees, and the models trained on it.
+
+What needs torch is in modules of its own: `train_policy`, `train_ppm`, `pair_accuracy`.
+"""
 
 from rstar_fast.evolve.difficulty import Difficulty, SearchAgain, difficulty, searches_again, share_correct, without_doubtful
 from rstar_fast.evolve.merging import merge, merged
@@ -6,6 +9,7 @@ from rstar_fast.evolve.pairs import PAPER, RELEASED, PairGroup, PairRules, all_p
 from rstar_fast.evolve.reference_trees import read_reference_trees, write_reference_trees
 from rstar_fast.evolve.rows import flat_pair_rows, group_of_row, pair_group_row, read_rows, trajectory_rows, write_rows
 from rstar_fast.evolve.selection import best_solutions, sft_rows
+from rstar_fast.evolve.training_config import TrainConfig
 from rstar_fast.evolve.trajectories import Trajectory, trajectories
 
 __all__ = [
@@ -15,6 +19,7 @@ __all__ = [
     "PairGroup",
     "PairRules",
     "SearchAgain",
+    "TrainConfig",
     "Trajectory",
     "all_pair_groups",
     "best_solutions",
