@@ -44,6 +44,8 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/sympy_search.py --quick
 	$(BIN)/python bench/tree.py --quick
 	$(BIN)/python bench/expansion.py --quick
+	$(BIN)/python bench/score.py --quick
+	$(BIN)/python bench/kernels.py --quick
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

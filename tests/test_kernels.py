@@ -36,6 +36,13 @@ class TestTreeAttention:
         layout, options = ATTENTION[case]
         check_attention(layout("cpu"), torch.float32, "flex", backward=False, **options)  # type: ignore[arg-type]
 
+    def test_flex_takes_weights_where_gradients_are_turned_off(self) -> None:
+        layout = layout_of(SHAPES["random"])
+        query, key, value = (torch.randn(2, layout.num_keys, 8, requires_grad=True) for _ in range(3))
+        with torch.no_grad():
+            found = tree_attention(query, key, value, layout, impl="flex")
+            assert torch.allclose(found, tree_attention(query, key, value, layout), atol=1e-5)
+
     def test_flex_sees_every_block_of_our_lists(self) -> None:
         layout = layout_of(random_tree(5, 160, longest=12))
         lists = layout.blocks(128, 128)

@@ -22,8 +22,11 @@ _BLOCK = 128
 
 def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None) -> Tensor:
     """See `tree_attention`."""
-    if query.device.type == "cpu" and torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value)):
-        raise KernelError("tree_attention: impl='flex' has no backward on a CPU; impl='blockwise' has")
+    if query.device.type == "cpu":
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value)):
+            raise KernelError("tree_attention: impl='flex' has no backward on a CPU; impl='blockwise' has")
+        # Torch refuses whatever could ask for gradients, where they are turned off too.
+        query, key, value = query.detach(), key.detach(), value.detach()
     mask = layout.kept.get(("flex", window))
     if mask is None:
         mask = layout.kept["flex", window] = _block_mask(layout, window)

@@ -1,0 +1,317 @@
+"""The kernels: each against what torch has for the same work, forward and backward.
+
+    python bench/kernels.py [--quick] [--tokens 8192 32768 131072]        # on a GPU: all implementations, in bfloat16
+    python bench/kernels.py --tune                                        # on a GPU: write the configurations' table for it
+    python bench/kernels.py --aot                                         # without one: registers, spills and shared memory
+
+The packed tokens are those of a search's trees: a question of 150 tokens and 16 levels of 8 siblings of 60, as many trees as it
+takes. Rates count what has to be computed, 4 * dim operations for each query head and visible pair of tokens (10 * dim backward);
+"on tiles" counts the tiles of 128 x 128 that have a visible pair, which is what no implementation by tiles can do without. "dense
+causal" is torch's attention (FlashAttention on a GPU) over one causal text of as many tokens: other work, the rate to aim for. The
+peak is measured: a large product of matrices in the same type. The value head and the preference loss move memory: their rates are
+bytes per second, and the peak is that of a copy.
+
+On a CPU only the implementations for it run, on few tokens. Results are held to the definition before anything is timed; the sides
+take turns; medians of the repeats. Prints a card, tables and, as the last line, one JSON document.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from card import print_card
+from torch import Tensor
+
+from rstar_fast._core import pack
+from rstar_fast.errors import KernelError
+from rstar_fast.kernels.preference_loss import PairGroups, preference_loss
+from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
+from rstar_fast.kernels.value_head import value_head
+
+QUESTION, STEP, DEPTH, SIBLINGS = 150, 60, 16, 8
+TILE = 128
+TOLERANCE = 0.02
+MASK_BYTES = 1 << 30
+"""Dense masks larger than this are not tried."""
+
+Run = Callable[[], Tensor]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, nargs="+", help="packed (default: 8192 32768 131072; on a CPU 2048)")
+    parser.add_argument("--heads", type=int, nargs=2, default=[28, 4], help="of queries and of keys (default: a 7B model's)")
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--width", type=int, default=3584, help="of the model, for the value head")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="of torch, on a CPU")
+    parser.add_argument("--tune", action="store_true", help="find the fastest configurations for this GPU and write them down")
+    parser.add_argument("--aot", action="store_true", help="compile for every target, and print what that takes")
+    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.aot:
+        from ahead_of_time import report
+
+        print(json.dumps({"rows": report()}))
+        return
+    if args.tune:
+        from tune import tune
+
+        print(json.dumps({"rows": tune(args.tokens[0] if args.tokens else 32768)}))
+        return
+    on_gpu = torch.cuda.is_available()
+    device, dtype = ("cuda", torch.bfloat16) if on_gpu else ("cpu", torch.float32)
+    if args.quick or not on_gpu:
+        args.tokens, args.repeats = args.tokens or [2048 if args.quick or not on_gpu else 8192], min(args.repeats, 3)
+    if not on_gpu:
+        args.heads, args.width = [14, 2], 896
+    flops, bandwidth = peak_flops(device, dtype), peak_bandwidth(device)
+    print_card(
+        device=torch.cuda.get_device_name() if on_gpu else "cpu",
+        dtype=dtype,
+        heads=f"{args.heads[0]} over {args.heads[1]}, {args.dim} wide",
+        peak=f"{flops / 1e12:.3g} T operations/s, {bandwidth / 1e9:.3g} GB/s (measured)",
+    )
+    rows = []
+    with torch.device(device):
+        for tokens in args.tokens or [8192, 32768, 131072]:
+            rows += attention_rows(tokens, args, dtype, flops)
+        rows += value_head_rows(args, dtype, bandwidth) + preference_loss_rows(args, bandwidth)
+    print(json.dumps({"peak_flops": flops, "peak_bytes_per_s": bandwidth, "rows": rows}))
+
+
+def search_trees(tokens: int, device: str) -> TreeLayout:
+    """The layout of a search's trees, cut off at a number of tokens."""
+    parents: list[int] = []
+    counts: list[int] = []
+    while sum(counts) < tokens:
+        parent = len(parents)
+        parents.append(-1)
+        counts.append(QUESTION)
+        for level in range(DEPTH):
+            first = len(parents)
+            parents += [parent] * SIBLINGS
+            counts += [STEP] * SIBLINGS
+            parent = first + level % SIBLINGS
+    while sum(counts) > tokens:
+        counts[-1] -= min(counts[-1], sum(counts) - tokens)
+        if not counts[-1]:
+            parents.pop()
+            counts.pop()
+    packed = pack(np.array(parents, np.int32), np.array(counts, np.int32), np.zeros(tokens, np.int32))
+    return TreeLayout.of(packed, device)
+
+
+def attention_rows(tokens: int, args: argparse.Namespace, dtype: torch.dtype, peak: float) -> list[dict[str, Any]]:
+    """Tree attention over so many tokens."""
+    heads, kv_heads = args.heads
+    device = str(torch.get_default_device())
+    layout = search_trees(tokens, device)
+    shapes = [(count, tokens, args.dim) for count in (heads, kv_heads, kv_heads)]
+    inputs = [torch.randn(shape, dtype=dtype).requires_grad_() for shape in shapes]
+    # Each token sees those on its path: as many as its position, and itself.
+    pairs = int(layout.position.astype(np.int64).sum()) + tokens
+    tiles = len(layout.blocks(TILE, TILE).blocks) * TILE * TILE
+    causal = tokens * (tokens + 1) // 2
+    sides: dict[str, tuple[Run, int]] = {}
+    for impl in ("triton", "flex") if device != "cpu" else ("blockwise", "flex"):
+        name = "FlexAttention" if impl == "flex" else f"ours, {impl}"
+        sides[name] = (partial(tree_attention, *inputs, layout, impl=impl), pairs)
+    if tokens * tokens * inputs[0].element_size() <= MASK_BYTES:
+        sides["torch, dense mask"] = (partial(_dense_mask, *inputs, layout), pairs)
+    sides["dense causal"] = (partial(_causal, *inputs), causal)
+    if device != "cpu":
+        sides |= _flash_attention(inputs, causal)
+    with torch.no_grad():
+        expected = tree_attention(*inputs, layout, impl="reference" if tokens <= 4096 else "blockwise")
+        for name, (run, cost) in sides.items():
+            if cost == pairs:
+                _hold(name, run(), expected)
+    del expected
+    share = f"visible of all pairs {2 * pairs / tokens**2:.1%}, of those in tiles {pairs / tiles:.1%}"
+    print(f"\ntree attention, {tokens:,} tokens; {share}")
+    rows = []
+    for backward, cost in ((False, 4), (True, 10)):
+        found = take_turns({name: _timed(run, inputs, backward) for name, (run, _) in sides.items()}, args.repeats)
+        print(f"{'backward' if backward else 'forward':28}{'ms':>10}{'T op/s':>10}{'of peak':>9}{'on tiles':>10}{'ours is':>10}")
+        ours = found[next(iter(sides))]
+        for name, seconds in found.items():
+            if seconds is None:
+                print(f"{name:28}{'-':>10}")
+                continue
+            rate = cost * args.dim * heads * sides[name][1] / seconds
+            on_tiles = rate * tiles / pairs if sides[name][1] == pairs else rate
+            faster = f"{seconds / ours:9.2f}x" if ours and sides[name][1] == pairs else ""
+            print(f"{name:28}{1e3 * seconds:10.3f}{rate / 1e12:10.3f}{rate / peak:9.1%}{on_tiles / peak:10.1%}{faster}", flush=True)
+            rows.append(
+                {
+                    "kernel": "tree_attention",
+                    "tokens": tokens,
+                    "side": name,
+                    "backward": backward,
+                    "seconds": seconds,
+                    "flops": rate,
+                    "of_peak": rate / peak,
+                    "of_peak_on_tiles": on_tiles / peak,
+                }
+            )
+    return rows
+
+
+def value_head_rows(args: argparse.Namespace, dtype: torch.dtype, bandwidth: float) -> list[dict[str, Any]]:
+    """The value head at one token in sixty, against norm and projection of all."""
+    tokens = max(args.tokens or [32768])
+    hidden = torch.randn(tokens, args.width, dtype=dtype).requires_grad_()
+    norm, head = (torch.randn(args.width, dtype=dtype).requires_grad_() for _ in range(2))
+    index = torch.arange(STEP - 1, tokens, STEP)
+
+    def every_token() -> Tensor:
+        return (F.rms_norm(hidden, (args.width,), norm, 1e-6) @ head)[index].float()
+
+    sides: dict[str, Run] = {
+        f"ours, {impl}": (lambda impl=impl: value_head(hidden, index, norm, head, eps=1e-6, impl=impl)[0])
+        for impl in (("triton", "reference") if hidden.is_cuda else ("reference",))
+    } | {"torch, every token": every_token}
+    return _memory_rows("value_head", sides, [hidden, norm, head], len(index) * args.width * hidden.element_size(), bandwidth, args)
+
+
+def preference_loss_rows(args: argparse.Namespace, bandwidth: float) -> list[dict[str, Any]]:
+    """The preference loss over groups of two against two."""
+    count = 4096
+    scores = torch.randn(4 * count).requires_grad_()
+    groups = PairGroups.of([([4 * i, 4 * i + 1], [4 * i + 2, 4 * i + 3]) for i in range(count)], scores.device)
+    quads = scores.view(count, 2, 2)
+
+    def by_hand() -> Tensor:
+        return F.softplus(quads[:, 1, None, :] - quads[:, 0, :, None]).mean((1, 2))
+
+    sides: dict[str, Run] = {
+        f"ours, {impl}": (lambda impl=impl: preference_loss(scores, groups, impl=impl))
+        for impl in (("triton", "reference") if scores.is_cuda else ("reference",))
+    } | {"torch, groups of four only": by_hand}
+    return _memory_rows("preference_loss", sides, [scores], scores.numel() * 4, bandwidth, args)
+
+
+def _memory_rows(
+    kernel: str, sides: dict[str, Run], inputs: list[Tensor], num_bytes: int, bandwidth: float, args: argparse.Namespace
+) -> list[dict[str, Any]]:
+    with torch.no_grad():
+        expected = next(iter(sides.values()))()
+        for name, run in sides.items():
+            _hold(name, run(), expected)
+    rows = []
+    for backward in (False, True):
+        print(f"\n{kernel + (', backward' if backward else ''):28}{'us':>10}{'GB/s':>10}{'of peak':>9}")
+        found = take_turns({name: _timed(run, inputs, backward) for name, run in sides.items()}, args.repeats)
+        for name, seconds in found.items():
+            if seconds is None:
+                continue
+            rate = (1 + backward) * num_bytes / seconds
+            print(f"{name:28}{1e6 * seconds:10.1f}{rate / 1e9:10.2f}{rate / bandwidth:9.1%}", flush=True)
+            rows.append(
+                {"kernel": kernel, "side": name, "backward": backward, "seconds": seconds, "of_peak_bandwidth": rate / bandwidth}
+            )
+    return rows
+
+
+def take_turns(sides: dict[str, Callable[[], float] | None], repeats: int) -> dict[str, float | None]:
+    """The median seconds of each side; None where it cannot run."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for i in range(repeats + 1):
+        for name, side in sides.items():
+            if side is not None:
+                try:
+                    seconds = side()
+                except KernelError:
+                    continue
+                # The first time things are compiled and allocated.
+                found[name] += [seconds] if i else []
+    return {name: statistics.median(values) if values else None for name, values in found.items()}
+
+
+def _timed(run: Run, inputs: list[Tensor], backward: bool) -> Callable[[], float]:
+    """Seconds of one forward, or of the backward behind one."""
+
+    def forward() -> float:
+        with torch.no_grad():
+            return seconds_of(run)
+
+    def back() -> float:
+        out = run()
+        grad = torch.randn_like(out)
+        return seconds_of(lambda: torch.autograd.grad(out, inputs, grad))
+
+    return back if backward else forward
+
+
+def seconds_of(run: Callable[[], Any]) -> float:
+    """Seconds of one call, on the GPU's clock where there is one."""
+    if not torch.cuda.is_available():
+        begin = time.perf_counter()
+        run()
+        return time.perf_counter() - begin
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+    torch.cuda.synchronize()
+    events[0].record()
+    run()
+    events[1].record()
+    torch.cuda.synchronize()
+    return events[0].elapsed_time(events[1]) / 1e3
+
+
+def peak_flops(device: str, dtype: torch.dtype) -> float:
+    """Operations per second of a large product of matrices."""
+    size = 8192 if device == "cuda" else 1024
+    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return 2 * size**3 / min(seconds_of(lambda: one @ other) for _ in range(20))
+
+
+def peak_bandwidth(device: str) -> float:
+    """Bytes read and written per second by a large copy."""
+    source = torch.ones(1 << (29 if device == "cuda" else 26), dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.numel() / min(seconds_of(lambda: target.copy_(source)) for _ in range(6))
+
+
+def _dense_mask(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout) -> Tensor:
+    mask = layout.kept.get("bench")
+    if mask is None:
+        end, index = layout.tensor("end"), torch.arange(layout.num_keys)
+        mask = layout.kept["bench"] = (index <= index[:, None]) & (index[:, None] < end)
+    return F.scaled_dot_product_attention(query[None], key[None], value[None], attn_mask=mask, enable_gqa=True)[0]
+
+
+def _causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(query[None], key[None], value[None], is_causal=True, enable_gqa=True)[0]
+
+
+def _flash_attention(inputs: list[Tensor], pairs: int) -> dict[str, tuple[Run, int]]:
+    """The package flash_attn, where it is installed."""
+    try:
+        from flash_attn import flash_attn_func
+    except ImportError:
+        return {}
+    return {
+        "flash_attn, dense causal": (
+            lambda: flash_attn_func(*(tensor.transpose(0, 1)[None] for tensor in inputs), causal=True)[0].transpose(0, 1),
+            pairs,
+        )
+    }
+
+
+def _hold(name: str, found: Tensor, expected: Tensor) -> None:
+    error = float((found.float() - expected.float()).norm() / expected.float().norm())
+    if not error < TOLERANCE:
+        raise SystemExit(f"{name}: off by {error:.2g} of the result: nothing is timed")
+
+
+if __name__ == "__main__":
+    main()
