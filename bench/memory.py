@@ -1,20 +1,22 @@
-"""Memory of many trees held at once, in this process: texts, tokens and statistics.
+"""Memory of many trees that are searched at once, in this process: texts, tokens and statistics.
 
     python bench/memory.py [--quick] [--active N] [--candidates N] [--rollouts N] [--step-tokens N]
 
 Every tree is searched to its last rollout with engines that answer at once (steps of `simulated.write`, a token id and a
-log-probability for each token), and none is let go. Prints a card, a line and, as the last line, one JSON document.
+log-probability for each token); its answers are then never graded, so that all trees are still active at the end. Prints a card,
+what the memory consists of and, as the last line, one JSON document.
 """
 
 import argparse
 import gc
 import itertools
 import json
+import sys
 import time
 
 import numpy as np
 from card import print_card
-from schedule import resident_bytes
+from resident import resident_bytes
 from simulated import endless_problems, write
 
 from rstar_fast.config import SearchConfig
@@ -22,8 +24,7 @@ from rstar_fast.policy.base import Expansion
 from rstar_fast.ppm.base import Scores
 from rstar_fast.search import Search
 from rstar_fast.seeding import draw_key
-from rstar_fast.tree import Tree
-from rstar_fast.verify.base import Grade, Observation, Status
+from rstar_fast.verify.base import Observation, Status
 
 
 def main() -> None:
@@ -41,33 +42,40 @@ def main() -> None:
     gc.collect()
     before, started = resident_bytes(), time.perf_counter()
     search = Search(config)
-    trees = grow(search, args.active, args.step_tokens)
+    grow(search, args.active, args.step_tokens)
     gc.collect()
-    nodes, held = sum(len(tree.nodes) for tree in trees), resident_bytes() - before
-    seconds = time.perf_counter() - started
-    print(f"\n{len(trees):,} trees, {nodes:,} nodes: {held / 2**30:.2f} GiB, {held / nodes:,.0f} bytes per node ({seconds:.0f} s)")
-    print(json.dumps({"trees": len(trees), "nodes": nodes, "bytes": held, "bytes_per_node": held / nodes}))
+    held, seconds = resident_bytes() - before, time.perf_counter() - started
+    nodes = [node for active in search._active.values() for node in active.tree.nodes]
+    tokens = sum(len(node.id_bytes) for node in nodes) // 4
+    parts = {
+        "node objects": sum(sys.getsizeof(node) + sys.getsizeof(node.score) for node in nodes),
+        "token ids, logprobs": sum(sys.getsizeof(node.id_bytes) + sys.getsizeof(node.logprob_bytes) for node in nodes),
+        "texts of steps": sum(sys.getsizeof(node.step) for node in nodes),
+        "statistics (forest)": search._forest.memory_bytes,
+    }
+    parts["all else"] = held - sum(parts.values())
+    print(f"\n{search.num_active:,} active trees, {len(nodes):,} nodes, {tokens:,} tokens ({seconds:.0f} s)")
+    print(f"{'':24}{'MiB':>10}{'bytes/node':>12}")
+    for name, size in {**parts, "in all (resident)": held}.items():
+        print(f"{name:24}{size / 2**20:10,.0f}{size / len(nodes):12,.0f}")
+    per_node = {name: round(size / len(nodes), 1) for name, size in parts.items()}
+    counts = {"trees": search.num_active, "nodes": len(nodes), "tokens": tokens}
+    print(json.dumps({**counts, "bytes": held, "bytes_per_node": round(held / len(nodes), 1), "parts": per_node}))
 
 
-def grow(search: Search, count: int, step_tokens: int) -> list[Tree]:
-    """Search the first problems of the endless stream, all at once."""
+def grow(search: Search, count: int, step_tokens: int) -> None:
+    """Search the first problems of the endless stream, all at once, up to their grades."""
     search.add(itertools.islice(endless_problems(), count))
-    ended = []
-    while not search.done:
-        work = search.ask()
+    while work := search.ask():
         for request in work.expand:
             keys = [draw_key(0, request.problem_id, request.node, i) for i in range(request.num_candidates)]
             steps = tuple(write(key, len(request.path), step_tokens) for key in keys)
             search.tell(request.id, Expansion(request.id, steps))
         for run in work.run:
             search.tell(run.id, Observation(Status.OK, ""))
-        for grade in work.grade:
-            search.tell(grade.id, Grade(grade.answer in grade.problem.answers))
         for score in work.score:
             values = [draw_key(0, child, 0, 0) % 2001 / 1000 - 1 for child in score.children]
             search.tell(score.id, Scores(score.id, np.array(values)))
-        ended += search.finished()
-    return [tree for tree in ended if isinstance(tree, Tree)]
 
 
 if __name__ == "__main__":

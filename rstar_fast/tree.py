@@ -1,9 +1,12 @@
 """A finished tree as plain data: what a search gives back, what a run folder stores, what training data is made from."""
 
+import struct
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
 from rstar_fast.problems import Problem
 from rstar_fast.steps import Segment
 
@@ -21,8 +24,8 @@ class Node:
         depth: steps from the root.
         step: the text the policy wrote.
         suffix: what the search appended (an observation in its marks), else "".
-        token_ids: what the policy sampled; empty where it did not tell.
-        logprobs: log-probability of each token id under the model's own distribution.
+        id_bytes: `token_ids` as int32: a tuple of integers takes nine times as much.
+        logprob_bytes: `logprobs` as float32.
         exact: whether the token ids spell exactly `step`.
         finish: how the step ended: "mark", "eos" or "length".
         observation: what running it showed; None if it was not run.
@@ -42,8 +45,8 @@ class Node:
     depth: int
     step: str = ""
     suffix: str = ""
-    token_ids: tuple[int, ...] = ()
-    logprobs: tuple[float, ...] = ()
+    id_bytes: bytes = b""
+    logprob_bytes: bytes = b""
     exact: bool = True
     finish: str = "mark"
     observation: str | None = None
@@ -62,9 +65,27 @@ class Node:
         """The step as its descendants see it."""
         return self.step + self.suffix
 
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """What the policy sampled; empty where it did not tell."""
+        return struct.unpack(f"{len(self.id_bytes) // 4}i", self.id_bytes)
+
+    @token_ids.setter
+    def token_ids(self, ids: Sequence[int]) -> None:
+        (self.id_bytes,) = ids_to_bytes([ids])
+
+    @property
+    def logprobs(self) -> tuple[float, ...]:
+        """Log-probability of each token id under the model's own distribution."""
+        return struct.unpack(f"{len(self.logprob_bytes) // 4}f", self.logprob_bytes)
+
+    @logprobs.setter
+    def logprobs(self, logprobs: Sequence[float]) -> None:
+        (self.logprob_bytes,) = logprobs_to_bytes([logprobs])
+
     def segments(self) -> tuple[Segment, ...]:
         """The text in pieces, with the token ids of what the policy wrote."""
-        own = Segment(self.step, self.token_ids if self.token_ids and self.exact else None)
+        own = Segment(self.step, self.token_ids if self.id_bytes and self.exact else None)
         return (own, Segment(self.suffix)) if self.suffix else (own,)
 
 

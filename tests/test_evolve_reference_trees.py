@@ -20,7 +20,7 @@ from rstar_fast.verify import MathVerifier
 
 def told(tree: Tree) -> list[Any]:
     """What the format keeps of a tree's nodes."""
-    return [replace(node, token_ids=(), exact=True, finish="mark", id=0, parent=0) for node in tree.nodes]
+    return [replace(node, id_bytes=b"", exact=True, finish="mark", id=0, parent=0) for node in tree.nodes]
 
 
 def test_a_tree_comes_back(tmp_path: Path) -> None:

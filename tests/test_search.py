@@ -1,5 +1,6 @@
 """The ask/tell search and its strategies, driven by a small made-up engine."""
 
+import gc
 import random
 from collections.abc import Callable
 from itertools import pairwise
@@ -169,6 +170,10 @@ class Faulty(Engine):
             return Expansion(request.id)
         if request.problem_id == "p2":
             return Expansion(request.id, (Candidate("a"),) * (request.num_candidates + 1))
+        if request.problem_id == "p6":
+            return Expansion(request.id, (Candidate("a", (2**31,)),))
+        if request.problem_id == "p7":
+            return Expansion(request.id, (Candidate("a", (1,), (None,)),))  # type: ignore[arg-type]
         return super().expand(request)
 
     def score(self, request: Any) -> Scores:
@@ -185,11 +190,11 @@ class Faulty(Engine):
 def test_a_bad_problem_fails_alone_with_its_reason(strategy: str) -> None:
     config = SearchConfig(strategy=strategy, candidates=3, rollouts=4, max_depth=4, max_active=3)  # type: ignore[arg-type]
     search = Search(config)
-    search.add(problems(9))
+    search.add(problems(11))
     order = random.Random(0)
     ended = drive(search, Faulty(), lambda requests: requests.pop(order.randrange(len(requests))))
     reasons = {one.problem.id: one.reason for one in ended if isinstance(one, Failure)}
-    assert sorted(reasons) == ["p0", "p1", "p2", "p3", "p4", "p5"]
+    assert sorted(reasons) == ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"]
     for problem, part in {
         "p0": "context of 8",
         "p1": "gave 0 candidates",
@@ -197,9 +202,11 @@ def test_a_bad_problem_fails_alone_with_its_reason(strategy: str) -> None:
         "p3": "nan for node",
         "p4": "scores for the",
         "p5": "out of vocabulary",
+        "p6": "a token id of 32 bits, got 2147483648",
+        "p7": "must be real number, not NoneType",
     }.items():
         assert part in reasons[problem]
-    assert sorted(one.problem.id for one in ended if isinstance(one, Tree)) == ["p6", "p7", "p8"]
+    assert sorted(one.problem.id for one in ended if isinstance(one, Tree)) == ["p10", "p8", "p9"]
 
 
 def test_a_problem_without_answer_cannot_be_annotated() -> None:
@@ -208,6 +215,25 @@ def test_a_problem_without_answer_cannot_be_annotated() -> None:
     assert len(search.ask()) == 0 and search.done
     (failure,) = search.finished()
     assert isinstance(failure, Failure) and "has no answer" in failure.reason
+
+
+def test_tokens_of_the_policy_are_kept_and_handed_to_its_next_requests() -> None:
+    class Spells(Engine):
+        def expand(self, request: ExpandRequest) -> Expansion:
+            for segment in request.path:
+                assert segment.token_ids == tuple(map(ord, segment.text))
+            steps = [f"\nx{len(request.path)} = {i}<end_of_step>" for i in range(request.num_candidates)]
+            candidates = [Candidate(step, tuple(map(ord, step)), tuple(-0.25 * i for i in range(len(step)))) for step in steps]
+            return Expansion(request.id, tuple(candidates))
+
+    search = Search(SearchConfig(candidates=3, rollouts=3, max_depth=3))
+    search.add(problems(1))
+    (tree,) = drive(search, Spells())
+    assert isinstance(tree, Tree) and max(node.depth for node in tree.nodes) >= 3
+    for node in tree.nodes[1:]:
+        assert not gc.is_tracked(node)
+        assert node.token_ids == tuple(map(ord, node.step))
+        assert node.logprobs == tuple(-0.25 * i for i in range(len(node.step)))
 
 
 def test_steps_without_text_end_their_branch() -> None:

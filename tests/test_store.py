@@ -22,7 +22,7 @@ CONFIG = {"search": {"c": 2.0, "seed": 0}, "policy": "tiny", "marks": ["a", "b"]
 def make_tree(problem_id: str = "p", question: str = "How many?", step: str = "<code>\nx = 1<end_of_step>") -> Tree:
     nodes = [
         Node(0, -1, 0, q=1 / 3, visits=3),
-        Node(1, 0, 1, step, "", (5, 6), (-0.123456789, -2.0), q=-0.1 - 0.2, visits=2, observation="", status="ok", score=0.1),
+        Node(1, 0, 1, step, q=-0.1 - 0.2, visits=2, observation="", status="ok", score=0.1),
         Node(
             2, 0, 1, "é\u2028\\boxed{7}\0", "\n<output>\ttext<end_of_output>", finish="eos", exact=False, end="answer", answer="7"
         ),
@@ -30,6 +30,7 @@ def make_tree(problem_id: str = "p", question: str = "How many?", step: str = "<
             3, 1, 2, end="errors", consecutive_errors=2, correct=False, exhausted=True, observation="NameError: é", status="error"
         ),
     ]
+    nodes[1].token_ids, nodes[1].logprobs = (5, 6), (-0.123456789, -2.0)
     return Tree(Problem(problem_id, question, ("7", "seven")), nodes, 2**63 - 1, {"policy": 0.1}, {"expansions": 2})
 
 
@@ -43,6 +44,8 @@ class TestRecords:
         back = record_to_tree(json.loads(encode_line(tree_to_record(tree))))
         tree.nodes[1].logprobs = (-0.12346, -2.0)
         assert back == tree
+        assert back.nodes[1].token_ids == (5, 6) and back.nodes[1].logprobs == pytest.approx((-0.12346, -2.0), abs=1e-8)
+        assert tree_to_record(back) == tree_to_record(tree)
         assert back.nodes[1].q.hex() == tree.nodes[1].q.hex()
 
     def test_all_nodes_have_the_same_keys(self) -> None:
@@ -59,12 +62,29 @@ class TestRecords:
         with pytest.raises(StoreError, match=f"'p': node 2: {field}: expected finite"):
             tree_to_record(tree)
 
+    def test_a_record_written_before_tokens_were_kept_as_bytes_is_read(self) -> None:
+        node = (
+            '{"id":%d,"parent":%d,"depth":0,"step":"","suffix":"","token_ids":%s,"logprobs":%s,"exact":true,"finish":"mark",'
+            '"observation":null,"status":"","consecutive_errors":0,"end":"","answer":"","correct":null,"score":null,"q":0.0,'
+            '"visits":0,"exhausted":false}'
+        )
+        nodes = ",".join([node % (0, -1, [], []), node % (1, 0, [7, 2**31 - 1], [-0.5, -3.25]), node % (2, 0, [7], [])])
+        line = '{"format":1,"id":"p","question":"q","answers":[],"seed":0,"solved":false,"timings":[],"counts":[],'
+        line += f'"nodes":[{nodes}]}}'
+        record = json.loads(line)
+        _, both, ids = record_to_tree(record).nodes
+        assert (both.token_ids, both.logprobs) == ((7, 2**31 - 1), (-0.5, -3.25))
+        assert (ids.token_ids, ids.logprobs) == ((7,), ())
+        assert record == json.loads(line) == tree_to_record(record_to_tree(record))
+
     @pytest.mark.parametrize(
         ("change", "says"),
         [
             ({"format": 9}, "expected format 1, got 9"),
             ({"nodes": [{"id": 0}]}, "KeyError"),
             ({"nodes": None}, "TypeError"),
+            ({"nodes": [{**tree_to_record(make_tree())["nodes"][0], "token_ids": [2**31]}]}, "OverflowError"),
+            ({"nodes": [{**tree_to_record(make_tree())["nodes"][0], "token_ids": ["a"]}]}, "TypeError"),
             ({"nodes": [tree_to_record(make_tree())["nodes"][1]]}, "node 0 has id 1"),
             ({"timings": [{}]}, "KeyError"),
         ],

@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, module) {
     rstar_fast::bindings::register_errors(module);
     rstar_fast::bindings::register_forest(module);
     rstar_fast::bindings::register_pack(module);
+    rstar_fast::bindings::register_nodes(module);
 }

@@ -7,6 +7,7 @@ namespace rstar_fast::bindings {
 
 void register_errors(pybind11::module_& module);
 void register_forest(pybind11::module_& module);
+void register_nodes(pybind11::module_& module);
 void register_pack(pybind11::module_& module);
 
 }  // namespace rstar_fast::bindings

@@ -7,13 +7,15 @@ import math
 from collections.abc import Generator, Sequence
 from typing import Any
 
+import numpy as np
+
 from rstar_fast.errors import PolicyError, ScoreError, SearchError
-from rstar_fast.policy.base import Candidate
+from rstar_fast.policy.base import Candidate, Expansion
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.work import Request
 from rstar_fast.steps import END_OF_CODE, closes_code, ends_answer, final_answer, has_final_answer, observation_suffix
 from rstar_fast.tree import Node
-from rstar_fast.verify.base import Observation, Status
+from rstar_fast.verify.base import Status
 
 Steps = Generator[list[Request], Any, None]
 
@@ -27,15 +29,7 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
         num_candidates: how many steps the policy is asked for.
         distinct: drop repeated candidates, and all but the first of those that end the answer.
     """
-    (expansion,) = yield [tree.expand_request(node, num_candidates)]
-    if expansion.error is not None:
-        raise PolicyError(f"the policy failed at node {node}: {expansion.error}")
-    candidates = expansion.candidates
-    if not 1 <= len(candidates) <= num_candidates:
-        raise PolicyError(f"the policy gave {len(candidates)} candidates at node {node}; 1 to {num_candidates} were asked for")
-    tree.count(candidates)
-    children = tree.add_children(node, _distinct(candidates) if distinct else candidates)
-
+    children = _add_children(tree, node, num_candidates, distinct, (yield [tree.expand_request(node, num_candidates)]))
     finals: list[Node] = []
     programs: list[Node] = []
     for child in children:
@@ -51,8 +45,7 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     to_grade = _ungraded(tree, finals) if annotate else []
     requests: list[Request] = [*tree.run_requests(node, programs), *(tree.grade_request(child) for child in to_grade)]
     results = (yield requests) if requests else []
-    for child, observation in zip(programs, results, strict=False):
-        _observe(tree, child, observation)
+    _observe(tree, node, programs, results)
     for child, grade in zip(to_grade, results[len(programs) :], strict=True):
         tree.grades[child.answer] = grade.correct
     if annotate:
@@ -91,6 +84,7 @@ def together(branches: Sequence[Steps]) -> Steps:
     while waits := [(branch, wanted) for branch, wanted in waits if wanted is not None]:
         results = iter((yield [request for _, wanted in waits for request in wanted]))
         waits = [(branch, _resume(branch, [next(results) for _ in wanted])) for branch, wanted in waits]
+        del results  # not to be kept while the next ones are waited for
 
 
 def _resume(branch: Steps, results: list[Any]) -> list[Request] | None:
@@ -101,16 +95,34 @@ def _resume(branch: Steps, results: list[Any]) -> list[Request] | None:
         return None
 
 
+def _add_children(tree: LiveTree, node: int, num_candidates: int, distinct: bool, results: list[Expansion]) -> list[Node]:
+    """The children that the policy's answer gives a node. The answer is not kept: its tokens take much room."""
+    (expansion,) = results
+    if expansion.error is not None:
+        raise PolicyError(f"the policy failed at node {node}: {expansion.error}")
+    candidates = expansion.candidates
+    if not 1 <= len(candidates) <= num_candidates:
+        raise PolicyError(f"the policy gave {len(candidates)} candidates at node {node}; 1 to {num_candidates} were asked for")
+    try:
+        tree.count(candidates)
+        return tree.add_children(node, _distinct(candidates) if distinct else candidates)
+    except (TypeError, OverflowError) as error:
+        raise PolicyError(f"the policy gave token ids or log-probabilities at node {node} that are none: {error}") from error
+
+
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Rule 4: exact duplicates removed, the first kept; if any ends the answer, only the first that does is kept of those."""
     kept: dict[str, Candidate] = {}
     answered = False
     for candidate in candidates:
-        ends = ends_answer(candidate.text)
-        if candidate.text in kept or (ends and answered):
+        text = candidate.text
+        if text in kept:
             continue
-        kept[candidate.text] = candidate
-        answered |= ends
+        if ends_answer(text):
+            if answered:
+                continue
+            answered = True
+        kept[text] = candidate
     return list(kept.values())
 
 
@@ -124,23 +136,27 @@ def _ungraded(tree: LiveTree, finals: Sequence[Node]) -> list[Node]:
     return list(first.values())
 
 
-def _observe(tree: LiveTree, child: Node, observation: Observation) -> None:
-    text, status = observation.text, observation.status
-    child.observation, child.status = text, status.value
-    closes = closes_code(child.step)
-    if closes:
-        child.suffix = observation_suffix(text)
-    failed = "error" in text.lower() if tree.config.error_by_text else status is not Status.OK
-    if not failed:
-        return
-    child.consecutive_errors = tree.nodes[child.parent].consecutive_errors + 1
-    if child.consecutive_errors < tree.config.error_limit:
-        return
-    child.end = "errors"
-    if not closes:
-        child.suffix = END_OF_CODE + observation_suffix(text)
-    elif tree.config.wrap_limit_observation_twice:
-        child.suffix *= 2
+def _observe(tree: LiveTree, parent: int, programs: Sequence[Node], results: Sequence[Any]) -> None:
+    """Note what running the steps of some children of one node showed. Behind their observations there may be other results."""
+    config = tree.config
+    errors_before = tree.nodes[parent].consecutive_errors
+    for child, observation in zip(programs, results, strict=False):
+        text, status = observation.text, observation.status
+        # `value` runs Python code for every look.
+        child.observation, child.status = text, status._value_
+        closes = closes_code(child.step)
+        if closes:
+            child.suffix = observation_suffix(text)
+        if not ("error" in text.lower() if config.error_by_text else status is not Status.OK):
+            continue
+        child.consecutive_errors = errors_before + 1
+        if child.consecutive_errors < config.error_limit:
+            continue
+        child.end = "errors"
+        if not closes:
+            child.suffix = END_OF_CODE + observation_suffix(text)
+        elif config.wrap_limit_observation_twice:
+            child.suffix *= 2
 
 
 def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> Steps:
@@ -151,13 +167,14 @@ def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> Steps:
         raise ScoreError(f"the PPM failed at the children of node {parent}: {scores.error}")
     if len(scores.values) != len(children):
         raise SearchError(f"the PPM gave {len(scores.values)} scores for the {len(children)} children of node {parent}")
-    values = [float(value) for value in scores.values]
+    values = np.asarray(scores.values, np.float64).tolist()
+    if not all(map(math.isfinite, values)):
+        child, score = next((child, score) for child, score in zip(children, values, strict=True) if not math.isfinite(score))
+        raise ScoreError(f"the PPM gave {score} for node {child.id}; a number in [-1, 1] was expected")
     for child, score in zip(children, values, strict=True):
-        if not math.isfinite(score):
-            raise ScoreError(f"the PPM gave {score} for node {child.id}; a number in [-1, 1] was expected")
         child.score = score
     # No order among them counts: every child is given one value, and only answers reach the ancestors.
     answers = [child for child in children if child.end]
-    others = [child for child in children if not child.end]
+    others = [child for child in children if not child.end] if answers else children
     tree.backup([child.id for child in answers], [child.score for child in answers if child.score is not None])
-    tree.add([child.id for child in others], [child.score for child in others if child.score is not None])
+    tree.add([child.id for child in others], [child.score for child in others if child.score is not None] if answers else values)

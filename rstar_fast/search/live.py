@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rstar_fast._core import NO_NODE, Forest
+from rstar_fast._core import NO_NODE, Forest, ids_to_bytes, logprobs_to_bytes, untrack
 from rstar_fast.config import SearchConfig
 from rstar_fast.policy.base import Candidate, ExpandRequest, Sampling
 from rstar_fast.ppm.base import ScoreRequest
@@ -15,6 +15,10 @@ from rstar_fast.problems import Problem
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, closes_code
 from rstar_fast.tree import Node, Tree
+
+ROOT = 0
+PATHS_KEPT = 8
+"""A walk goes on where the last expansion was, mostly. Token ids of a path take nine times as much room as those of its nodes."""
 
 
 class LiveTree:
@@ -30,7 +34,7 @@ class LiveTree:
     def __init__(self, problem: Problem, config: SearchConfig, forest: Forest, ids: Iterator[int]) -> None:
         self.problem = problem
         self.config = config
-        self.nodes = [Node(id=0, parent=NO_NODE, depth=0)]
+        self.nodes = [Node(id=ROOT, parent=NO_NODE, depth=0)]
         self.grades: dict[str, bool] = {}
         self.counts: Counter[str] = Counter()
         self.timings: defaultdict[str, float] = defaultdict(float)
@@ -40,9 +44,9 @@ class LiveTree:
         self._ids = ids
         self._sampling = Sampling(config.temperature, config.top_p, config.top_k, config.max_step_tokens)
         self._started = time.perf_counter()
-        # Of every node that was expanded: what its descendants' requests begin with.
-        self._paths: dict[int, tuple[Segment, ...]] = {0: ()}
-        self._blocks: dict[int, tuple[str, ...]] = {0: ()}
+        # What the requests of nodes' descendants begin with: of the last nodes that were expanded, and of all.
+        self._paths: dict[int, tuple[Segment, ...]] = {ROOT: ()}
+        self._blocks: dict[int, tuple[str, ...]] = {ROOT: ()}
         self._one_node, self._one_number = np.empty(1, np.int32), np.empty(1, np.int32)
 
     def claim(self, node: int, moves: int) -> tuple[int, int]:
@@ -58,12 +62,12 @@ class LiveTree:
 
     def backup(self, nodes: Sequence[int], values: Sequence[float]) -> None:
         """Add a value to each node and all its ancestors."""
-        if nodes:
+        if len(nodes):
             self._forest.backup(self._ids_of(nodes), np.array(values, np.float64))
 
     def add(self, nodes: Sequence[int], values: Sequence[float]) -> None:
         """Add a value to each node only."""
-        if nodes:
+        if len(nodes):
             self._forest.add(self._ids_of(nodes), np.array(values, np.float64))
 
     def end(self, nodes: Sequence[int]) -> None:
@@ -75,18 +79,25 @@ class LiveTree:
         """Add one expansion's candidates, as they came from the policy, to the tree's counts."""
         self.counts["expansions"] += 1
         self.counts["candidates"] += len(candidates)
-        self.counts["generated_tokens"] += sum(len(candidate.token_ids) for candidate in candidates)
+        self.counts["generated_tokens"] += sum([len(candidate.token_ids) for candidate in candidates])
 
     def add_children(self, parent: int, candidates: Sequence[Candidate]) -> list[Node]:
-        """Expand a node by one child per candidate."""
+        """Expand a node by one child per candidate.
+
+        Raises:
+            TypeError, OverflowError: tokens that are not of `Candidate`'s types; nothing has changed.
+        """
+        ids = ids_to_bytes([one.token_ids for one in candidates])
+        logprobs = logprobs_to_bytes([one.logprobs for one in candidates])
         self._one_node[0], self._one_number[0] = self._base + parent, len(candidates)
         start = int(self._forest.expand(self._one_node, self._one_number)[0]) - self._base
         depth = self.nodes[parent].depth + 1
         children = [
             # In the order of the fields, which takes half of the time that their names would.
-            Node(i, parent, depth, one.text, "", one.token_ids, one.logprobs, one.exact, one.finish)
-            for i, one in enumerate(candidates, start)
+            Node(i, parent, depth, one.text, "", id_bytes, logprob_bytes, one.exact, one.finish)
+            for i, (one, id_bytes, logprob_bytes) in enumerate(zip(candidates, ids, logprobs, strict=True), start)
         ]
+        untrack(children)  # they hold texts, bytes and numbers
         self.nodes += children
         return children
 
@@ -105,8 +116,8 @@ class LiveTree:
 
     def run_requests(self, parent: int, children: Sequence[Node]) -> list[RunRequest]:
         """Ask for the observation of the steps of some children of one node."""
-        block = self._open_block(parent)
-        return [RunRequest(next(self._ids), self.problem.id, child.id, (*block, child.step)) for child in children]
+        block, ids, problem_id = self._open_block(parent), self._ids, self.problem.id
+        return [RunRequest(next(ids), problem_id, child.id, (*block, child.step)) for child in children]
 
     def grade_request(self, node: Node) -> GradeRequest:
         """Ask whether a node's answer is right."""
@@ -120,7 +131,7 @@ class LiveTree:
             node=parent,
             question=self.problem.question,
             path=self._steps_to(parent),
-            children=tuple(child.text for child in children),
+            children=tuple([child.step + child.suffix for child in children]),
         )
 
     def finish(self) -> Tree:
@@ -138,11 +149,14 @@ class LiveTree:
         self._forest.free_trees(np.array([self._slot], np.int32))
 
     def _path_to(self, node: int) -> tuple[Segment, ...]:
-        """The solution up to and including a node. Its parent was expanded: its path is known, and its segments are shared."""
+        """The solution up to and including a node."""
         path = self._paths.get(node)
         if path is None:
             step = self.nodes[node]
-            self._paths[node] = path = (*self._paths[step.parent], *step.segments())
+            path = (*self._path_to(step.parent), *step.segments())
+            if len(self._paths) == PATHS_KEPT:
+                self._paths = {ROOT: ()}
+            self._paths[node] = path
         return path
 
     def _steps_to(self, node: int) -> tuple[Segment, ...]:

@@ -26,12 +26,23 @@ _COUNT_OF = {kind: f"{name}_requests" for kind, name in KIND_OF.items()}
 
 @dataclass(slots=True)
 class _Active:
-    """A problem under way: its tree, the coroutine that grows it, and what that waits for: requests and their results so far."""
+    """A problem under way.
+
+    Attributes:
+        tree: its tree.
+        steps: the coroutine that grows it.
+        requests: what that waits for, the ids one after another.
+        kinds: of the requests.
+        results: those that were told, in the places of their requests.
+        missing: how many were not.
+        asked_at: when the wait began.
+    """
 
     tree: LiveTree
     steps: Steps
     requests: list[Request] = field(default_factory=list)
-    results: list[Result | None] = field(default_factory=list)
+    kinds: set[type[Request]] = field(default_factory=set)
+    results: list[Any] = field(default_factory=list)
     missing: int = 0
     asked_at: float = 0.0
 
@@ -62,7 +73,7 @@ class Search:
         self._known: set[str] = set()
         self._waiting: deque[Problem] = deque()
         self._active: dict[str, _Active] = {}
-        self._pending: dict[int, tuple[_Active, int, type[Result]]] = {}
+        self._pending: dict[int, _Active] = {}
         self._work = self._new_work()
         self._ended: deque[Tree | Failure] = deque()
 
@@ -113,12 +124,13 @@ class Search:
         Raises:
             SearchError: no such request was ever made, or the result is of another kind; nothing has changed.
         """
-        found = self._pending.get(request_id)
-        if found is None:
+        owner = self._pending.get(request_id)
+        if owner is None:
             if 0 <= request_id < self._next_id:
                 return
             raise SearchError(f"tell: no request {request_id} was ever made; ids up to {self._next_id - 1} were")
-        owner, place, expected = found
+        place = request_id - owner.requests[0].id
+        expected = RESULT_OF[type(owner.requests[place])]
         if not isinstance(result, expected):
             if isinstance(result, Exception):
                 self.fail(owner.tree.problem.id, result)
@@ -129,7 +141,7 @@ class Search:
         owner.missing -= 1
         if not owner.missing:
             self._account(owner, type(owner.requests[place]))
-            self._advance(owner, owner.results)
+            self._advance(owner)
 
     def fail(self, problem_id: str, error: BaseException) -> None:
         """End an active problem as a `Failure`; answers to its open requests are ignored from now on."""
@@ -153,16 +165,18 @@ class Search:
             return
         tree = LiveTree(problem, self.config, self._forest, self._ids)
         self._active[problem.id] = active = _Active(tree, self._whole(tree))
-        self._advance(active, None)
+        self._advance(active)
 
     def _whole(self, tree: LiveTree) -> Steps:
         yield from STRATEGIES[self.config.strategy](tree)
         if tree.problem.answers:
             yield from grade_finals(tree)
 
-    def _advance(self, active: _Active, results: list[Result | None] | None) -> None:
+    def _advance(self, active: _Active) -> None:
         """Run a problem's coroutine until it waits for answers or ends."""
         problem_id = active.tree.problem.id
+        # Nothing else keeps the results while the next ones are waited for: an expansion's tokens take much room.
+        results, active.results = active.results or None, []
         try:
             wanted = active.steps.send(results)
         except StopIteration:
@@ -173,23 +187,21 @@ class Search:
             self.fail(problem_id, error)
             return
         active.requests, active.results, active.missing = wanted, [None] * len(wanted), len(wanted)
+        active.kinds = kinds = set(map(type, wanted))
         active.asked_at = time.perf_counter()
-        for place, request in enumerate(wanted):
-            kind = type(request)
-            self._pending[request.id] = (active, place, RESULT_OF[kind])
-            self._filed[kind].append(request)
-        # Ids were given in the order of the requests, so the last is the highest of them.
-        self._next_id = max(self._next_id, wanted[-1].id + 1)
+        # Ids were given in the order of the requests: they are consecutive.
+        first, self._next_id = wanted[0].id, wanted[-1].id + 1
+        self._pending.update(dict.fromkeys(range(first, self._next_id), active))
+        for kind in kinds:
+            of_kind = wanted if len(kinds) == 1 else [request for request in wanted if type(request) is kind]
+            self._filed[kind] += of_kind
+            active.tree.counts[_COUNT_OF[kind]] += len(of_kind)
 
     def _account(self, active: _Active, last: type[Request]) -> None:
-        """Count the requests of a wait that is over; its time is that of the kind that was answered `last`."""
-        timings, counts = active.tree.timings, active.tree.counts
+        """Count the time of a wait that is over for the kind that was answered `last`."""
+        timings = active.tree.timings
         timings[_WAIT_OF[last]] += time.perf_counter() - active.asked_at
-        kinds = {type(request) for request in active.requests}
-        for kind in kinds:
-            count = len(active.requests) if len(kinds) == 1 else sum(type(request) is kind for request in active.requests)
-            counts[_COUNT_OF[kind]] += count
-        if RunRequest in kinds:
+        if RunRequest in active.kinds:
             timings["program"] += sum([result.wall_s for result in active.results if type(result) is Observation])
 
     def _new_work(self) -> Work:

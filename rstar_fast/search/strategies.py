@@ -6,10 +6,8 @@ from collections.abc import Callable
 from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.config import Strategy
 from rstar_fast.search.expansion import Steps, expand, together
-from rstar_fast.search.live import LiveTree
+from rstar_fast.search.live import ROOT, LiveTree
 from rstar_fast.tree import Node
-
-ROOT = 0
 
 
 def mcts(tree: LiveTree) -> Steps:

@@ -9,9 +9,10 @@ from rstar_fast.problems import Problem
 from rstar_fast.verify.base import Grade, Observation
 
 
-@dataclass(frozen=True, slots=True)
+# There is one for every candidate, and a frozen one takes three times as long to make.
+@dataclass(slots=True)
 class RunRequest:
-    """Run the last step of an open code block.
+    """Run the last step of an open code block. Not to be changed.
 
     Attributes:
         id: the request's number, unique within its search.

@@ -6,6 +6,7 @@ from dataclasses import fields
 from math import isfinite
 from typing import Any
 
+from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
 from rstar_fast.errors import StoreError
 from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
@@ -13,7 +14,8 @@ from rstar_fast.tree import Node, Tree
 FORMAT = 1
 LOGPROB_DECIMALS = 5
 
-_NODE_FIELDS = tuple(field.name for field in fields(Node))
+_STORED_AS = {"id_bytes": "token_ids", "logprob_bytes": "logprobs"}
+_NODE_KEYS = tuple(_STORED_AS.get(field.name, field.name) for field in fields(Node))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -50,9 +52,7 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
         got = record.get("format", "none") if isinstance(record, dict) else type(record).__name__
         raise StoreError(f"tree record: expected format {FORMAT}, got {got}")
     try:
-        nodes = [
-            Node(**{**node, "token_ids": tuple(node["token_ids"]), "logprobs": tuple(node["logprobs"])}) for node in record["nodes"]
-        ]
+        nodes = _to_nodes(record["nodes"])
         tree = Tree(
             problem=Problem(record["id"], record["question"], tuple(record["answers"])),
             nodes=nodes,
@@ -60,7 +60,7 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
             timings={item["kind"]: item["seconds"] for item in record["timings"]},
             counts={item["kind"]: item["count"] for item in record["counts"]},
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise StoreError(f"tree record of {record.get('id')!r}: not of format {FORMAT}: {type(error).__name__}: {error}") from error
     for position, node in enumerate(nodes):
         if node.id != position or not (node.parent < position and (node.parent >= 0 or position == 0)):
@@ -77,11 +77,18 @@ def encode_line(record: dict[str, Any]) -> bytes:
     return (text if text.isascii() else _SURROGATE.sub("\ufffd", text)).encode()
 
 
+def _to_nodes(rows: list[dict[str, Any]]) -> list[Node]:
+    ids = ids_to_bytes([row["token_ids"] for row in rows])
+    logprobs = logprobs_to_bytes([row["logprobs"] for row in rows])
+    plain = [{name: value for name, value in row.items() if name not in _STORED_AS.values()} for row in rows]
+    return [Node(**row, id_bytes=i, logprob_bytes=p) for row, i, p in zip(plain, ids, logprobs, strict=True)]
+
+
 def _node_to_record(node: Node, problem_id: str) -> dict[str, Any]:
-    record = {name: getattr(node, name) for name in _NODE_FIELDS}
-    record["token_ids"] = list(node.token_ids)
-    record["logprobs"] = [round(logprob, LOGPROB_DECIMALS) for logprob in node.logprobs]
-    for name, values in (("q", [node.q]), ("score", [node.score or 0.0]), ("logprobs", node.logprobs)):
+    record = {name: getattr(node, name) for name in _NODE_KEYS}
+    record["token_ids"] = list(record["token_ids"])
+    record["logprobs"] = [round(logprob, LOGPROB_DECIMALS) for logprob in record["logprobs"]]
+    for name, values in (("q", [node.q]), ("score", [node.score or 0.0]), ("logprobs", record["logprobs"])):
         if not all(map(isfinite, values)):
             raise StoreError(f"tree of {problem_id!r}: node {node.id}: {name}: expected finite numbers, got {values}")
     return record
