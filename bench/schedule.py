@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from breakdown import breakdown, totals
 from lockstep import LockStep
 from perfetto import profiled
+from resident import forget_peak, peak_bytes, resident_bytes
 from simulated import InstantVerifier, Machine, SimulatedPolicy, SimulatedRunner, SimulatedScorer, endless_problems
 
 from rstar_fast.config import SearchConfig
@@ -46,24 +47,20 @@ def measure_engine(machine: Machine, config: SearchConfig, window: Window) -> di
 def measure_ours(machine: Machine, config: SearchConfig, window: Window, profile: str | None = None) -> dict[str, Any]:
     """`Searcher`, on an endless stream of problems."""
     policy = SimulatedPolicy(machine)
-    memory = resident_bytes()
+    forget_peak()
+    held = resident_bytes()
     with closing(SimulatedRunner(machine)) as runner:
         searcher = Searcher(policy, config, SimulatedScorer(machine), runner=runner, verifier=InstantVerifier())
         with profiled(searcher, profile):
             consumer = threading.Thread(target=lambda: deque(searcher.search(endless_problems()), maxlen=0))
             consumer.start()
             time.sleep(window.warm_up_s)
-            before = searcher.stats.record()
+            before = totals(searcher)
             row = _measured(policy, machine, lambda: time.sleep(window.seconds))
-            after = searcher.stats.record()
-            row["memory_per_problem_bytes"] = (resident_bytes() - memory) / config.max_active
+            row["resources"] = breakdown(before, totals(searcher), row["wall_s"])
+            row["peak_bytes_per_problem"] = (peak_bytes() - held) / config.max_active
             searcher.close()
             consumer.join()
-    wall_s = after["wall_s"] - before["wall_s"]
-    for name, one in after["resources"].items():
-        was = before["resources"].get(name, {"busy_s": 0.0, "requests": 0})
-        row[f"{name}_busy"] = (one["busy_s"] - was["busy_s"]) / wall_s
-        row[f"{name}_requests_per_s"] = (one["requests"] - was["requests"]) / wall_s
     return row
 
 
@@ -95,8 +92,3 @@ def _measured(policy: SimulatedPolicy, machine: Machine, work: Callable[[], None
         "cpu": (time.process_time() - cpu) / wall,
         "wall_s": wall,
     }
-
-
-def resident_bytes() -> int:
-    """What this process holds in memory now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
