@@ -64,5 +64,9 @@ class TrainError(RStarError):
     """A model cannot be trained as asked."""
 
 
+class StageError(RStarError):
+    """A stage of a self-evolution failed; what is finished stays."""
+
+
 class InternalError(RStarError):
     """A bug in rstar_fast: please report it."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from rstar_fast import __version__
-from rstar_fast.cli import demo, doctor, search, show
+from rstar_fast.cli import demo, doctor, evolve, search, show
 from rstar_fast.cli.console import Exit, make_console
 from rstar_fast.errors import RStarError
 from rstar_fast.viewer.text import clean
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rstar-fast {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (search, show, demo, doctor):
+    for command in (search, show, evolve, demo, doctor):
         command.add_parser(commands)
     return parser
 

@@ -10,8 +10,6 @@ A tree counts once its line is on disk. A run that was killed goes on with the s
 line is dropped and its problem searched again, failed problems are tried again.
 """
 
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from typing import Any
 
 from rstar_fast.errors import StoreError
 from rstar_fast.problems import Problem
+from rstar_fast.store.config_file import CONFIG, as_json, read_config, refuse_other_config, sync_folder, write_config
 from rstar_fast.store.journal import Journal, read_lines
 from rstar_fast.store.lock import FolderLock
 from rstar_fast.store.records import record_to_tree, tree_to_record
@@ -75,7 +74,7 @@ class RunFolder:
             self._trees = Journal(path / "trees.jsonl", size)
             self._failures = _reopened(path / "failures.jsonl")
             self._sessions = _reopened(path / "sessions.jsonl")
-            _sync_folder(path)
+            sync_folder(path)
 
     @classmethod
     def open(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
@@ -90,19 +89,19 @@ class RunFolder:
                 or the disk refuses.
         """
         path = Path(path)
-        wanted = _as_json(config)
+        wanted = as_json(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(path)
         except OSError as error:
             raise StoreError(f"{path}: not usable as a run folder: {error.strerror}") from error
         try:
-            if (path / "config.json").exists():
-                _refuse_other_config(path, _read_config(path), wanted)
+            if (path / CONFIG).exists():
+                refuse_other_config(path, read_config(path), wanted)
             elif (path / "trees.jsonl").exists():
                 raise StoreError(f"{path}: damaged: trees.jsonl without config.json")
             else:
-                _write_config(path, wanted)
+                write_config(path, wanted)
             return cls(path, wanted, lock)
         except OSError as error:
             lock.close()
@@ -115,9 +114,9 @@ class RunFolder:
     def read(cls, path: str | Path) -> "RunFolder":
         """Look into a run, also while another process writes it: what it holds now."""
         path = Path(path)
-        if not (path / "config.json").is_file():
+        if not (path / CONFIG).is_file():
             raise StoreError(f"{path}: expected a run folder; it has no config.json")
-        return cls(path, _read_config(path), None)
+        return cls(path, read_config(path), None)
 
     def check(self, problems: Iterable[Problem]) -> None:
         """Raise `StoreError` if a finished tree is of another question than the problem of the same id."""
@@ -192,63 +191,6 @@ class RunFolder:
 def _reopened(path: Path) -> Journal:
     """A journal to be written on, a torn last line cut off."""
     return Journal(path, max((line.end for line in read_lines(path)), default=0))
-
-
-def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config as it will be read back."""
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"config: expected JSON values: {error}") from error
-    return plain
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((path / "config.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path / 'config.json'}: cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise StoreError(f"{path / 'config.json'}: damaged: expected a JSON object, got {type(config).__name__}")
-    return config
-
-
-def _write_config(path: Path, config: dict[str, Any]) -> None:
-    """All of it or nothing, whenever the process or the machine stops."""
-    temporary = path / "config.json.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(config, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path / "config.json")
-    _sync_folder(path)
-
-
-def _refuse_other_config(path: Path, was: dict[str, Any], wanted: dict[str, Any]) -> None:
-    old, new = dict(_flat(was)), dict(_flat(wanted))
-    options = [option for option in {**old, **new} if old.get(option) != new.get(option)]
-    if options:
-        changes = "\n".join(f"  {option}: {old.get(option, '(not set)')} -> {new.get(option, '(not set)')}" for option in options)
-        raise StoreError(f"{path}: this run was started with another configuration (was -> is):\n{changes}\nuse another folder")
-
-
-def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every option by its dotted name, with its value as JSON."""
-    for name, value in config.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, json.dumps(value, ensure_ascii=False)
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the folder's list of files durable."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _short(text: str) -> str:

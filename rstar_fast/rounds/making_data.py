@@ -1,0 +1,80 @@
+"""The stage that makes training data of a round's trees."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rstar_fast.errors import DataError
+from rstar_fast.evolve import (
+    all_pair_groups,
+    difficulty,
+    flat_pair_rows,
+    merged,
+    pair_group_row,
+    sft_rows,
+    trajectory_rows,
+    without_doubtful,
+    write_rows,
+)
+from rstar_fast.problems import load_problems
+from rstar_fast.rounds.context import Context, read_trees
+from rstar_fast.rounds.stage import fresh_folder
+from rstar_fast.tree import Tree
+
+
+def make_data(context: Context) -> dict[str, Any]:
+    """Write `sft.jsonl`, `pairs.jsonl` (to train on), `held_out_pairs.jsonl`, `trajectories.jsonl` and `trl_pairs.jsonl`.
+
+    Raises:
+        DataError: no problem was solved, or nothing is preferred to anything.
+    """
+    config = context.config
+    trees = merged(read_trees(context.run, context.stage.options["searches"]))
+    synthetic = {problem.id for problem in load_problems(config.synthetic)} if config.synthetic else set()
+    trusted = without_doubtful(trees, synthetic)
+    solutions = sft_rows(trusted, config.solutions)
+    kept, measured = _split(trusted, config.evaluate.held_out_pairs, config.seed)
+    groups, held_out = all_pair_groups(kept, config.pairs), all_pair_groups(measured, config.pairs)
+    if not groups:
+        classes = Counter(map(difficulty, trusted))
+        raise DataError(
+            f"no preference pairs: of {len(trusted)} problems {classes['easy']} have only right trajectories and {classes['hard']} "
+            "none; a PPM needs both in one problem: more candidates, a higher temperature or other problems"
+        )
+    with fresh_folder(context.folder) as folder:
+        write_rows(folder / "sft.jsonl", solutions)
+        write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
+        write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
+        write_rows(folder / "trajectories.jsonl", trajectory_rows(kept))
+        if held_out:
+            write_rows(folder / "held_out_pairs.jsonl", [pair_group_row(group) for group in held_out])
+    classes = Counter(map(difficulty, trees))
+    groups_of = Counter(_group(tree) for tree in trees)
+    solved_of = Counter(_group(tree) for tree in trees if tree.solved)
+    return {
+        "problems": len(trees),
+        "solved": sum(solved_of.values()),
+        "doubtful": len(trees) - len(trusted),
+        **{name: classes[name] for name in ("easy", "medium", "hard")},
+        "solved_by_group": {name: [solved_of[name], groups_of[name]] for name in sorted(groups_of)},
+        "sft_rows": len(solutions),
+        "pairs": sum(len(group.pairs) for group in groups),
+        "step_pairs": sum(len(group.pairs) for group in groups if group.kind == "step"),
+        "held_out_pairs": sum(len(group.pairs) for group in held_out),
+        "generated_tokens": sum(tree.counts.get("generated_tokens", 0) for tree in trees),
+    }
+
+
+def _split(trees: Sequence[Tree], share: float, seed: int) -> tuple[list[Tree], list[Tree]]:
+    """Problems to train a PPM on, and a share to measure it on; a problem is on the same side in every round."""
+    sides: tuple[list[Tree], list[Tree]] = ([], [])
+    for tree in trees:
+        digest = hashlib.blake2b(f"{seed} {tree.problem.id}".encode(), digest_size=8).digest()
+        sides[int.from_bytes(digest, "big") < share * 2**64].append(tree)
+    return sides
+
+
+def _group(tree: Tree) -> str:
+    """What ids begin with up to the last "/": a level, a source; "all" without one."""
+    return tree.problem.id.rpartition("/")[0] or "all"

@@ -1,0 +1,109 @@
+"""The stage that counts how good a round's models are on held-out problems."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rstar_fast.errors import DataError
+from rstar_fast.evaluate import Accuracy, Sample, at_equal_tokens, paired, path_samples, rescored, search_samples, selections
+from rstar_fast.evolve import group_of_row, read_rows
+from rstar_fast.evolve.pair_accuracy import likelihood_accuracy, pair_accuracy
+from rstar_fast.ppm import PPM, PackedScorer
+from rstar_fast.rounds.context import COPY, Context, read_trees
+from rstar_fast.rounds.stage import fresh_folder
+from rstar_fast.store.config_file import write_json
+from rstar_fast.tree import Tree
+from rstar_fast.verify import MathVerifier
+
+Samples = dict[str, list[Sample]]
+SEARCH_ANSWER = "weighted vote"
+"""Of the answers of several searches."""
+
+
+def results(context: Context) -> dict[str, Any]:
+    """Write `results.json`: by way to solve problems the solved ones; the metrics are shares and comparisons.
+
+    Raises:
+        RStarError: a model or a folder cannot be read.
+    """
+    options = context.stage.options
+    with MathVerifier(workers=1) as verifier:
+        greedy = _by_problem(read_trees(context.run, [options["greedy"]]))
+        ways = {"policy": _way("policy", {key: path_samples(trees[0], verifier) for key, trees in greedy.items()})}
+        pool = _by_problem(read_trees(context.run, [options["samples"]]))
+        searched = _searched(context, options["searches"], verifier)
+        samples = {key: path_samples(trees[0], verifier) for key, trees in pool.items()}
+        common = [key for key in searched if key in samples]
+        searched = {key: searched[key] for key in common}
+        ways |= _named("search", selections(searched))
+        for stage in options["scorers"]:
+            scored = _scored(context, stage, pool, verifier)
+            equal = at_equal_tokens({key: scored[key] for key in common}, searched)
+            ways |= _named(Path(stage).name, selections(equal))
+        if options["first_policy"]:
+            ways |= _named("first policy", selections(_searched(context, options["first_policy"], verifier)))
+    with fresh_folder(context.folder) as folder:
+        write_json(folder / "results.json", {name: _plain(way) for name, way in ways.items()})
+    majority = ways[f"{Path(options['scorers'][0]).name}: majority"]
+    return {
+        "accuracy": {name: [way.share.successes, way.share.trials, way.tokens] for name, way in ways.items()},
+        "search_against_majority": str(paired(ways[f"search: {SEARCH_ANSWER}"].solved, majority.solved)),
+        "pairs": _pair_accuracies(context),
+    }
+
+
+def _searched(context: Context, stage: str, verifier: MathVerifier) -> Samples:
+    found = _by_problem(read_trees(context.run, [stage]))
+    return {key: search_samples(trees, verifier) for key, trees in found.items()}
+
+
+def _scored(context: Context, stage: str, pool: dict[str, list[Tree]], verifier: MathVerifier) -> Samples:
+    """The samples with the scores of a model."""
+    scorer = PackedScorer(PPM.from_pretrained(context.run / stage, device=context.device))
+    trees = rescored([trees[0] for trees in pool.values()], scorer)
+    return {key: path_samples(tree, verifier) for key, tree in zip(pool, trees, strict=True)}
+
+
+def _by_problem(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
+    found: dict[str, list[Tree]] = {}
+    for tree in trees:
+        found.setdefault(tree.problem.id.rpartition(COPY)[0], []).append(tree)
+    return found
+
+
+def _pair_accuracies(context: Context) -> dict[str, Any]:
+    """Of the round's PPM: on this round's held-out pairs, and on the first round's; and of the likelihood on this round's."""
+    ppm = PPM.from_pretrained(context.run / context.stage.options["scorers"][0], device=context.device)
+    found: dict[str, Any] = {}
+    for name, data in zip(("this round's", "the first round's"), context.stage.options["pairs"], strict=True):
+        path = context.run / data / "held_out_pairs.jsonl"
+        if path.exists():
+            groups = [group_of_row(row) for row in read_rows(path)]
+            found[name] = _order(pair_accuracy, ppm, groups)
+            if "likelihood" not in found:
+                found["likelihood"] = _order(likelihood_accuracy, groups)
+    return found
+
+
+def _order(measure: Any, *arguments: Any) -> list[float] | None:
+    try:
+        accuracy = measure(*arguments)
+    except DataError:
+        return None
+    return [accuracy.right, accuracy.pairs]
+
+
+def _way(name: str, samples: Samples) -> Accuracy:
+    return selections(samples)[0] if samples else _nothing(name)
+
+
+def _nothing(name: str) -> Accuracy:
+    raise DataError(f"{name}: expected problems that were searched to their end, got none")
+
+
+def _named(name: str, ways: Sequence[Accuracy]) -> dict[str, Accuracy]:
+    return {f"{name}: {way.name}": way for way in ways}
+
+
+def _plain(way: Accuracy) -> dict[str, Any]:
+    return {"solved": list(map(int, way.solved)), "tokens": way.tokens, "samples": way.samples}

@@ -1,0 +1,73 @@
+"""The stage that searches problems: a run folder, gone on with where it was left."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from rstar_fast.config import SearchConfig
+from rstar_fast.errors import SearchError
+from rstar_fast.evolve import difficulty, merged
+from rstar_fast.problems import Problem
+from rstar_fast.rounds.context import COPY, Context, read_trees
+from rstar_fast.search.engines import open_searcher
+from rstar_fast.search.run import Totals, search_to_folder
+from rstar_fast.store import RunFolder
+
+
+def search(context: Context) -> dict[str, Any]:
+    """Search; the metrics are counts.
+
+    Raises:
+        SearchError: no problem could be searched to its end.
+        RStarError: an engine is broken, the disk refuses.
+    """
+    options = context.stage.options
+    config = SearchConfig.from_dict(options["search"])
+    problems = list(_problems(context))
+    totals = Totals()
+    with RunFolder.open(context.folder, {"stage": context.stage.name, "options": options}) as folder:
+        for tree in folder.trees():
+            totals.add(tree)
+        if any(problem.id not in folder.done for problem in problems):
+            with (
+                open_searcher(
+                    config,
+                    context.model(options["policy"]) or "",
+                    context.model(options["ppm"]),
+                    workers=context.workers,
+                    device=context.device,
+                    dtype=context.config.dtype,
+                ) as searcher,
+                closing(search_to_folder(searcher, problems, folder)) as run,
+            ):
+                for ended in run:
+                    totals.add(ended)
+        failures = folder.failures()
+    if problems and not totals.trees:
+        raise SearchError(
+            f"none of {len(problems)} problems could be searched; the first: {failures[0].reason if failures else ''}"
+        )
+    return {
+        "problems": len(problems),
+        "trees": totals.trees,
+        "failures": len(problems) - totals.trees,
+        "solved": totals.solved,
+        "nodes": totals.nodes,
+        "generated_tokens": totals.generated_tokens,
+    }
+
+
+def _problems(context: Context) -> Iterator[Problem]:
+    options = context.stage.options
+    problems = context.problems()
+    if "difficulties" in options:
+        classes = {tree.problem.id: difficulty(tree) for tree in merged(read_trees(context.run, options["over"]))}
+        problems = [problem for problem in problems if classes.get(problem.id, "hard") in options["difficulties"]]
+    part, parts = options.get("part", (0, 1))
+    for problem in problems[part::parts]:
+        if "copies" not in options:
+            yield problem
+    for copy in range(options.get("copies", 0)):
+        for problem in problems[part::parts]:
+            yield replace(problem, id=f"{problem.id}{COPY}{copy}")

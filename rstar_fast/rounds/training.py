@@ -1,0 +1,37 @@
+"""The stages that train models."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from rstar_fast.evolve import read_rows
+from rstar_fast.rounds.context import Context
+from rstar_fast.rounds.stage import fresh_folder
+
+
+def train_a_policy(context: Context) -> dict[str, Any]:
+    """Fine-tune the base model on a round's solutions.
+
+    Raises:
+        RStarError: see `evolve.train_policy`.
+    """
+    from rstar_fast.evolve.train_policy import train_policy
+
+    rows = read_rows(context.run / context.stage.options["data"] / "sft.jsonl")
+    config = replace(context.config.policy, seed=context.config.seed)
+    with fresh_folder(context.folder) as folder:
+        return asdict(train_policy(context.config.base, rows, folder, config))
+
+
+def train_a_ppm(context: Context) -> dict[str, Any]:
+    """Train a PPM, an ORM or a PQM from the round's policy.
+
+    Raises:
+        RStarError: see `evolve.train_ppm`.
+    """
+    from rstar_fast.evolve.train_ppm import train_ppm
+
+    options = context.stage.options
+    rows = read_rows(context.run / options["data"] / ("pairs.jsonl" if options["objective"] == "ppm" else "trajectories.jsonl"))
+    config = replace(context.config.ppm, seed=context.config.seed)
+    with fresh_folder(context.folder) as folder:
+        return asdict(train_ppm(context.run / options["policy"], rows, folder, config, options["objective"]))

@@ -1,0 +1,266 @@
+"""Self-evolution: the plan, the schedule, a small one from end to end, killed and gone on with, and what can go wrong."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rstar_fast.embedded import held_out_problems, policy_path
+from rstar_fast.errors import ConfigError, DataError, RStarError, StageError, StoreError
+from rstar_fast.evolve import read_rows
+from rstar_fast.rounds import EvolveConfig, evolve, process, read_options, stage
+from rstar_fast.rounds.driver import schedule
+from rstar_fast.rounds.plan import plan
+from rstar_fast.rounds.report import write_report
+from rstar_fast.rounds.stage import Stage, read_manifest
+from rstar_fast.rounds.summary import COLUMNS, summarize
+from rstar_fast.store import RunFolder
+from rstar_fast.store.config_file import write_config
+
+
+def options(folder: Path, **changes: Any) -> dict[str, Any]:
+    """A small self-evolution of the embedded policy."""
+    for name, seed in (("train", 11), ("held_out", 1)):
+        lines = [
+            json.dumps({"id": f"level-{i % 2}/{name}-{i}", "question": problem.question, "answer": list(problem.answers)})
+            for i, problem in enumerate(held_out_problems(8, seed=seed))
+        ]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
+    return {
+        "base": str(policy_path()),
+        "problems": str(folder / "train.jsonl"),
+        "held_out": str(folder / "held_out.jsonl"),
+        "parts": 2,
+        "dtype": "float32",
+        "search": {"candidates": 6, "rollouts": 6},
+        "policy": {"preset": "cpu-policy", "epochs": 1},
+        "ppm": {"preset": "cpu-ppm", "epochs": 1},
+        "evaluate": {"greedy": 4, "problems": 3, "searches": 2, "samples": 4, "held_out_pairs": 0.4},
+        "rounds": [{"again": [{"difficulties": ["hard", "medium"], "rollouts": 4}]}],
+        **changes,
+    }
+
+
+def do_all(run: Path, opened: dict[str, Any], upto: str = "") -> list[str]:
+    """Every stage in this process, one after the other; their names."""
+    run.mkdir(parents=True, exist_ok=True)
+    write_config(run, {"options": opened, "files": {}})
+    names = [stage.name for stage in plan(EvolveConfig.from_dict(opened))]
+    names = names[: names.index(upto)] if upto else names
+    for name in names:
+        process.do(run, name, "cpu", 1)
+    return names
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an unbroken run."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    do_all(folder / "run", options(folder))
+    return folder
+
+
+def plain_trees(run: Path) -> dict[str, Any]:
+    """Trees but for their log-probabilities, whose last bits depend on what else was in the batch."""
+    with RunFolder.read(run) as folder:
+        return {tree.problem.id: [replace(node, logprobs=()) for node in tree.nodes] for tree in folder.trees()}
+
+
+# The configuration and the plan.
+
+
+def test_names_beside_the_file_become_absolute(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    text = f'base = "{opened["base"]}"\nproblems = "train.jsonl"\nheld_out = "hub/name"\n[[rounds]]\n'
+    (tmp_path / "c.toml").write_text(text)
+    found = read_options(tmp_path / "c.toml")
+    assert (found["problems"], found["held_out"]) == (str(tmp_path / "train.jsonl"), "hub/name")
+    assert EvolveConfig.from_dict(found).rounds[0].searches[0].annotate_terminals_with_ground_truth
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rounds": []}, r"expected one \[\[rounds\]\] or more"),
+        ({"rouns": 1}, "unknown option 'rouns'"),
+        ({"base": ""}, "base: expected a name, got ''"),
+        ({"parts": 0}, "parts: expected an integer of at least 1, got 0"),
+        ({"search": {"candidate": 3}}, "unknown option 'candidate'"),
+        ({"policy": {"preset": "none"}}, "unknown preset 'none'"),
+        ({"rounds": [{"search": {"use_scores": True}}]}, "first round has no PPM yet"),
+        ({"rounds": [{"again": [{"rollouts": 3}]}]}, "round 1: expected `more` and `again` as lists of tables"),
+        ({"evaluate": {"held_out_pairs": 1.5}}, r"held_out_pairs: expected a number in \(0, 1\), got 1.5"),
+        ({"dtype": "int8"}, "dtype: expected one of"),
+        ({"search": 3}, "search: expected a table, got 3"),
+    ],
+)
+def test_what_a_file_may_not_say(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EvolveConfig.from_dict(options(tmp_path, **changes))
+
+
+def test_every_stage_needs_earlier_ones_only(tmp_path: Path) -> None:
+    stages = plan(EvolveConfig.from_dict(options(tmp_path, rounds=[{"more": [{"temperature": 1.3}]}, {}, {}, {}])))
+    seen: set[str] = set()
+    for each in stages:
+        assert seen.issuperset(each.needs) and each.name not in seen
+        seen.add(each.name)
+    by_name = {each.name: each for each in stages}
+    assert by_name["round-2/search-0/part-0"].options["ppm"] is None
+    assert by_name["round-3/search-0/part-1"].needs == ("round-2/policy", "round-2/ppm")
+    seeds = [each.options["search"]["seed"] for each in stages if each.kind == "search" and each.name.endswith("part-0")]
+    assert len(set(seeds)) == len(seeds) == 5
+
+
+# The schedule.
+
+
+def scheduled(run: Path, stages: list[Stage], processes: int, failing: str = "") -> list[tuple[str, str]]:
+    """Stages whose processes only write a manifest, or fail."""
+    (run / "logs").mkdir(parents=True, exist_ok=True)
+
+    def start(each: Stage) -> "subprocess.Popen[bytes]":
+        (run / each.name).mkdir(exist_ok=True)
+        code = f"open({str(run / each.name / 'manifest.json')!r}, 'w').write('{{\"metrics\": {{}}}}')"
+        if each.name == failing:
+            code = "import sys; sys.exit('it was in the way')"
+        with (run / "logs" / f"{each.name}.txt").open("wb") as log:
+            return subprocess.Popen([sys.executable, "-c", code], stderr=log)
+
+    events = []
+    try:
+        for event in schedule(stages, run, processes, start):
+            events.append((event.kind, event.stage.name))
+    except StageError as error:
+        assert failing in str(error) and "it was in the way" in str(error)
+    return events
+
+
+def test_a_stage_starts_as_soon_as_what_it_needs_is_done(tmp_path: Path) -> None:
+    stages = [Stage("a", ""), Stage("b", "", needs=("a",)), Stage("c", ""), Stage("d", "", needs=("b", "c"))]
+    events = scheduled(tmp_path, stages, processes=2)
+    assert set(events[:2]) == {("started", "a"), ("started", "c")}
+    assert events.index(("started", "b")) > events.index(("done", "a"))
+    assert events.index(("started", "d")) > max(events.index(("done", "b")), events.index(("done", "c")))
+    assert scheduled(tmp_path, stages, processes=2) == [("done", name) for name in "abcd"]
+
+
+def test_a_failed_stage_stops_the_run_which_then_goes_on(tmp_path: Path) -> None:
+    stages = [Stage("a", ""), Stage("b", ""), Stage("c", "", needs=("a",))]
+    events = scheduled(tmp_path, stages, processes=1, failing="b")
+    assert events == [("started", "a"), ("done", "a"), ("started", "b"), ("failed", "b")]
+    assert scheduled(tmp_path, stages, processes=1)[-1] == ("done", "c")
+
+
+# From end to end.
+
+
+def test_a_round_makes_models_and_results(finished: Path) -> None:
+    run = finished / "run"
+    before, first = summarize(run)
+    assert before.accuracy["policy"].trials == 4 and first.solved and first.solved.trials == 8
+    assert set(first.accuracy) == set(COLUMNS) - {"first policy"}
+    assert set(first.solved_by_group) == {"level-0", "level-1"}
+    assert first.counts["sft_rows"] > 0 and first.counts["pairs"] > 0
+    manifest = read_manifest(run / "round-1/policy")
+    assert manifest and set(manifest["inputs"]) == {"round-1/data"} and manifest["versions"]["torch"]
+    held_out = {row["id"] for row in read_rows(run / "round-1/data/held_out_pairs.jsonl")}
+    assert held_out and held_out.isdisjoint(row["id"] for row in read_rows(run / "round-1/data/pairs.jsonl"))
+
+
+def test_the_report_holds_every_figure(finished: Path) -> None:
+    files = write_report(finished / "run")
+    page = files[-1].read_text()
+    assert [file.suffix for file in files] == [".png", ".png", ".png", ".html"] and page.count("data:image/png") == 3
+    assert all(name in page for name in COLUMNS)
+
+
+def test_what_is_finished_is_not_done_again_and_other_options_are_refused(finished: Path) -> None:
+    opened, run = options(finished), finished / "run"
+    config = json.loads((run / "config.json").read_text())
+    try:
+        (run / "config.json").unlink()
+        events = list(evolve(opened, run))
+        assert {event.kind for event in events} == {"done"} and len(events) == len(plan(EvolveConfig.from_dict(opened)))
+        with pytest.raises(StoreError, match=r"options.seed: \(not set\) -> 3"):
+            list(evolve({**opened, "seed": 3}, run))
+        (finished / "train.jsonl").write_text((finished / "train.jsonl").read_text() + "\n")
+        with pytest.raises(StoreError, match=r"files.problems"):
+            list(evolve(opened, run))
+    finally:
+        write_config(run, config)
+
+
+@pytest.mark.parametrize("killed", ["round-1/search-0/part-0", "round-1/policy", "round-1/ppm"])
+def test_a_killed_stage_ends_as_an_unbroken_one(finished: Path, tmp_path: Path, killed: str) -> None:
+    run = tmp_path / "run"
+    do_all(run, json.loads((finished / "run/config.json").read_text())["options"], upto=killed)
+    command = [sys.executable, "-m", "rstar_fast.rounds.process", str(run), killed, "--device", "cpu", "--workers", "1"]
+    child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    begun = [run / killed / "trees.jsonl", (run / killed).with_name(Path(killed).name + ".unfinished")]
+    while not any(path.exists() and (path.is_dir() or path.stat().st_size) for path in begun):
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert read_manifest(run / killed) is None
+    process.do(run, killed, "cpu", 1)
+    if "search" in killed:
+        assert plain_trees(run / killed) == plain_trees(finished / "run" / killed)
+    else:
+        weights = [(folder / killed / "model.safetensors").read_bytes() for folder in (run, finished / "run")]
+        assert weights[0] == weights[1]
+
+
+# What goes wrong.
+
+
+def test_an_empty_problem_file_stops_the_first_search(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    (tmp_path / "train.jsonl").write_text("")
+    with pytest.raises(RStarError, match=r"train\.jsonl"):
+        do_all(tmp_path / "run", opened)
+
+
+def test_a_round_that_solved_nothing_says_so(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    wrong = [{**json.loads(line), "answer": "123456"} for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, wrong)))
+    with pytest.raises(DataError, match="no data to fine-tune a policy on: 8 problems"):
+        do_all(tmp_path / "run", opened)
+
+
+def test_only_right_trajectories_give_no_pairs(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    do_all(run, json.loads((finished / "run/config.json").read_text())["options"], upto="round-1/data")
+    monkeypatch.setattr("rstar_fast.rounds.making_data.all_pair_groups", lambda *_: [])
+    with pytest.raises(DataError, match=r"no preference pairs: of 8 problems \d+ have only right trajectories"):
+        process.do(run, "round-1/data", "cpu", 1)
+
+
+def test_a_full_disk_is_told_and_gone_on_from(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    do_all(run, json.loads((finished / "run/config.json").read_text())["options"], upto="round-1/data")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "write_json", full)
+        with pytest.raises(StoreError, match="No space left on device"):
+            process.do(run, "round-1/data", "cpu", 1)
+    assert read_manifest(run / "round-1/data") is None
+    process.do(run, "round-1/data", "cpu", 1)
+    mine, theirs = (
+        json.loads((folder / "round-1/data/manifest.json").read_text())["metrics"] for folder in (run, finished / "run")
+    )
+    assert mine == theirs
