@@ -9,7 +9,7 @@ from evolve_trees import GOLDEN, PROBLEM, make_tree
 from tiny_models import answers, byte_tokenizer, request, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rstar_fast.errors import ConfigError, DataError, PolicyError, TrainError
+from rstar_fast.errors import ConfigError, DataError, PolicyError, StoreError, TrainError
 from rstar_fast.evolve import (
     PairGroup,
     TrainConfig,
@@ -80,6 +80,40 @@ def test_the_same_arguments_give_the_same_policy(base: Path, tmp_path: Path) -> 
     a, b, c = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+def test_the_loss_is_the_mean_over_completion_tokens_however_it_is_cut(base: Path, tmp_path: Path) -> None:
+    rows = [row(SOLUTION * (1 + i), f"question {'x' * i}") for i in range(4)]
+    fixed: dict[str, Any] = {**QUICK, "batch_size": 4, "max_length": 512}
+    reports = [
+        train_policy(base, rows, tmp_path / name, TrainConfig(**fixed, micro_batch_tokens=tokens, learning_rate=1e-3))
+        for name, tokens in (("whole", 4096), ("cut", 1))
+    ]
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    tokenizer: Any = AutoTokenizer.from_pretrained(base)
+    add_marks(model, tokenizer)
+    losses = []
+    for one in tokenized(tokenizer, rows):
+        logits = model(torch.tensor([one["input_ids"]])).logits[0, :-1].detach()
+        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(one["labels"][1:]), reduction="none"))
+    told = torch.cat(losses)
+    told = told[told > 0]
+    for report in reports:
+        assert report.steps == 1
+        assert report.loss == pytest.approx(told.mean().item(), rel=1e-4)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.allclose(whole[name], cut[name], atol=2e-4) for name in whole)
+
+
+def test_a_full_disk_is_told(base: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("transformers.modeling_utils.safe_save_file", full)
+    with pytest.raises(StoreError, match=r"out: could not write the model: .*No space left"):
+        train_policy(base, [row(SOLUTION)], tmp_path / "out", TrainConfig(**QUICK))
+    with pytest.raises(StoreError, match=r"ppm: could not write the model: .*No space left"):
+        train_ppm(policy, pair_data()[1], tmp_path / "ppm", TrainConfig(**QUICK))
 
 
 def test_only_completions_are_learnt_behind_the_prompts_own_tokens() -> None:

@@ -12,6 +12,7 @@ from transformers import PrinterCallback
 from rstar_fast.errors import TrainError
 from rstar_fast.evolve.marks import add_marks
 from rstar_fast.evolve.master_adamw import MasterAdamW, to_bfloat16
+from rstar_fast.evolve.saving import saving
 from rstar_fast.evolve.training_config import TrainConfig, num_devices
 from rstar_fast.policy.loading import load, load_tokenizer
 
@@ -27,7 +28,7 @@ class PolicyReport:
         too_long: rows left out, being longer than `max_length`.
         tokens: of the rows, prompts included, over all epochs.
         steps: of the optimizer.
-        loss: mean over the last epoch, nats per token.
+        loss: mean over the training, nats per token.
         seconds: of training, without loading and saving.
         new_marks: that the base model had no token for.
     """
@@ -57,6 +58,7 @@ def train_policy(
 
     Raises:
         PolicyError: the base cannot be loaded.
+        StoreError: the disk refuses.
         TrainError: no row is short enough, the loss is not finite, or `trl` (for adapters `peft`) is not installed.
     """
     trl = _trl()
@@ -180,9 +182,10 @@ def _lora(config: TrainConfig, tokenizer: Any, new_marks: Sequence[str]) -> Any:
 
 
 def _save(trainer: Any, tokenizer: Any, out: Path, config: TrainConfig) -> None:
-    if config.lora_rank:
-        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(out)
-    else:
-        trainer.save_model(str(out))
-    if trainer.is_world_process_zero():
-        tokenizer.save_pretrained(out)
+    with saving(out):
+        if config.lora_rank:
+            trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(out)
+        else:
+            trainer.save_model(str(out))
+        if trainer.is_world_process_zero():
+            tokenizer.save_pretrained(out)

@@ -17,6 +17,7 @@ from rstar_fast.errors import ConfigError, DataError, TrainError
 from rstar_fast.evolve.master_adamw import MasterAdamW, to_bfloat16
 from rstar_fast.evolve.objectives import SCALES, num_groups, objective_loss
 from rstar_fast.evolve.rows import group_of_row
+from rstar_fast.evolve.saving import saving
 from rstar_fast.evolve.token_trees import Objective, PackedTrees, TokenTree, micro_batches, pack_trees, pair_trees, target_trees
 from rstar_fast.evolve.training_config import TrainConfig, num_devices
 from rstar_fast.ppm.model import PPM
@@ -72,6 +73,7 @@ def train_ppm(
     Raises:
         ScoreError: the policy cannot be loaded, or its attention cannot be replaced.
         DataError: rows of another kind.
+        StoreError: the disk refuses.
         TrainError: nothing is short enough, or the loss is not finite.
     """
     if objective not in SCALES:
@@ -105,7 +107,8 @@ def train_ppm(
     if not result.training_loss == result.training_loss:
         raise TrainError(f"{policy}: the loss is not a number: try a lower learning_rate than {config.learning_rate}")
     if trainer.is_world_process_zero():
-        ppm.save_pretrained(out)
+        with saving(out):
+            ppm.save_pretrained(out)
     return PPMReport(
         problems=len(trees),
         examples=sum(tree.num_examples for tree in trees),

@@ -64,9 +64,8 @@ def code_failed(node: Node) -> bool:
 
 def mean_logprob(nodes: Sequence[Node]) -> float | None:
     """Mean log-probability of the tokens of some steps under the policy that wrote them, nats; None where one does not tell."""
-    if not nodes or not all(node.logprobs for node in nodes):
-        return None
-    return sum(sum(node.logprobs) for node in nodes) / sum(len(node.logprobs) for node in nodes)
+    told = [node.logprobs for node in nodes]
+    return sum(map(sum, told)) / sum(map(len, told)) if told and all(told) else None
 
 
 def require_grade(tree: Tree, node: Node) -> bool:
