@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=[EMBEDDED], help="embedded, 0.5B, 1.5B, 7B, or a PPM's folder")
     parser.add_argument("--layers", type=int, help="of the random models (default: all)")
     parser.add_argument("--depth", type=int, nargs="+", default=[8, 16])
-    parser.add_argument("--candidates", type=int, nargs="+", default=[8, 32])
+    parser.add_argument("--candidates", type=int, nargs="*", default=[8, 32], help="none: no scoring")
     parser.add_argument("--trees", type=int, default=2, help="that grow side by side")
     parser.add_argument("--question", type=int, default=150, help="tokens")
     parser.add_argument("--step", type=int, default=60, help="tokens")

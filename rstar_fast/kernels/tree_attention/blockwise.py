@@ -1,7 +1,7 @@
 """Block by block of queries over the keys it sees, by torch's own attention: any device, differentiable, no mask of queries x keys.
 
 Each block of queries gathers its visible blocks of keys (a path from the root is a few runs of them) and attends under a mask of
-that size. The masks serve all layers.
+that size. Runs and masks serve all layers.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale:
     """See `tree_attention`."""
     heads, num_queries, dim = query.shape
     grouped = query.view(len(key), -1, num_queries, dim)
-    masks: list[Tensor] = layout.kept.setdefault(("blockwise", window, query.dtype), [])
+    blocks: list[tuple[list[tuple[int, int]], Tensor]] | None = layout.kept.get(("blockwise", window, query.dtype))
+    if blocks is None:
+        blocks = layout.kept["blockwise", window, query.dtype] = list(_visible(layout, window, query.dtype))
     parts = []
-    for i, runs in enumerate(_visible_runs(layout, window)):
-        begin, end = i * _BLOCK_QUERIES, min((i + 1) * _BLOCK_QUERIES, num_queries)
-        if i == len(masks):
-            masks.append(_mask(layout, begin, end, runs, window, query.dtype))
+    for i, (runs, mask) in enumerate(blocks):
+        begin, end = i * _BLOCK_QUERIES, (i + 1) * _BLOCK_QUERIES
         keys, values = _gather(key, runs), _gather(value, runs)
         group = grouped.shape[1]
         parts.append(
@@ -35,7 +35,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale:
                 grouped[:, :, begin:end],
                 keys[:, None].expand(-1, group, -1, -1),
                 values[:, None].expand(-1, group, -1, -1),
-                attn_mask=masks[i],
+                attn_mask=mask,
                 scale=scale,
             )
         )
@@ -44,13 +44,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale:
     return torch.cat(parts, 2).view(heads, num_queries, dim)
 
 
-def _visible_runs(layout: TreeLayout, window: int | None) -> Iterator[list[tuple[int, int]]]:
-    """Per block of queries, the half-open runs of keys that its visible blocks make up."""
+def _visible(layout: TreeLayout, window: int | None, dtype: torch.dtype) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
+    """Per block of queries, the half-open runs of keys that its visible blocks make up, and the mask over them."""
     lists = layout.blocks(_BLOCK_QUERIES, _BLOCK_KEYS, window)
-    for begin, end in zip(lists.offsets[:-1], lists.offsets[1:], strict=True):
+    for i, (begin, end) in enumerate(zip(lists.offsets[:-1], lists.offsets[1:], strict=True)):
         blocks = np.sort(lists.blocks[begin:end])
         for_runs = np.split(blocks, np.flatnonzero(np.diff(blocks) > 1) + 1)
-        yield [(int(run[0]) * _BLOCK_KEYS, min((int(run[-1]) + 1) * _BLOCK_KEYS, layout.num_keys)) for run in for_runs]
+        runs = [(int(run[0]) * _BLOCK_KEYS, min((int(run[-1]) + 1) * _BLOCK_KEYS, layout.num_keys)) for run in for_runs]
+        yield runs, _mask(layout, layout.queries[i * _BLOCK_QUERIES : (i + 1) * _BLOCK_QUERIES, None], runs, window, dtype)
 
 
 def _gather(rows: Tensor, runs: list[tuple[int, int]]) -> Tensor:
@@ -58,9 +59,10 @@ def _gather(rows: Tensor, runs: list[tuple[int, int]]) -> Tensor:
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
 
 
-def _mask(layout: TreeLayout, begin: int, end: int, runs: list[tuple[int, int]], window: int | None, dtype: torch.dtype) -> Tensor:
-    """Additive [queries of the block, keys of the runs]."""
-    queries = layout.queries[begin:end, None]
+def _mask(
+    layout: TreeLayout, queries: NDArray[np.int32], runs: list[tuple[int, int]], window: int | None, dtype: torch.dtype
+) -> Tensor:
+    """Additive [queries, keys of the runs], for queries [queries, 1]."""
     keys: NDArray[np.int64] = np.concatenate([np.arange(*run) for run in runs])
     hidden = (keys > queries) | (queries >= layout.end[keys])
     if window is not None:
