@@ -69,8 +69,9 @@ def main() -> None:
         return
     on_gpu = torch.cuda.is_available()
     device, dtype = ("cuda", torch.bfloat16) if on_gpu else ("cpu", torch.float32)
-    if args.quick or not on_gpu:
-        args.tokens, args.repeats = args.tokens or [2048 if args.quick or not on_gpu else 8192], min(args.repeats, 3)
+    if args.quick:
+        args.tokens, args.repeats = args.tokens or [1024], 2
+    args.tokens = args.tokens or ([8192, 32768, 131072] if on_gpu else [2048])
     if not on_gpu:
         args.heads, args.width = [14, 2], 896
     flops, bandwidth = peak_flops(device, dtype), peak_bandwidth(device)
@@ -82,7 +83,7 @@ def main() -> None:
     )
     rows = []
     with torch.device(device):
-        for tokens in args.tokens or [8192, 32768, 131072]:
+        for tokens in args.tokens:
             rows += attention_rows(tokens, args, dtype, flops)
         rows += value_head_rows(args, dtype, bandwidth) + preference_loss_rows(args, bandwidth)
     print(json.dumps({"peak_flops": flops, "peak_bytes_per_s": bandwidth, "rows": rows}))
@@ -168,7 +169,7 @@ def attention_rows(tokens: int, args: argparse.Namespace, dtype: torch.dtype, pe
 
 def value_head_rows(args: argparse.Namespace, dtype: torch.dtype, bandwidth: float) -> list[dict[str, Any]]:
     """The value head at one token in sixty, against norm and projection of all."""
-    tokens = max(args.tokens or [32768])
+    tokens = max(args.tokens)
     hidden = torch.randn(tokens, args.width, dtype=dtype).requires_grad_()
     norm, head = (torch.randn(args.width, dtype=dtype).requires_grad_() for _ in range(2))
     index = torch.arange(STEP - 1, tokens, STEP)
