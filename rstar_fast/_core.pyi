@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -389,7 +389,7 @@ def logprobs_to_bytes(runs: Sequence[Sequence[float]]) -> list[bytes]:
         TypeError: one is not a number.
     """
 
-def untrack(objects: list[Any]) -> None:
+def untrack(objects: Sequence[object]) -> None:
     """Spares the garbage collector objects that can be part of no cycle.
 
     It looks at every object that it tracks again and again, and so takes a quarter of the time of a search that makes millions.

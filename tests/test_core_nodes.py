@@ -1,7 +1,9 @@
 """What the core does for nodes in Python: tokens as bytes, objects out of the garbage collector's sight."""
 
 import gc
+import subprocess
 import sys
+import sysconfig
 from array import array
 
 import numpy as np
@@ -64,3 +66,11 @@ def test_untracked_objects_live_and_die_as_others() -> None:
     assert [thing.text for thing in things] == texts
     things.clear()
     assert [sys.getrefcount(text) for text in texts] == [count - 1 for count in counts]
+
+
+def test_the_core_needs_no_gil() -> None:
+    """On a free-threaded Python; a module that did need it would bring it back."""
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("this Python has a GIL")
+    program = "import sys, rstar_fast._core; sys.exit(sys._is_gil_enabled())"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

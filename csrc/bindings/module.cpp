@@ -1,6 +1,7 @@
 #include "register.hpp"
 
-PYBIND11_MODULE(_core, module) {
+// Forests hold a lock of their own, packs never change: no call needs the GIL.
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     module.doc() =
         "The tree core: every node of every tree in one forest of flat arrays, and trees packed into sequences of tokens.";
     rstar_fast::bindings::register_errors(module);

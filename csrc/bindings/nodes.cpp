@@ -53,8 +53,8 @@ py::list to_bytes(const py::object& runs) {
     return packed;
 }
 
-void untrack(const py::list& objects) {
-    for (const py::handle object : objects)
+void untrack(const py::object& objects) {
+    for (const py::handle object : tuple_of(objects.ptr()))
         if (PyObject_IS_GC(object.ptr()) != 0) PyObject_GC_UnTrack(object.ptr());
 }
 
