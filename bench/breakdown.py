@@ -25,7 +25,7 @@ def breakdown(before: Totals, after: Totals, wall_s: float) -> dict[str, dict[st
     for name in RESOURCES:
         requests, batches, busy_s, open_s = (now - was for now, was in zip(after[name], before[name], strict=True))
         rows[name] = {
-            "busy": busy_s / wall_s,
+            "busy": min(1.0, busy_s / wall_s),
             "starved": max(0.0, 1.0 - max(open_s, busy_s) / wall_s),
             "requests_per_s": requests / wall_s,
             "mean_batch": requests / max(1, batches),

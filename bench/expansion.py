@@ -1,19 +1,21 @@
 """What one expansion costs beside the model and the programs: the Python and C++ of the search, from `ask` to the last `tell`.
 
-    python bench/expansion.py [--quick]
+    python bench/expansion.py [--quick] [--profile]
 
-A made-up engine answers at once with steps that were written beforehand; only time inside `Search` counts, on the processor's
-clock. "steady" leaves out the first expansion of every tree. The last line is one JSON document: `us_per_expansion` and
-`bytes_per_node` (objects and texts of live trees, by tracemalloc, the forest's own memory added) by number of children.
+A made-up engine answers at once with steps that were written beforehand, each time as new objects; only time inside `Search`
+counts, on the processor's clock. Problems follow one another without end, and what is measured begins when the first have ended:
+planting and finishing trees is part of it, and so is the garbage collector. The last line is one JSON document: `us_per_expansion`
+by number of children.
 """
 
 import argparse
 import cProfile
+import itertools
 import json
 import pstats
 import statistics
 import time
-import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,96 +28,98 @@ from rstar_fast.problems import Problem
 from rstar_fast.search import Search
 from rstar_fast.verify.base import Observation, Status
 
+PARTS = {
+    "ask": "hand out requests, plant trees",
+    "expand": "candidates become children: texts looked at, tokens packed, programs asked for",
+    "run": "observations noted, scores asked for",
+    "score": "scores noted and added, the next node selected, a tree finished at its end",
+}
+"""What the time is spent in: `ask`, and `tell` by what was answered."""
+
 
 class Engine:
-    """Answers that cost nothing: every expansion gets `candidates` steps of some 100 characters and 30 tokens."""
+    """Answers that cost nothing: every expansion gets `children` steps of some 100 characters and 30 tokens."""
 
-    def __init__(self, candidates: int) -> None:
-        self.candidates = tuple(
-            Candidate(
-                f"\n# Step: add the {i}-th part to what was found before\ntotal_{i} = total + {i} * part_{i}<end_of_step>",
-                tuple(range(i, i + 30)),
-                (-0.5,) * 30,
-            )
-            for i in range(candidates)
-        )
-        self.scores = np.random.default_rng(0).uniform(-1, 1, (64, candidates))
-        self.observation = Observation(Status.OK, "")
+    def __init__(self, children: int) -> None:
+        self.texts = [
+            f"\n# Step: add the {i}-th part to what was found before\ntotal_{i} = total + {i} * part_{i}<end_of_step>"
+            for i in range(children)
+        ]
+        self.scores = np.random.default_rng(0).uniform(-1, 1, (64, children))
 
-    def answers(self, work: Any) -> list[tuple[int, Any]]:
-        """(request id, result) of everything asked for."""
-        expanded = [(one.id, Expansion(one.id, self.candidates)) for one in work.expand]
-        run = [(one.id, self.observation) for one in work.run]
-        scored = [(one.id, Scores(one.id, self.scores[one.node % 64, : len(one.children)])) for one in work.score]
-        return expanded + run + scored
+    def expand(self, request: Any) -> Expansion:
+        tokens, logprobs = tuple(range(1000, 1030)), (-0.5,) * 30
+        # A hash is kept with a text, so that only a new text costs what it does in a search.
+        candidates = tuple(Candidate(f"{text} ", tokens, logprobs) for text in self.texts)
+        return Expansion(request.id, candidates)
 
+    def run(self, request: Any) -> Observation:
+        return Observation(Status.OK, "")
 
-def search(children: int, problems: int, rollouts: int) -> Search:
-    config = SearchConfig(candidates=children, rollouts=rollouts, max_depth=8, max_active=problems)
-    found = Search(config)
-    found.add(Problem(str(i), "What is the sum of all parts?") for i in range(problems))
-    return found
+    def score(self, request: Any) -> Scores:
+        return Scores(request.id, self.scores[request.node % 64, : len(request.children)])
 
 
-def drive(searched: Search, engine: Engine, stop_after: int | None = None) -> tuple[int, float]:
-    """Expansions done, and the seconds inside the search."""
-    expansions, spent, clock = 0, 0.0, time.process_time
-    while not searched.done and (stop_after is None or expansions < stop_after):
+def drive(searched: Search, problems: Iterator[Problem], engine: Engine, expansions: int) -> dict[str, float]:
+    """Let at least so many expansions be done: the seconds inside the search by part, and the number of `expansions`."""
+    spent, done, clock = dict.fromkeys(PARTS, 0.0), 0, time.process_time
+    while done < expansions:
+        searched.add(itertools.islice(problems, searched.config.max_active - searched.num_active))
         started = clock()
         work = searched.ask()
-        spent += clock() - started
-        expansions += len(work.expand)
-        answers = engine.answers(work)
-        tell = searched.tell
-        started = clock()
-        for request_id, result in answers:
-            tell(request_id, result)
-        spent += clock() - started
-    return expansions, spent
+        spent["ask"] += clock() - started
+        done += len(work.expand)
+        for kind, requests in (("expand", work.expand), ("run", work.run), ("score", work.score)):
+            answer = getattr(engine, kind)
+            answers = [(request.id, answer(request)) for request in requests]
+            tell = searched.tell
+            started = clock()
+            for request_id, result in answers:
+                tell(request_id, result)
+            spent[kind] += clock() - started
+        searched.finished()
+    return {**spent, "expansions": done}
 
 
-def bytes_per_node(children: int, problems: int, rollouts: int) -> float:
-    """Of trees that are being searched, all in memory."""
-    engine = Engine(children)
-    expansions, _ = drive(search(children, problems, rollouts), engine)
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    searched = search(children, problems, rollouts)
-    drive(searched, engine, stop_after=expansions * 3 // 4)
-    nodes = sum(len(active.tree.nodes) for active in searched._active.values())
-    size = tracemalloc.get_traced_memory()[0] - before + searched._forest.memory_bytes
-    tracemalloc.stop()
-    return size / nodes
+def measure(children: int, expansions: int, profile: cProfile.Profile | None = None) -> dict[str, float]:
+    """Microseconds per expansion by part, in the steady state."""
+    config = SearchConfig(candidates=children, rollouts=8, max_depth=8, max_active=32)
+    searched, engine = Search(config), Engine(children)
+    problems = (Problem(str(i), "What is the sum of all parts?") for i in itertools.count())
+    while drive(searched, problems, engine, 1) and len(searched._known) < 2 * config.max_active:
+        pass
+    if profile is not None:
+        profile.enable()
+    spent = drive(searched, problems, engine, expansions)
+    if profile is not None:
+        profile.disable()
+    return {part: spent[part] / spent["expansions"] * 1e6 for part in PARTS}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
-    parser.add_argument("--profile", action="store_true", help="what the time of 32 children consists of")
+    parser.add_argument("--profile", action="store_true", help="the functions that the time of 32 children goes to")
     args = parser.parse_args()
-    problems, rollouts, repeats = (32, 4, 5) if args.quick else (64, 8, 15)
+    expansions, repeats = (600, 5) if args.quick else (2000, 15)
     sizes = (8, 32)
-    print_card(problems=problems, rollouts=rollouts, repeats=repeats)
-    times: dict[int, list[float]] = {children: [] for children in sizes}
-    for repeat in range(repeats + 1):
+    print_card(expansions=expansions, repeats=repeats)
+    runs: dict[int, list[dict[str, float]]] = {children: [] for children in sizes}
+    for _ in range(repeats):
         for children in sizes:
-            expansions, seconds = drive(search(children, problems, rollouts), Engine(children))
-            if repeat:
-                times[children].append(seconds / expansions * 1e6)
-    print(f"\n{'us an expansion':20}{'median':>10}{'p10':>10}{'p90':>10}{'bytes a node':>16}")
-    memory = {children: bytes_per_node(children, problems, rollouts) for children in sizes}
-    for children in sizes:
-        low, high = np.quantile(times[children], [0.1, 0.9])
-        print(
-            f"{children:3} children{'':8}{statistics.median(times[children]):10.1f}{low:10.1f}{high:10.1f}{memory[children]:16,.0f}"
-        )
+            runs[children].append(measure(children, expansions))
+    totals = {children: sorted(sum(run.values()) for run in runs[children]) for children in sizes}
+    print(f"\n{'us an expansion':10}{'':8}" + "".join(f"{f'{children} children':>14}" for children in sizes))
+    for name, quantile in (("best", 0.0), ("median", 0.5), ("p90", 0.9)):
+        print(f"{name:18}" + "".join(f"{np.quantile(totals[children], quantile):14.1f}" for children in sizes))
+    for part, meaning in PARTS.items():
+        medians = [statistics.median(run[part] for run in runs[children]) for children in sizes]
+        print(f"  {part:16}" + "".join(f"{median:14.1f}" for median in medians) + f"   {meaning}")
     if args.profile:
         profile = cProfile.Profile()
-        searched, engine = search(32, problems, rollouts), Engine(32)
-        profile.runcall(drive, searched, engine)
+        measure(32, expansions, profile)
         pstats.Stats(profile).sort_stats("tottime").print_stats(22)
-    medians = {str(children): round(statistics.median(times[children]), 1) for children in sizes}
-    print(json.dumps({"us_per_expansion": medians, "bytes_per_node": {str(n): round(size) for n, size in memory.items()}}))
+    print(json.dumps({"us_per_expansion": {str(children): round(statistics.median(totals[children]), 1) for children in sizes}}))
 
 
 if __name__ == "__main__":
