@@ -14,7 +14,7 @@ SCALES: dict[Objective, float] = {"ppm": 5.0, "orm": 2.0, "pqm": 1.0}
 def objective_loss(values: Tensor, trees: PackedTrees, objective: Objective) -> Tensor:
     """The loss of packed trees, summed over what is to be learnt in them.
 
-    ppm: -log sigmoid of the difference of the values, each pair by its weight (rStar-Math, section 3.3, equation 3; the values
+    ppm: -log sigmoid of the difference of the values, each pair by its weight (rStar-Math, section 3.3; the values
     themselves are compared, as in the released code, not their tanh). orm: cross entropy of sigmoid(value) and the outcome. pqm:
     squared error of tanh(value) and Q.
 
