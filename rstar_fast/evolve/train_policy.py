@@ -76,6 +76,9 @@ def train_policy(
     optimizers: Any = (None, None)
     if config.precision == "bfloat16":
         to_bfloat16(model)
+    if config.lora_rank:
+        model = _adapted(model, tokenizer, config.lora_rank, new_marks)
+    if config.precision == "bfloat16":
         if not torch.cuda.is_available():
             # Short rows in bfloat16: the fused attention of a CPU takes longer than plain products.
             model.set_attn_implementation("eager")
@@ -86,7 +89,6 @@ def train_policy(
         train_dataset=_dataset(data),
         processing_class=tokenizer,
         optimizers=optimizers,
-        peft_config=_lora(config, tokenizer, new_marks),
     )
     trainer.remove_callback(PrinterCallback)
     began = time.monotonic()
@@ -164,21 +166,23 @@ def _arguments(trl: Any, config: TrainConfig, out: str | Path, micro_rows: int, 
     )
 
 
-def _lora(config: TrainConfig, tokenizer: Any, new_marks: Sequence[str]) -> Any:
-    if not config.lora_rank:
-        return None
+def _adapted(model: Any, tokenizer: Any, rank: int, new_marks: Sequence[str]) -> Any:
+    """The model frozen, adapters beside its weights; of embeddings and head the rows of new marks are trained."""
     try:
-        from peft import LoraConfig
+        from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise TrainError('adapters need the package `peft`: pip install "rstar-fast[train]"') from error
-    new = {"embed_tokens": tokenizer.convert_tokens_to_ids(list(new_marks))} if new_marks else None
-    return LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=2 * config.lora_rank,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-        trainable_token_indices=new,
+    adapted: Any = get_peft_model(
+        model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     )
+    if new_marks:
+        ids = tokenizer.convert_tokens_to_ids(list(new_marks))
+        for table in {part.weight for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part is not None}:
+            rows = torch.zeros(len(table), 1)
+            rows[ids] = 1.0
+            table.requires_grad_(True)
+            table.register_hook(lambda gradient, rows=rows: gradient * rows.to(gradient))
+    return adapted
 
 
 def _save(trainer: Any, tokenizer: Any, out: Path, config: TrainConfig) -> None:

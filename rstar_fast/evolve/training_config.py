@@ -28,8 +28,8 @@ class TrainConfig:
         precision: "float32"; "bfloat16" (weights and arithmetic, under float32 weights in the optimizer; one device); "mixed"
             (float32 weights, arithmetic in bfloat16; the policy only).
         gradient_checkpointing: less memory for a quarter more time.
-        lora_rank: of the adapters that are trained in place of the weights, and merged at the end; 0 trains all weights. Of new
-            marks the embeddings are trained too, not their rows of an untied head. The policy only.
+        lora_rank: of the adapters that are trained in place of the weights, and merged at the end, beside the rows of new marks;
+            0 trains all weights. The policy only.
         seed: of the order of the data and of new weights, >= 0.
     """
 
