@@ -83,7 +83,7 @@ def train_policy(
             # Short rows in bfloat16: the fused attention of a CPU takes longer than plain products.
             model.set_attn_implementation("eager")
         optimizers = (MasterAdamW(model, config.learning_rate, config.weight_decay), None)
-    trainer = trl.SFTTrainer(
+    trainer = _trainer_class(trl)(
         model=model,
         args=arguments,
         train_dataset=_dataset(data),
@@ -130,6 +130,14 @@ def _trl() -> Any:
     except ImportError as error:
         raise TrainError('training needs the packages of the extra `train`: pip install "rstar-fast[train]"') from error
     return trl
+
+
+def _trainer_class(trl: Any) -> Any:
+    if torch.cuda.is_available():
+        return trl.SFTTrainer
+    from rstar_fast.evolve.cpu_trainer import CpuSFTTrainer
+
+    return CpuSFTTrainer
 
 
 def _dataset(rows: Sequence[dict[str, list[int]]]) -> Any:
