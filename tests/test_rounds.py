@@ -71,7 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain_trees(run: Path) -> dict[str, Any]:
     """Trees but for their log-probabilities, whose last bits depend on what else was in the batch."""
     with RunFolder.read(run) as folder:
-        return {tree.problem.id: [replace(node, logprobs=()) for node in tree.nodes] for tree in folder.trees()}
+        return {tree.problem.id: [replace(node, logprob_bytes=b"") for node in tree.nodes] for tree in folder.trees()}
 
 
 # The configuration and the plan.
