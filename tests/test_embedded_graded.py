@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from rstar_fast.embedded.graded.made_up import mixed_problem, spoilt_solution
+from rstar_fast.config import SearchConfig
+from rstar_fast.embedded.graded import base_path
+from rstar_fast.embedded.graded.made_up import mixed_problem, spoilt_steps
 from rstar_fast.embedded.graded.phrasings import NUM_TIERS, OPERATIONS, words_of
-from rstar_fast.embedded.graded.problems import LEVELS, MAX_AMOUNT, GradedProblem, Split, graded_problem, write_steps
+from rstar_fast.embedded.graded.problems import LEVELS, MAX_AMOUNT, GradedProblem, Split, graded_problem
 from rstar_fast.embedded.graded.write import graded_problems, write_problems
-from rstar_fast.problems import load_problems
+from rstar_fast.problems import Problem, load_problems
 from rstar_fast.prompts import finetuned_prompt
+from rstar_fast.search.engines import open_searcher
 from rstar_fast.steps import END_OF_CODE, MARKS, closes_code, ends_answer, final_answer
+from rstar_fast.tree import Tree
 from rstar_fast.verify.source import source_of
 
 SPLITS: tuple[Split, ...] = ("train", "held_out", "reworded")
@@ -106,7 +110,7 @@ def test_every_word_of_every_wording_is_one_token_and_texts_come_back() -> None:
     words = words_of(wording for o in OPERATIONS for wording in (*o.wordings, o.unseen))
     assert all(len(tokenizer(f" {word}").input_ids) == 1 for word in words)
     assert all(len(tokenizer(mark).input_ids) == 1 for mark in MARKS)
-    assert [len(tokenizer(text).input_ids) for text in (" 345", "345")] == [3, 3]
+    assert [len(tokenizer(text).input_ids) for text in (" 45", " 345", "345")] == [1, 2, 3]
     for text in ("  two  spaces\n\n\ttab, é 漢 12345 x<eos>", "Tombola gainsay # Step 10: 7"):
         assert tokenizer.decode(tokenizer(text).input_ids) == text
 
@@ -115,11 +119,8 @@ def test_a_spoilt_solution_has_one_mistake() -> None:
     rng = random.Random(0)
     for _ in range(200):
         problem = mixed_problem(rng, 4, nonsense=0.2, made_up=0.4)
-        solution = spoilt_solution(rng, problem)
-        right = write_steps(problem, problem.events)
-        code = [step.split(END_OF_CODE)[0] for step in solution.steps[:-1]]
-        differs = [i for i, step in enumerate(code) if step != right[i].split(END_OF_CODE)[0]]
-        assert differs == [solution.num_right]
+        right, wrong = ([step.split(END_OF_CODE)[0] for step in s[:-1]] for s in (problem.steps, spoilt_steps(rng, problem)))
+        assert sum(a != b for a, b in zip(right, wrong, strict=True)) == 1
 
 
 def test_made_up_sentences_use_no_plain_word_and_are_no_problem_of_the_splits() -> None:
@@ -131,3 +132,49 @@ def test_made_up_sentences_use_no_plain_word_and_are_no_problem_of_the_splits() 
     assert {word for e in events for word in e.wording.split()} & key_words <= {"a", "and", "as", "for", "of", "the"}
     told = Counter(e.wording for e in events)
     assert max(told.values()) > 1, "made-up wordings come again"
+
+
+def test_rows_teach_what_is_right_and_nothing_that_a_program_printed() -> None:
+    from rstar_fast.embedded.graded.tokenizer import make_tokenizer
+    from rstar_fast.embedded.graded.train_base import _IGNORED, _row
+
+    tokenizer, rng = make_tokenizer(), random.Random(3)
+    for _ in range(20):
+        problem = mixed_problem(rng, 3, nonsense=0.0, made_up=0.5)
+        output = f"{problem.answer}<end_of_output>"
+        right = _row(tokenizer, problem, problem.steps)
+        learnt = tokenizer.decode([label for label in right.labels if label != _IGNORED])
+        assert learnt == "".join(problem.steps).replace(output, "") + tokenizer.eos_token
+        assert 0 not in right.clean and sum(right.ends) == len(problem.steps) + 1
+
+        spoilt = spoilt_steps(rng, problem)
+        wrong = _row(tokenizer, problem, spoilt)
+        first = wrong.clean.index(0)
+        prompt = finetuned_prompt(problem.question)
+        assert (prompt + "".join(problem.steps)).startswith(tokenizer.decode(wrong.tokens[:first]))
+        assert not (prompt + "".join(problem.steps)).startswith(tokenizer.decode(wrong.tokens[: first + 1]))
+        assert set(wrong.clean[first:]) == {0} and set(wrong.labels[first:]) == {_IGNORED}
+
+
+def test_the_base_is_trained_and_saved_as_a_policy_that_loads(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from rstar_fast.embedded.graded.train_base import train_base
+
+    train_base(tmp_path / "base", num_steps=2, seed=0)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path / "base"), AutoTokenizer.from_pretrained(tmp_path / "base")
+    assert model.config.vocab_size == len(tokenizer)
+    assert sum(parameter.numel() for parameter in model.parameters()) < 2_000_000
+    assert (tmp_path / "base" / "model.safetensors").stat().st_size < 4_000_000
+
+
+def test_the_base_solves_plain_problems_and_few_hard_ones() -> None:
+    config = SearchConfig.preset("greedy", max_depth=8, max_step_tokens=48)
+    solved = {}
+    with open_searcher(config, base_path(), dtype="float32") as searcher:
+        for level in (0, 4):
+            drawn = [graded_problem(i, 9, "held_out", level) for i in range(30)]
+            ended = list(searcher.search([Problem(p.id, p.question, (p.answer,)) for p in drawn]))
+            solved[level] = sum(isinstance(tree, Tree) and tree.solved for tree in ended)
+    assert solved[0] >= 20
+    assert solved[4] <= 10

@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config
 WARM_UP_STEPS = 50
 
 
-def model_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
-    """The policy's shape: Qwen2, 4 layers of width 192, 1.4 M parameters."""
+def model_config(tokenizer: PreTrainedTokenizerFast, intermediate_size: int = 384) -> Qwen2Config:
+    """The policies' shape: Qwen2, 4 layers of width 192, 1.4 M parameters (1.7 M with an `intermediate_size` of 512)."""
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=192,
-        intermediate_size=384,
+        intermediate_size=intermediate_size,
         num_hidden_layers=4,
         num_attention_heads=6,
         num_key_value_heads=2,

@@ -6,7 +6,7 @@ that no problem has.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from rstar_fast.embedded.graded.phrasings import OPERATIONS, Operation, words_of
@@ -16,14 +16,6 @@ NUM_MADE_UP = 600
 _FUNCTION_WORDS = ("a", "and", "as", "for", "of", "the")
 _WRONG_OPERATION_SHARE = 0.8
 _REVERSED_SHARE = 0.25
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Node texts, and how many of them are right (all those in front of the first mistake)."""
-
-    steps: tuple[str, ...]
-    num_right: int
 
 
 def mixed_problem(rng: random.Random, num_events: int, *, nonsense: float, made_up: float) -> GradedProblem:
@@ -43,12 +35,12 @@ def mixed_problem(rng: random.Random, num_events: int, *, nonsense: float, made_
             return problem
 
 
-def spoilt_solution(rng: random.Random, problem: GradedProblem) -> Solution:
-    """A solution with one mistake: mostly another operation of the same arity, else other numbers."""
+def spoilt_steps(rng: random.Random, problem: GradedProblem) -> tuple[str, ...]:
+    """A solution's node texts with one mistake: mostly another operation of the same arity, else other numbers."""
     at = rng.randrange(len(problem.events))
     events = list(problem.events)
     events[at] = _spoil(rng, events, at)
-    return Solution(write_steps(problem, events), at)
+    return write_steps(problem, events)
 
 
 def _spoil(rng: random.Random, events: Sequence[Event], at: int) -> Event:

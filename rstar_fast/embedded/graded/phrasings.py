@@ -16,7 +16,7 @@ class Operation:
     """A way to change the amount.
 
     Attributes:
-        comment: what a solution calls it.
+        name: what we call it.
         code: the new amount, an expression over n, {a} and {b}.
         wordings: by tier.
         unseen: a wording for held-out problems only.
@@ -24,7 +24,7 @@ class Operation:
         takes: whether {a} are taken of those that are there, so fewer.
     """
 
-    comment: str
+    name: str
     code: str
     wordings: tuple[str, ...]
     unseen: str
@@ -253,8 +253,6 @@ OPERATIONS = (
     ),
 )
 
-NAMES = ("Tom", "Ana", "Ben", "Mia", "Leo", "Eva", "Sam", "Zoe", "Max", "Ida", "Noah", "Lily", "Omar", "Ruth", "Kai", "Nina")
-ITEMS = ("plums", "coins", "cards", "books", "shells", "stamps", "apples", "pens", "eggs", "beads", "stones", "cups", "roses")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 START = "{A} has {n} {x}."
 ASK = "How many now?"

@@ -12,7 +12,8 @@ from functools import cache
 from types import CodeType
 from typing import Literal
 
-from rstar_fast.embedded.graded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, Operation
+from rstar_fast.embedded.graded.phrasings import ASK, DAYS, OPERATIONS, START, Operation
+from rstar_fast.embedded.templates import ITEMS, NAMES
 from rstar_fast.steps import ANSWER, CODE, END_OF_ANSWER, END_OF_CODE, END_OF_STEP, observation_suffix
 
 Split = Literal["train", "held_out", "reworded"]
@@ -88,12 +89,20 @@ class GradedProblem:
     thing: str
 
     @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is told of each event, its day first."""
+        days = DAYS[self.first_day :]
+        return tuple(f"{day} {e.wording.format(**self._words, **e.slots)}" for day, e in zip(days, self.events, strict=False))
+
+    @property
     def question(self) -> str:
         """The text."""
-        words = {"A": self.person, "B": self.friend, "x": self.thing}
-        days = DAYS[self.first_day :]
-        told = [f"{day} {e.wording.format(**words, **e.slots)}." for day, e in zip(days, self.events, strict=False)]
-        return " ".join([START.format(n=self.start, **words), *told, ASK])
+        told = (f"{sentence}." for sentence in self.sentences)
+        return " ".join([START.format(n=self.start, **self._words), *told, ASK])
+
+    @property
+    def _words(self) -> dict[str, str]:
+        return {"A": self.person, "B": self.friend, "x": self.thing}
 
     @property
     def instance(self) -> str:
@@ -150,10 +159,9 @@ def make_problem(rng: random.Random, chosen: Sequence[tuple[Operation, str]], na
 def write_steps(problem: GradedProblem, events: Sequence[Event]) -> tuple[str, ...]:
     """The node texts of a solution of `problem` that takes `events` to be its events.
 
-    A step for each, the last one with the print and its observation, then the answer.
+    A step for each: its comment repeats what the question tells, its code says what that means. The last one also prints.
     """
-    days = DAYS[problem.first_day :]
-    texts = [f"\n# {day}: {e.operation.comment}\nn = {e.code}\n" for day, e in zip(days, events, strict=False)]
+    texts = [f"\n# {told}\nn = {event.code}\n" for told, event in zip(problem.sentences, events, strict=True)]
     texts[0] = f"{CODE}\n# start\nn = {problem.start}{texts[0]}"
     amount = str(_last_amount(problem.start, events))
     texts[-1] += f"print(n)\n{END_OF_CODE}{observation_suffix(amount)}"

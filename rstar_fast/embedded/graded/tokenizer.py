@@ -1,4 +1,6 @@
-"""The graded problems' tokenizer: every word of theirs is one token, every digit on its own, any other text in bytes.
+"""The graded problems' tokenizer: every word and every number up to 99 is one token, any other text is spelt in bytes.
+
+A number as one token is copied by one look at the question; a longer one, as in an output, goes digit by digit.
 
 A `Qwen2Tokenizer` without merges, since transformers loads the tokenizer of any Qwen2 folder as one.
 """
@@ -9,7 +11,8 @@ from typing import Any
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import Qwen2Tokenizer
 
-from rstar_fast.embedded.graded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, words_of
+from rstar_fast.embedded.graded.phrasings import ASK, DAYS, OPERATIONS, START, words_of
+from rstar_fast.embedded.templates import ITEMS, NAMES
 from rstar_fast.embedded.tokenizer import EOS, PAD
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import MARKS
@@ -40,7 +43,6 @@ def _texts() -> Iterator[str]:
     yield from _FIXED_TEXTS
     yield f" {ASK}"
     yield from NAMES  # a question begins with one
-    yield from (f": {operation.comment}" for operation in OPERATIONS)
-    wordings = [START.rstrip("."), *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen))]
-    for word in (*DAYS, *NAMES, *ITEMS, *_SIGNS, *"0123456789", *words_of(wordings)):
+    wordings = [START, *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen))]
+    for word in (*DAYS, *NAMES, *ITEMS, *_SIGNS, *map(str, range(100)), *words_of(wordings)):
         yield f" {word}"
