@@ -18,7 +18,6 @@ take turns; medians of the repeats. Prints a card, tables and, as the last line,
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,15 +26,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from card import print_card
+from device_speed import peak_bandwidth, peak_flops, seconds_of
+from packed_trees import STEP, search_trees
 from torch import Tensor
 
-from rstar_fast._core import pack
 from rstar_fast.errors import KernelError
 from rstar_fast.kernels.preference_loss import PairGroups, preference_loss
 from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
 from rstar_fast.kernels.value_head import value_head
 
-QUESTION, STEP, DEPTH, SIBLINGS = 150, 60, 16, 8
 TILE = 128
 TOLERANCE = 0.02
 MASK_BYTES = 1 << 30
@@ -87,28 +86,6 @@ def main() -> None:
             rows += attention_rows(tokens, args, dtype, flops)
         rows += value_head_rows(args, dtype, bandwidth) + preference_loss_rows(args, bandwidth)
     print(json.dumps({"peak_flops": flops, "peak_bytes_per_s": bandwidth, "rows": rows}))
-
-
-def search_trees(tokens: int, device: str) -> TreeLayout:
-    """The layout of a search's trees, cut off at a number of tokens."""
-    parents: list[int] = []
-    counts: list[int] = []
-    while sum(counts) < tokens:
-        parent = len(parents)
-        parents.append(-1)
-        counts.append(QUESTION)
-        for level in range(DEPTH):
-            first = len(parents)
-            parents += [parent] * SIBLINGS
-            counts += [STEP] * SIBLINGS
-            parent = first + level % SIBLINGS
-    while sum(counts) > tokens:
-        counts[-1] -= min(counts[-1], sum(counts) - tokens)
-        if not counts[-1]:
-            parents.pop()
-            counts.pop()
-    packed = pack(np.array(parents, np.int32), np.array(counts, np.int32), np.zeros(tokens, np.int32))
-    return TreeLayout.of(packed, device)
 
 
 def attention_rows(tokens: int, args: argparse.Namespace, dtype: torch.dtype, peak: float) -> list[dict[str, Any]]:
@@ -251,35 +228,6 @@ def _timed(run: Run, inputs: list[Tensor], backward: bool) -> Callable[[], float
         return seconds_of(lambda: torch.autograd.grad(out, inputs, grad))
 
     return back if backward else forward
-
-
-def seconds_of(run: Callable[[], Any]) -> float:
-    """Seconds of one call, on the GPU's clock, else the processor's, which other programs disturb less."""
-    if not torch.cuda.is_available():
-        begin = time.process_time()
-        run()
-        return time.process_time() - begin
-    events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
-    torch.cuda.synchronize()
-    events[0].record()
-    run()
-    events[1].record()
-    torch.cuda.synchronize()
-    return events[0].elapsed_time(events[1]) / 1e3
-
-
-def peak_flops(device: str, dtype: torch.dtype) -> float:
-    """Operations per second of a large product of matrices."""
-    size = 8192 if device == "cuda" else 1024
-    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    return 2 * size**3 / min(seconds_of(lambda: one @ other) for _ in range(20))
-
-
-def peak_bandwidth(device: str) -> float:
-    """Bytes read and written per second by a large copy."""
-    source = torch.ones(1 << (29 if device == "cuda" else 26), dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    return 2 * source.numel() / min(seconds_of(lambda: target.copy_(source)) for _ in range(6))
 
 
 def _dense_mask(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from kernels import search_trees, seconds_of
+from device_speed import seconds_of
+from packed_trees import search_trees
 from triton.runtime.errors import OutOfResources
 
 from rstar_fast.kernels.launch import TARGETS, interpreting, launch, target

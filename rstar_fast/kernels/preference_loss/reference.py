@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rstar_fast.kernels.preference_loss.api import PairGroups
+from rstar_fast.kernels.preference_loss.groups import PairGroups
 
 
 def preference_loss(scores: Tensor, groups: PairGroups) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from rstar_fast.kernels.launch import check, launch
-from rstar_fast.kernels.preference_loss.api import PairGroups
 from rstar_fast.kernels.preference_loss.configs import BLOCK, NUM_WARPS
+from rstar_fast.kernels.preference_loss.groups import PairGroups
 from rstar_fast.kernels.preference_loss.triton_kernels import loss_and_gradient
 
 
