@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from rstar_fast.embedded import held_out_problems, policy_path
-from rstar_fast.errors import ConfigError, DataError, RStarError, StageError, StoreError
+from rstar_fast.embedded.graded import base_path
+from rstar_fast.errors import ConfigError, DataError, ProblemError, RStarError, StageError, StoreError
 from rstar_fast.evolve import read_rows
 from rstar_fast.rounds import EvolveConfig, evolve, process, read_options, stage
+from rstar_fast.rounds.context import read_problems
 from rstar_fast.rounds.driver import schedule
 from rstar_fast.rounds.plan import plan
 from rstar_fast.rounds.report import write_report
@@ -84,6 +86,20 @@ def test_names_beside_the_file_become_absolute(tmp_path: Path) -> None:
     found = read_options(tmp_path / "c.toml")
     assert (found["problems"], found["held_out"]) == (str(tmp_path / "train.jsonl"), "hub/name")
     assert EvolveConfig.from_dict(found).rounds[0].searches[0].annotate_terminals_with_ground_truth
+
+
+def test_the_package_has_a_whole_configuration() -> None:
+    config = EvolveConfig.from_dict(read_options(base_path().parent / "evolve.toml"))
+    problems = {split: read_problems(getattr(config, split)) for split in ("problems", "held_out")}
+    assert config.base == str(base_path()) and len(config.rounds) == 4
+    assert len(problems["problems"]) == 900 and len(problems["held_out"]) >= config.evaluate.greedy == 600
+    assert {problem.question for problem in problems["problems"]}.isdisjoint(problem.question for problem in problems["held_out"])
+
+
+@pytest.mark.parametrize("source", ["graded:", "graded:train", "graded:test:3", "graded:train:0", "graded:train:x"])
+def test_problems_of_our_own_are_named_rightly(source: str) -> None:
+    with pytest.raises(ProblemError, match=r"expected graded:SPLIT:PER_LEVEL"):
+        read_problems(source)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +184,7 @@ def test_a_round_makes_models_and_results(finished: Path) -> None:
     before, first = summarize(run)
     assert before.accuracy["policy"].trials == 4 and first.solved and first.solved.trials == 8
     assert set(first.accuracy) == set(COLUMNS) - {"first policy"}
-    assert set(first.solved_by_group) == {"level-0", "level-1"}
+    assert set(first.solved_by_group) == {"level-0/train", "level-1/train"}
     assert first.counts["sft_rows"] > 0 and first.counts["pairs"] > 0
     manifest = read_manifest(run / "round-1/policy")
     assert manifest and set(manifest["inputs"]) == {"round-1/data"} and manifest["versions"]["torch"]

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from rstar_fast.errors import ConfigError, StoreError
+from rstar_fast.errors import ConfigError, ProblemError, StoreError
 from rstar_fast.problems import Problem, load_problems
 from rstar_fast.rounds.config import EvolveConfig
 from rstar_fast.rounds.stage import Stage
@@ -51,7 +52,7 @@ class Context:
             ConfigError: an id twice, or one that ends like ours, or a problem without an answer.
         """
         sources = (getattr(self.config, name) for name in self.stage.options["problems"])
-        problems = [problem for source in sources if source for problem in load_problems(source)]
+        problems = [problem for source in sources if source for problem in read_problems(source)]
         seen: set[str] = set()
         for problem in problems:
             if problem.id in seen or COPY in problem.id:
@@ -60,6 +61,25 @@ class Context:
                 raise ConfigError(f"problem {problem.id!r}: expected an accepted answer")
             seen.add(problem.id)
         return problems[: self.stage.options.get("first")]
+
+
+def read_problems(source: str) -> list[Problem]:
+    """Problems of a file, of a data set, or of the package's own: `graded:SPLIT:PER_LEVEL` (see `embedded.graded`).
+
+    Raises:
+        ProblemError: there is no such source.
+    """
+    kind, _, rest = source.partition(":")
+    if kind != "graded":
+        return load_problems(source)
+    from rstar_fast.embedded.graded.problems import Split
+    from rstar_fast.embedded.graded.write import graded_problems
+
+    split, _, per_level = rest.partition(":")
+    splits = {name: name for name in get_args(Split)}
+    if split not in splits or not per_level.isdecimal() or not int(per_level):
+        raise ProblemError(f"{source}: expected graded:SPLIT:PER_LEVEL, SPLIT one of {', '.join(splits)}, as in graded:train:180")
+    return [Problem(one.id, one.question, (one.answer,)) for one in graded_problems(splits[split], int(per_level))]
 
 
 def read_trees(run: Path, stages: Iterable[str]) -> list[Tree]:

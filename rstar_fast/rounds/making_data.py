@@ -1,6 +1,7 @@
 """The stage that makes training data of a round's trees."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,7 @@ from rstar_fast.evolve import (
     without_doubtful,
     write_rows,
 )
-from rstar_fast.problems import load_problems
-from rstar_fast.rounds.context import Context, read_trees
+from rstar_fast.rounds.context import Context, read_problems, read_trees
 from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.tree import Tree
 
@@ -31,7 +31,7 @@ def make_data(context: Context) -> dict[str, Any]:
     """
     config = context.config
     trees = merged(read_trees(context.run, context.stage.options["searches"]))
-    synthetic = {problem.id for problem in load_problems(config.synthetic)} if config.synthetic else set()
+    synthetic = {problem.id for problem in read_problems(config.synthetic)} if config.synthetic else set()
     trusted = without_doubtful(trees, synthetic)
     solutions = sft_rows(trusted, config.solutions)
     kept, measured = _split(trusted, config.evaluate.held_out_pairs, config.seed)
@@ -76,5 +76,5 @@ def _split(trees: Sequence[Tree], share: float, seed: int) -> tuple[list[Tree], 
 
 
 def _group(tree: Tree) -> str:
-    """What ids begin with up to the last "/": a level, a source; "all" without one."""
-    return tree.problem.id.rpartition("/")[0] or "all"
+    """What a problem's id says without its last number: a file, a level, a source."""
+    return re.sub(r"[-_/:#]?\d+$", "", tree.problem.id) or "all"
