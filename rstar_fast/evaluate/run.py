@@ -46,8 +46,8 @@ def solve(
             raise ConfigError(f"problem {problem.id!r}: expected an accepted answer to evaluate by")
     found: dict[str, dict[int, Tree]] = {problem.id: {} for problem in problems}
     by_id = {problem.id: problem for problem in problems}
-    copies = _copies(problems, searches)
-    with closing(searcher.search(copies) if folder is None else search_to_folder(searcher, copies, folder)) as run:
+    all_copies = copies(problems, searches)
+    with closing(searcher.search(all_copies) if folder is None else search_to_folder(searcher, all_copies, folder)) as run:
         ended: list[Tree] = [one for one in run if isinstance(one, Tree)]
     for tree in ended if folder is None else folder.trees():
         problem_id, _, number = tree.problem.id.rpartition(_MARK)
@@ -55,6 +55,21 @@ def solve(
             tree.problem = by_id[problem_id]
             found[problem_id][int(number)] = tree
     return {problem_id: [trees[i] for i in sorted(trees)] for problem_id, trees in found.items()}
+
+
+def copies(problems: Sequence[Problem], searches: int) -> Iterator[Problem]:
+    """Each problem as often as it is to be searched, under ids of their own; first all of them once."""
+    for number in range(searches):
+        for problem in problems:
+            yield replace(problem, id=f"{problem.id}{_MARK}{number}")
+
+
+def by_problem(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
+    """Trees of `copies`, by the id of the problem that was copied, in the order given."""
+    found: dict[str, list[Tree]] = {}
+    for tree in trees:
+        found.setdefault(tree.problem.id.rpartition(_MARK)[0], []).append(tree)
+    return found
 
 
 def search_samples(trees: Iterable[Tree], verifier: Verifier | None = None) -> list[Sample]:
@@ -94,12 +109,6 @@ def rescored(trees: Sequence[Tree], scorer: PackedScorer) -> list[Tree]:
         nodes = [replace(node, score=value) for node, value in zip(tree.nodes, values, strict=True)]
         found.append(Tree(tree.problem, nodes, tree.seed, tree.timings, tree.counts))
     return found
-
-
-def _copies(problems: Sequence[Problem], searches: int) -> Iterator[Problem]:
-    for number in range(searches):
-        for problem in problems:
-            yield Problem(f"{problem.id}{_MARK}{number}", problem.question, problem.answers)
 
 
 def _sample_of(tree: Tree, node: Node | None, tokens: int, verifier: Verifier | None) -> Sample:

@@ -13,9 +13,6 @@ from rstar_fast.rounds.stage import Stage
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Tree
 
-COPY = "#"
-"""Between a problem's id and the number of a search of it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -49,14 +46,14 @@ class Context:
 
         Raises:
             ProblemError: a file cannot be read.
-            ConfigError: an id twice, or one that ends like ours, or a problem without an answer.
+            ConfigError: an id twice, or a problem without an answer.
         """
         sources = (getattr(self.config, name) for name in self.stage.options["problems"])
         problems = [problem for source in sources if source for problem in read_problems(source)]
         seen: set[str] = set()
         for problem in problems:
-            if problem.id in seen or COPY in problem.id:
-                raise ConfigError(f"problem {problem.id!r}: expected ids that differ, without {COPY!r}")
+            if problem.id in seen:
+                raise ConfigError(f"problem {problem.id!r}: expected ids that differ, got it twice")
             if not problem.answers:
                 raise ConfigError(f"problem {problem.id!r}: expected an accepted answer")
             seen.add(problem.id)

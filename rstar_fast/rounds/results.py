@@ -1,15 +1,16 @@
 """The stage that counts how good a round's models are on held-out problems."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rstar_fast.errors import DataError
 from rstar_fast.evaluate import Accuracy, Sample, at_equal_tokens, paired, path_samples, rescored, search_samples, selections
+from rstar_fast.evaluate.run import by_problem
 from rstar_fast.evolve import group_of_row, read_rows
 from rstar_fast.evolve.pair_accuracy import likelihood_accuracy, pair_accuracy
 from rstar_fast.ppm import PPM, PackedScorer
-from rstar_fast.rounds.context import COPY, Context, read_trees
+from rstar_fast.rounds.context import Context, read_trees
 from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.store.config_file import write_json
 from rstar_fast.tree import Tree
@@ -28,9 +29,9 @@ def results(context: Context) -> dict[str, Any]:
     """
     options = context.stage.options
     with MathVerifier(workers=1) as verifier:
-        greedy = _by_problem(read_trees(context.run, [options["greedy"]]))
+        greedy = by_problem(read_trees(context.run, [options["greedy"]]))
         ways = {"policy": _way("policy", {key: path_samples(trees[0], verifier) for key, trees in greedy.items()})}
-        pool = _by_problem(read_trees(context.run, [options["samples"]]))
+        pool = by_problem(read_trees(context.run, [options["samples"]]))
         searched = _searched(context, options["searches"], verifier)
         samples = {key: path_samples(trees[0], verifier) for key, trees in pool.items()}
         common = [key for key in searched if key in samples]
@@ -53,7 +54,7 @@ def results(context: Context) -> dict[str, Any]:
 
 
 def _searched(context: Context, stage: str, verifier: MathVerifier) -> Samples:
-    found = _by_problem(read_trees(context.run, [stage]))
+    found = by_problem(read_trees(context.run, [stage]))
     return {key: search_samples(trees, verifier) for key, trees in found.items()}
 
 
@@ -62,13 +63,6 @@ def _scored(context: Context, stage: str, pool: dict[str, list[Tree]], verifier:
     scorer = PackedScorer(PPM.from_pretrained(context.run / stage, device=context.device))
     trees = rescored([trees[0] for trees in pool.values()], scorer)
     return {key: path_samples(tree, verifier) for key, tree in zip(pool, trees, strict=True)}
-
-
-def _by_problem(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
-    found: dict[str, list[Tree]] = {}
-    for tree in trees:
-        found.setdefault(tree.problem.id.rpartition(COPY)[0], []).append(tree)
-    return found
 
 
 def _pair_accuracies(context: Context) -> dict[str, Any]:

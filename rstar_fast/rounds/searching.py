@@ -1,15 +1,15 @@
 """The stage that searches problems: a run folder, gone on with where it was left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import SearchError
+from rstar_fast.evaluate.run import copies
 from rstar_fast.evolve import difficulty, merged
 from rstar_fast.problems import Problem
-from rstar_fast.rounds.context import COPY, Context, read_trees
+from rstar_fast.rounds.context import Context, read_trees
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.search.run import Totals, search_to_folder
 from rstar_fast.store import RunFolder
@@ -58,16 +58,12 @@ def search(context: Context) -> dict[str, Any]:
     }
 
 
-def _problems(context: Context) -> Iterator[Problem]:
+def _problems(context: Context) -> Iterable[Problem]:
     options = context.stage.options
     problems = context.problems()
     if "difficulties" in options:
         classes = {tree.problem.id: difficulty(tree) for tree in merged(read_trees(context.run, options["over"]))}
         problems = [problem for problem in problems if classes.get(problem.id, "hard") in options["difficulties"]]
     part, parts = options.get("part", (0, 1))
-    for problem in problems[part::parts]:
-        if "copies" not in options:
-            yield problem
-    for copy in range(options.get("copies", 0)):
-        for problem in problems[part::parts]:
-            yield replace(problem, id=f"{problem.id}{COPY}{copy}")
+    problems = problems[part::parts]
+    return copies(problems, options["copies"]) if "copies" in options else problems
