@@ -1,4 +1,4 @@
-"""Makes the base: `python -m rstar_fast.embedded.graded.train_base --out DIR [--seed S]` (about 18 minutes on one core).
+"""Makes the base: `python -m rstar_fast.embedded.graded.train_base --out DIR [--seed S]` (about 20 minutes on one core).
 
 The base is the policy before any round. It knows every operation by its plain wording only, is undecided about any other, and can
 check: its hidden states tell right steps from wrong ones, so that a scalar head finds something to read.
@@ -24,12 +24,12 @@ from rstar_fast.embedded.lean_training import Bf16Trainer, length_buckets, model
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import END_OF_OUTPUT, OUTPUT
 
-NUM_STEPS = 1600
+NUM_STEPS = 3200
 GROUPS = 8
 """Of a batch, each of three rows."""
 _SHORT_STEPS = 300
 """First steps, on problems of two or three events: what to copy from where is learnt sooner on few."""
-_CHECK_FROM = 900
+_CHECK_FROM = 1600
 """First step that also learns to check; whoever can't solve has nothing to compare with."""
 LEARNING_RATE = 2e-3
 _POOL_BATCHES = 40
