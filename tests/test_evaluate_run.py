@@ -1,9 +1,9 @@
 """Runs for evaluation, over scripted and real engines."""
 
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+import scripted_engines
 from evolve_trees import PROBLEM, make_tree
 from scripted_cli import Runner, Verifier
 
@@ -15,7 +15,6 @@ from rstar_fast.ppm import ScriptedScorer
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
 from rstar_fast.store import RunFolder
-from rstar_fast.verify.base import Grade
 
 PROBLEMS = [Problem(f"p{i}", f"question {i}", ("7",)) for i in range(3)]
 
@@ -94,25 +93,15 @@ def test_what_cannot_be_evaluated() -> None:
             solve(engine, PROBLEMS, 0)
 
 
-class ByText:
-    def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
-        future: Future[Grade] = Future()
-        future.set_result(Grade(answer in problem.answers))
-        return future
-
-    def close(self) -> None:
-        pass
-
-
 def test_a_printed_number_counts_where_it_is_asked_for() -> None:
     tree = make_tree(("a ", 0.0, ("b", 0.0)), ("c ", 0.0, ("7", 0.0, False)), problem=PROBLEM)
     tree.nodes[3].suffix, tree.nodes[3].observation = "\n<output>5<end_of_output>", "5\n"
     assert [(one.answer, one.correct) for one in path_samples(tree)] == [("", False), ("6", False)]
-    assert [(one.answer, one.correct) for one in path_samples(tree, ByText())] == [("5", True), ("6", False)]
+    assert [(one.answer, one.correct) for one in path_samples(tree, scripted_engines.Verifier())] == [("5", True), ("6", False)]
     only_code = make_tree(("a ", 0.0, ("b", 0.0)), problem=PROBLEM)
-    assert search_samples([only_code], ByText())[0].answer == ""
+    assert search_samples([only_code], scripted_engines.Verifier())[0].answer == ""
     only_code.nodes[2].suffix, only_code.nodes[2].observation = "\n<output>5<end_of_output>", "5\n"
-    assert search_samples([only_code], ByText())[0].correct
+    assert search_samples([only_code], scripted_engines.Verifier())[0].correct
     assert not search_samples([only_code])[0].correct
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -258,9 +259,21 @@ def test_a_round_that_solved_nothing_says_so(tmp_path: Path) -> None:
 def test_only_right_trajectories_give_no_pairs(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     do_all(run, json.loads((finished / "run/config.json").read_text())["options"], upto="round-1/data")
-    monkeypatch.setattr("rstar_fast.rounds.making_data.all_pair_groups", lambda *_: [])
+    monkeypatch.setattr("rstar_fast.evolve.pairs.pair_groups", lambda *_: [])
     with pytest.raises(DataError, match=r"no preference pairs: of 8 problems \d+ have only right trajectories"):
         process.do(run, "round-1/data", "cpu", 1)
+
+
+def test_pairs_to_measure_by_may_be_missing(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    opened = json.loads((run / "config.json").read_text())["options"]
+    write_config(run, {"options": {**opened, "evaluate": {**opened["evaluate"], "held_out_pairs": 1e-9}}, "files": {}})
+    (run / "round-1/data/manifest.json").unlink()
+    process.do(run, "round-1/data", "cpu", 1)
+    assert not (run / "round-1/data/held_out_pairs.jsonl").exists()
+    metrics = [json.loads((folder / "round-1/data/manifest.json").read_text())["metrics"] for folder in (run, finished / "run")]
+    assert metrics[0]["pairs"] == metrics[1]["pairs"] + metrics[1]["held_out_pairs"]
 
 
 def test_a_full_disk_is_told_and_gone_on_from(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,13 @@ and the question), `action`, `action_input`, `observation`, `final_answer`, `val
 ours tells beyond that stands under `rstar_fast` in each node, which other readers pass over; token ids are left out.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rstar_fast.errors import DataError, StoreError
 from rstar_fast.evolve.merging import children_of
+from rstar_fast.evolve.rows import json_lines
 from rstar_fast.problems import problem_of_row
 from rstar_fast.store.records import encode_line
 from rstar_fast.tree import End, Node, Tree
@@ -58,16 +58,7 @@ def read_reference_trees(path: str | Path, verifier: Verifier | None = None) -> 
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    trees: list[Tree] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: broken JSON: {error}") from error
-            trees.append(reference_to_tree(record, path.stem, len(trees), f"{path}:{number}"))
+    trees = [reference_to_tree(record, path.stem, i, where) for i, (where, record) in enumerate(json_lines(path))]
     if not trees:
         raise DataError(f"{path}: empty: expected a tree a line")
     if verifier is not None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,23 @@ def read_rows(path: str | Path) -> list[Row]:
     return rows
 
 
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """The place and the value of every line that is not blank.
+
+    Raises:
+        DataError: a line is no JSON.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: broken JSON: {error}") from error
+            yield f"{path}:{number}", value
+
+
 def _checked(path: Path) -> Path:
     if path.suffix not in SUFFIXES:
         raise DataError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
@@ -133,17 +150,10 @@ def _checked(path: Path) -> Path:
 
 def _read_jsonl(path: Path) -> list[Row]:
     rows = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: broken JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{path}:{number}: expected an object, got {type(row).__name__}")
-            rows.append(row)
+    for where, row in json_lines(path):
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: expected an object, got {type(row).__name__}")
+        rows.append(row)
     return rows
 
 

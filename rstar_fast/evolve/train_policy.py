@@ -1,18 +1,17 @@
 """Supervised fine-tuning of a policy on the best trajectories, by TRL (rStar-Math, section 4.1)."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback
 
 from rstar_fast.errors import TrainError
 from rstar_fast.evolve.marks import add_marks
 from rstar_fast.evolve.master_adamw import MasterAdamW, to_bfloat16
 from rstar_fast.evolve.saving import saving
+from rstar_fast.evolve.trainer import common_arguments, run_training
 from rstar_fast.evolve.training_config import TrainConfig, num_devices
 from rstar_fast.policy.loading import load, load_tokenizer
 
@@ -90,19 +89,14 @@ def train_policy(
         processing_class=tokenizer,
         optimizers=optimizers,
     )
-    trainer.remove_callback(PrinterCallback)
-    began = time.monotonic()
-    result = trainer.train()
-    seconds = time.monotonic() - began
-    if not result.training_loss == result.training_loss:
-        raise TrainError(f"{base}: the loss is not a number: try a lower learning_rate than {config.learning_rate}")
+    steps, loss, seconds = run_training(trainer, base, config.learning_rate)
     _save(trainer, tokenizer, Path(out), config)
     return PolicyReport(
         rows=len(data),
         too_long=len(rows) - len(data),
         tokens=config.epochs * sum(len(row["input_ids"]) for row in data),
-        steps=result.global_step,
-        loss=result.training_loss,
+        steps=steps,
+        loss=loss,
         seconds=seconds,
         new_marks=tuple(new_marks),
     )
@@ -150,27 +144,15 @@ def _arguments(trl: Any, config: TrainConfig, out: str | Path, micro_rows: int, 
     devices = num_devices()
     accumulate = max(1, round(config.batch_size / (micro_rows * devices)))
     return trl.SFTConfig(
-        output_dir=str(out),
         num_train_epochs=config.epochs,
         per_device_train_batch_size=max(1, config.batch_size // (accumulate * devices)),
         gradient_accumulation_steps=accumulate,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=config.warmup,
-        weight_decay=config.weight_decay,
         max_length=config.max_length,
         bf16=config.precision == "mixed",
-        gradient_checkpointing=config.gradient_checkpointing,
         train_sampling_strategy="group_by_length",
         dataset_kwargs={"skip_prepare_dataset": True},
-        seed=config.seed,
-        save_strategy="no",
-        eval_strategy="no",
-        logging_steps=25,
-        report_to=list(report_to) or "none",
-        disable_tqdm=True,
         dataloader_num_workers=0,
-        use_cpu=not torch.cuda.is_available(),
+        **common_arguments(config, out, report_to),
     )
 
 

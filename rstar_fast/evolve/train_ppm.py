@@ -1,7 +1,6 @@
 """Training a PPM on packed trees by `transformers.Trainer`, and by the same trainer the models it is compared with."""
 
 import random
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from rstar_fast._core import Pack
 from rstar_fast.errors import ConfigError, DataError, TrainError
@@ -19,6 +18,7 @@ from rstar_fast.evolve.objectives import SCALES, num_groups, objective_loss
 from rstar_fast.evolve.rows import group_of_row
 from rstar_fast.evolve.saving import saving
 from rstar_fast.evolve.token_trees import Objective, PackedTrees, TokenTree, micro_batches, pack_trees, pair_trees, target_trees
+from rstar_fast.evolve.trainer import common_arguments, run_training
 from rstar_fast.evolve.training_config import TrainConfig, num_devices
 from rstar_fast.ppm.model import PPM
 from rstar_fast.ppm.packed_model import PackedModel
@@ -100,12 +100,7 @@ def train_ppm(
         data_collator=_collate,
         optimizers=optimizers,
     )
-    trainer.remove_callback(PrinterCallback)
-    began = time.monotonic()
-    result = trainer.train()
-    seconds = time.monotonic() - began
-    if not result.training_loss == result.training_loss:
-        raise TrainError(f"{policy}: the loss is not a number: try a lower learning_rate than {config.learning_rate}")
+    steps, loss, seconds = run_training(trainer, policy, config.learning_rate)
     if trainer.is_world_process_zero():
         with saving(out):
             ppm.save_pretrained(out)
@@ -114,8 +109,8 @@ def train_ppm(
         examples=sum(tree.num_examples for tree in trees),
         too_long=too_long,
         tokens=config.epochs * sum(tree.num_tokens for tree in trees),
-        steps=result.global_step,
-        loss=result.training_loss,
+        steps=steps,
+        loss=loss,
         seconds=seconds,
     )
 
@@ -204,20 +199,8 @@ class _PPMTrainer(Trainer):
 
 def _arguments(config: TrainConfig, out: str | Path, report_to: Sequence[str]) -> TrainingArguments:
     return TrainingArguments(
-        output_dir=str(out),
         num_train_epochs=1,
         per_device_train_batch_size=1,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=config.warmup,
-        weight_decay=config.weight_decay,
-        gradient_checkpointing=config.gradient_checkpointing,
         remove_unused_columns=False,
-        seed=config.seed,
-        save_strategy="no",
-        eval_strategy="no",
-        logging_steps=25,
-        report_to=list(report_to) or "none",
-        disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
+        **common_arguments(config, out, report_to),
     )

@@ -3,10 +3,8 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
-from rstar_fast.errors import DataError
 from rstar_fast.evolve import (
     all_pair_groups,
     difficulty,
@@ -34,19 +32,15 @@ def make_data(context: Context) -> dict[str, Any]:
     synthetic = {problem.id for problem in read_problems(config.synthetic)} if config.synthetic else set()
     trusted = without_doubtful(trees, synthetic)
     solutions = sft_rows(trusted, config.solutions)
-    kept, measured = _split(trusted, config.evaluate.held_out_pairs, config.seed)
-    groups, held_out = all_pair_groups(kept, config.pairs), all_pair_groups(measured, config.pairs)
-    if not groups:
-        classes = Counter(map(difficulty, trusted))
-        raise DataError(
-            f"no preference pairs: of {len(trusted)} problems {classes['easy']} have only right trajectories and {classes['hard']} "
-            "none; a PPM needs both in one problem: more candidates, a higher temperature or other problems"
-        )
+    measured = {tree.problem.id for tree in trusted if _is_measured(tree, config.evaluate.held_out_pairs, config.seed)}
+    pairs = all_pair_groups(trusted, config.pairs)
+    groups = [group for group in pairs if group.problem.id not in measured]
+    held_out = [group for group in pairs if group.problem.id in measured]
     with fresh_folder(context.folder) as folder:
         write_rows(folder / "sft.jsonl", solutions)
         write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
         write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
-        write_rows(folder / "trajectories.jsonl", trajectory_rows(kept))
+        write_rows(folder / "trajectories.jsonl", trajectory_rows(tree for tree in trusted if tree.problem.id not in measured))
         if held_out:
             write_rows(folder / "held_out_pairs.jsonl", [pair_group_row(group) for group in held_out])
     classes = Counter(map(difficulty, trees))
@@ -66,13 +60,10 @@ def make_data(context: Context) -> dict[str, Any]:
     }
 
 
-def _split(trees: Sequence[Tree], share: float, seed: int) -> tuple[list[Tree], list[Tree]]:
-    """Problems to train a PPM on, and a share to measure it on; a problem is on the same side in every round."""
-    sides: tuple[list[Tree], list[Tree]] = ([], [])
-    for tree in trees:
-        digest = hashlib.blake2b(f"{seed} {tree.problem.id}".encode(), digest_size=8).digest()
-        sides[int.from_bytes(digest, "big") < share * 2**64].append(tree)
-    return sides
+def _is_measured(tree: Tree, share: float, seed: int) -> bool:
+    """Whether a problem's pairs only measure the PPM, as those of a share of all do; in every round the same."""
+    digest = hashlib.blake2b(f"{seed} {tree.problem.id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
 
 
 def _group(tree: Tree) -> str:

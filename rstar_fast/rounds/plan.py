@@ -15,7 +15,7 @@ _EVALUATION_SEED = 999_000
 
 def plan(config: EvolveConfig) -> list[Stage]:
     """All stages; each needs only earlier ones."""
-    stages = [_greedy(config, 0, config.bootstrap_policy, ())]
+    stages = [_greedy(config, 0, config.bootstrap_policy)]
     for number in range(1, len(config.rounds) + 1):
         data = _searches(config, number)
         stages += [*data, *_models(config, number, data), *_evaluation(config, number)]
@@ -37,7 +37,7 @@ def _searches(config: EvolveConfig, number: int) -> list[Stage]:
                 "policy": policy,
                 "ppm": f"round-{number - 1}/ppm" if search.use_scores else None,
                 "problems": ["problems", "synthetic"],
-                "search": _plain(search, config.seed + _SEEDS_PER_ROUND * number + place),
+                "search": search.with_changes(seed=config.seed + _SEEDS_PER_ROUND * number + place).to_dict(),
                 "part": [part, config.parts],
             }
             if rule:
@@ -51,15 +51,18 @@ def _models(config: EvolveConfig, number: int, searches: list[Stage]) -> list[St
     """Data, policy and PPM of a round."""
     data, policy = f"round-{number}/data", f"round-{number}/policy"
     names = tuple(stage.name for stage in searches)
-    objectives = ("ppm", "orm", "pqm") if config.evaluate.baselines else ("ppm",)
     return [
         Stage(data, "data", {"searches": list(names)}, names),
         Stage(policy, "policy", {"data": data}, (data,)),
         *(
             Stage(f"round-{number}/{objective}", "ppm", {"data": data, "policy": policy, "objective": objective}, (data, policy))
-            for objective in objectives
+            for objective in _objectives(config)
         ),
     ]
+
+
+def _objectives(config: EvolveConfig) -> tuple[str, ...]:
+    return ("ppm", "orm", "pqm") if config.evaluate.baselines else ("ppm",)
 
 
 def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
@@ -68,13 +71,13 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
     policy, ppm = f"{round_}/policy", f"{round_}/ppm"
     sampling = how.search.with_changes(strategy="best_of_n", candidates=how.samples, use_scores=False)
     stages = [
-        _greedy(config, number, policy, (policy,)),
+        _greedy(config, number, policy),
         _measure(config, f"{round_}/samples", policy, None, sampling, 1, how.problems),
         _measure(config, f"{round_}/searches", policy, ppm, how.search, how.searches, how.problems),
     ]
     if number > 1:
         stages.append(_measure(config, f"{round_}/first-policy", "round-1/policy", ppm, how.search, how.searches, how.problems))
-    scorers = [f"{round_}/{name}" for name in (("ppm", "orm", "pqm") if how.baselines else ("ppm",))]
+    scorers = [f"{round_}/{objective}" for objective in _objectives(config)]
     reads: dict[str, Any] = {
         "greedy": f"{round_}/greedy",
         "samples": f"{round_}/samples",
@@ -87,16 +90,16 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
     return [*stages, Stage(f"{round_}/results", "results", reads, tuple(sorted(needs)))]
 
 
-def _greedy(config: EvolveConfig, number: int, policy: str, needs: tuple[str, ...]) -> Stage:
+def _greedy(config: EvolveConfig, number: int, policy: str) -> Stage:
     search = GREEDY.with_changes(**_shared(config, number))
     options = _options(policy, None, search, 1, config.evaluate.greedy)
-    return Stage(f"round-{number}/greedy", "search", options, needs)
+    return Stage(f"round-{number}/greedy", "search", options, _models_of(options))
 
 
 def _measure(
     config: EvolveConfig, name: str, policy: str, ppm: str | None, search: SearchConfig, copies: int, problems: int
 ) -> Stage:
-    search = search.with_changes(seed=config.seed + _EVALUATION_SEED, **{"prompt": "finetuned"})
+    search = search.with_changes(seed=config.seed + _EVALUATION_SEED, prompt="finetuned")
     options = _options(policy, ppm, search, copies, problems)
     return Stage(name, "search", options, _models_of(options))
 
@@ -107,7 +110,7 @@ def _options(policy: str, ppm: str | None, search: SearchConfig, copies: int, pr
         "ppm": ppm,
         "problems": ["held_out"],
         "first": problems,
-        "search": _plain(search, search.seed),
+        "search": search.to_dict(),
         "copies": copies,
     }
 
@@ -122,7 +125,3 @@ def _shared(config: EvolveConfig, number: int) -> dict[str, Any]:
 def _models_of(options: dict[str, Any]) -> tuple[str, ...]:
     """The stages that train the models which a search uses."""
     return tuple(name for name in (options["policy"], options["ppm"]) if name and name.startswith("round-"))
-
-
-def _plain(search: SearchConfig, seed: int) -> dict[str, Any]:
-    return search.with_changes(seed=seed).to_dict()

@@ -4,9 +4,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from rstar_fast.errors import ConfigError, RStarError
 from rstar_fast.rounds.config import EvolveConfig
@@ -15,6 +15,15 @@ from rstar_fast.rounds.plan import plan
 from rstar_fast.rounds.stage import read_manifest, write_manifest
 from rstar_fast.store.config_file import read_config
 from rstar_fast.verify.worker import die_with
+
+_KINDS = {
+    "search": ("searching", "search"),
+    "data": ("making_data", "make_data"),
+    "policy": ("training", "train_a_policy"),
+    "ppm": ("training", "train_a_ppm"),
+    "results": ("results", "results"),
+}
+"""What does a kind of stage; loaded only for that, as some of it takes seconds to import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,47 +63,10 @@ def do(run: Path, name: str, device: str | None = None, workers: int | None = No
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    metrics = _KINDS[stage.kind](Context(run, config, stage, device, workers))
+    module, function = _KINDS[stage.kind]
+    metrics = getattr(import_module(f"rstar_fast.rounds.{module}"), function)(Context(run, config, stage, device, workers))
     write_manifest(run / name, stage, metrics, time.monotonic() - began, run)
 
-
-def _search(context: Context) -> dict[str, Any]:
-    from rstar_fast.rounds.searching import search
-
-    return search(context)
-
-
-def _data(context: Context) -> dict[str, Any]:
-    from rstar_fast.rounds.making_data import make_data
-
-    return make_data(context)
-
-
-def _policy(context: Context) -> dict[str, Any]:
-    from rstar_fast.rounds.training import train_a_policy
-
-    return train_a_policy(context)
-
-
-def _ppm(context: Context) -> dict[str, Any]:
-    from rstar_fast.rounds.training import train_a_ppm
-
-    return train_a_ppm(context)
-
-
-def _results(context: Context) -> dict[str, Any]:
-    from rstar_fast.rounds.results import results
-
-    return results(context)
-
-
-_KINDS: dict[str, Callable[[Context], dict[str, Any]]] = {
-    "search": _search,
-    "data": _data,
-    "policy": _policy,
-    "ppm": _ppm,
-    "results": _results,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

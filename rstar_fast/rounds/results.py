@@ -5,7 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.errors import DataError
-from rstar_fast.evaluate import Accuracy, Sample, at_equal_tokens, paired, path_samples, rescored, search_samples, selections
+from rstar_fast.evaluate import (
+    Accuracy,
+    Sample,
+    at_equal_tokens,
+    choose,
+    paired,
+    path_samples,
+    rescored,
+    search_samples,
+    selections,
+    vote,
+)
 from rstar_fast.evaluate.run import by_problem
 from rstar_fast.evolve import group_of_row, read_rows
 from rstar_fast.evolve.pair_accuracy import likelihood_accuracy, pair_accuracy
@@ -30,17 +41,16 @@ def results(context: Context) -> dict[str, Any]:
     options = context.stage.options
     with MathVerifier(workers=1) as verifier:
         greedy = by_problem(read_trees(context.run, [options["greedy"]]))
-        ways = {"policy": _way("policy", {key: path_samples(trees[0], verifier) for key, trees in greedy.items()})}
+        ways = {"policy": choose("policy", {key: path_samples(trees[0], verifier) for key, trees in greedy.items()}, vote)}
         pool = by_problem(read_trees(context.run, [options["samples"]]))
         searched = _searched(context, options["searches"], verifier)
-        samples = {key: path_samples(trees[0], verifier) for key, trees in pool.items()}
-        common = [key for key in searched if key in samples]
-        searched = {key: searched[key] for key in common}
+        searched = {key: samples for key, samples in searched.items() if key in pool}
         ways |= _named("search", selections(searched))
         for stage in options["scorers"]:
-            scored = _scored(context, stage, pool, verifier)
-            equal = at_equal_tokens({key: scored[key] for key in common}, searched)
-            ways |= _named(Path(stage).name, selections(equal))
+            model = PPM.from_pretrained(context.run / stage, device=context.device)
+            ways |= _named(Path(stage).name, selections(at_equal_tokens(_scored(model, pool, verifier), searched)))
+            if stage == options["scorers"][0]:
+                pairs = _pair_accuracies(context, model)
         if options["first_policy"]:
             ways |= _named("first policy", selections(_searched(context, options["first_policy"], verifier)))
     with fresh_folder(context.folder) as folder:
@@ -49,7 +59,7 @@ def results(context: Context) -> dict[str, Any]:
     return {
         "accuracy": {name: [way.share.successes, way.share.trials, way.tokens] for name, way in ways.items()},
         "search_against_majority": str(paired(ways[f"search: {SEARCH_ANSWER}"].solved, majority.solved)),
-        "pairs": _pair_accuracies(context),
+        "pairs": pairs,
     }
 
 
@@ -58,16 +68,14 @@ def _searched(context: Context, stage: str, verifier: MathVerifier) -> Samples:
     return {key: search_samples(trees, verifier) for key, trees in found.items()}
 
 
-def _scored(context: Context, stage: str, pool: dict[str, list[Tree]], verifier: MathVerifier) -> Samples:
+def _scored(model: PPM, pool: dict[str, list[Tree]], verifier: MathVerifier) -> Samples:
     """The samples with the scores of a model."""
-    scorer = PackedScorer(PPM.from_pretrained(context.run / stage, device=context.device))
-    trees = rescored([trees[0] for trees in pool.values()], scorer)
+    trees = rescored([trees[0] for trees in pool.values()], PackedScorer(model))
     return {key: path_samples(tree, verifier) for key, tree in zip(pool, trees, strict=True)}
 
 
-def _pair_accuracies(context: Context) -> dict[str, Any]:
+def _pair_accuracies(context: Context, ppm: PPM) -> dict[str, Any]:
     """Of the round's PPM: on this round's held-out pairs, and on the first round's; and of the likelihood on this round's."""
-    ppm = PPM.from_pretrained(context.run / context.stage.options["scorers"][0], device=context.device)
     found: dict[str, Any] = {}
     for name, data in zip(("this round's", "the first round's"), context.stage.options["pairs"], strict=True):
         path = context.run / data / "held_out_pairs.jsonl"
@@ -85,14 +93,6 @@ def _order(measure: Any, *arguments: Any) -> list[float] | None:
     except DataError:
         return None
     return [accuracy.right, accuracy.pairs]
-
-
-def _way(name: str, samples: Samples) -> Accuracy:
-    return selections(samples)[0] if samples else _nothing(name)
-
-
-def _nothing(name: str) -> Accuracy:
-    raise DataError(f"{name}: expected problems that were searched to their end, got none")
 
 
 def _named(name: str, ways: Sequence[Accuracy]) -> dict[str, Accuracy]:

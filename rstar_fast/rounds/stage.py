@@ -24,7 +24,7 @@ class Stage:
 
     Attributes:
         name: also its folder below the run's, as in "round-2/policy".
-        kind: what does it, see `rstar_fast.rounds.kinds`.
+        kind: what does it, see `rstar_fast.rounds.process`.
         options: plain values for that.
         needs: names of the stages whose results it reads.
     """
