@@ -160,7 +160,7 @@ def test_out_of_memory_halves_the_rows(model: PreTrainedModel, monkeypatch: pyte
     forward = policy._model.forward
 
     def short_of_memory(tokens, positions, batch, keep):  # type: ignore[no-untyped-def]
-        if len(batch.rows if batch.rows is not None else ()) > 4:
+        if len(batch.places if batch.places is not None else ()) > 4:
             raise torch.OutOfMemoryError("no room")
         return forward(tokens, positions, batch, keep)
 

@@ -1,13 +1,12 @@
 """Attention over a packed batch: rows that share a prefix read its keys and values once, and each its own behind it.
 
-One forward holds, packed into a single sequence, the newest token of every running row (grouped by request) and the prefixes
-that are being encoded:
+One forward holds, packed into a single sequence, the newest token of every running row and the prefixes that are being encoded:
 
-    tokens   | row 0 | row 1 | row 2 || row 3 | row 4 || prefix of request C ......... | prefix of request D .... |
-              `- request A ---------'  `- request B -'
+    tokens   | row 0 | row 1 | row 2 | row 3 | row 4 || prefix of request C ......... | prefix of request D .... |
 
 A row's softmax runs over two sets of keys, its request's prefix and its own tokens. Each part is computed on its own with the
 logarithm of its softmax's denominator and the two are joined: out = w * prefix + (1 - w) * own, w = sigmoid(lse_prefix - lse_own).
+The rows of a request stand side by side as the queries of one prefix; prefixes of a size class go into one call, padded.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy.kv import LayerShape, PrefixKV, RowKV
+from rstar_fast.policy.kv import LayerShape, PrefixKV, PrefixPool, RowKV
 
 NAME = "rstar_fast_shared_prefix"
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "block_mask")
@@ -26,11 +25,11 @@ _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "block_mask")
 
 @dataclass(slots=True)
 class Span:
-    """Packed positions [begin, end) that belong to a prefix.
+    """Packed positions [begin, end) of a prefix that is being encoded.
 
     Attributes:
-        prefix: for running rows, what they share; for a prefix being encoded, where its new tokens' KV goes.
-        mask: encoding only: additive [new tokens, prefix tokens], None if there is one new token.
+        prefix: where the new tokens' KV goes.
+        mask: additive [new tokens, prefix tokens], None if there is one new token.
     """
 
     begin: int
@@ -40,24 +39,41 @@ class Span:
 
 
 @dataclass(slots=True)
+class Shared:
+    """Running rows whose prefixes lie in one pool.
+
+    Attributes:
+        pool: of the prefixes.
+        gather: int64 [places, width], rows by the place of their prefix, any row where a place has fewer.
+        rows: int64 [rows], the rows.
+        at: int64 [rows], where each is in `gather`, flattened.
+        mask: additive [places, 1, 1, longest prefix].
+    """
+
+    pool: PrefixPool
+    gather: Tensor
+    rows: Tensor
+    at: Tensor
+    mask: Tensor
+
+
+@dataclass(slots=True)
 class PackedBatch:
     """One forward, as the attention function sees it.
 
     Attributes:
-        shared: the running rows, by request, in packed order.
+        shared: the running rows, by pool.
         encoding: prefixes being encoded.
         own: the rows' own KV.
-        rows: int64 [running rows], each packed row's place in `own`.
-        order: int64 [running rows], the packed row of each place in `own`.
-        lengths: int64 [running rows], how many own tokens each packed row has before this forward.
-        mask: additive [running rows, 1, 1, longest own], by place in `own`.
+        places: int64 [running rows], 0, 1, ...: a packed row's place in `own`.
+        lengths: int64 [running rows], how many own tokens each has before this forward.
+        mask: additive [running rows, 1, 1, longest own].
     """
 
-    shared: list[Span] = field(default_factory=list)
+    shared: list[Shared] = field(default_factory=list)
     encoding: list[Span] = field(default_factory=list)
     own: RowKV | None = None
-    rows: Tensor | None = None
-    order: Tensor | None = None
+    places: Tensor | None = None
     lengths: Tensor | None = None
     mask: Tensor | None = None
 
@@ -112,7 +128,7 @@ def shared_prefix_attention(
         out = _encode(folded, key, value, mask, scale)
     else:
         for span in packed_batch.encoding:
-            keys, values = span.prefix.keys[layer], span.prefix.values[layer]
+            keys, values = span.prefix.layer(layer)
             keys[:, :, span.prefix.known :] = key[:, :, span.begin : span.end]
             values[:, :, span.prefix.known :] = value[:, :, span.begin : span.end]
             out[:, :, span.begin : span.end] = _encode(folded[:, :, span.begin : span.end], keys, values, span.mask, scale)
@@ -136,24 +152,31 @@ def _encode(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, sc
 
 def _decode(batch: PackedBatch, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, out: Tensor) -> None:
     """Running rows: query [kv_heads, group, tokens, dim]; writes their new KV to `own` and their results to `out`."""
-    assert batch.own is not None and batch.rows is not None and batch.order is not None and batch.mask is not None
-    num_rows, longest = len(batch.rows), batch.mask.shape[-1]
+    assert batch.own is not None and batch.places is not None and batch.mask is not None
+    num_rows, longest = len(batch.places), batch.mask.shape[-1]
     keys, values = batch.own.keys[layer], batch.own.values[layer]
-    keys[batch.rows, :, batch.lengths] = key[0, :, :num_rows].transpose(0, 1)
-    values[batch.rows, :, batch.lengths] = value[0, :, :num_rows].transpose(0, 1)
+    keys[batch.places, :, batch.lengths] = key[0, :, :num_rows].transpose(0, 1)
+    values[batch.places, :, batch.lengths] = value[0, :, :num_rows].transpose(0, 1)
 
-    by_place = query[:, :, :num_rows].permute(2, 0, 1, 3)[batch.order]
-    own_out, own_lse = _attend(by_place, keys[:num_rows, :, :longest], values[:num_rows, :, :longest], batch.mask, scale)
-    own_out, own_lse = own_out[batch.rows].permute(1, 2, 0, 3), own_lse[batch.rows].permute(1, 2, 0)
-
+    by_row = query[:, :, :num_rows].permute(2, 0, 1, 3)
+    own_out, own_lse = _attend(by_row, keys[:num_rows, :, :longest], values[:num_rows, :, :longest], batch.mask, scale)
     prefix_out, prefix_lse = torch.empty_like(own_out), torch.empty_like(own_lse)
-    for span in batch.shared:
-        rows = query[:, :, span.begin : span.end]
-        part, lse = _attend(rows.flatten(1, 2)[None], span.prefix.keys[layer], span.prefix.values[layer], None, scale)
-        prefix_out[:, :, span.begin : span.end] = part.view(*rows.shape[:3], -1)
-        prefix_lse[:, :, span.begin : span.end] = lse.view(rows.shape[:3])
+    for part in batch.shared:
+        prefix_out[part.rows], prefix_lse[part.rows] = _attend_prefixes(part, layer, by_row, scale)
     weight = torch.sigmoid(prefix_lse - own_lse)[..., None]
-    out[:, :, :num_rows] = torch.lerp(own_out.float(), prefix_out.float(), weight)
+    out[:, :, :num_rows] = torch.lerp(own_out.float(), prefix_out.float(), weight).permute(1, 2, 0, 3)
+
+
+def _attend_prefixes(part: Shared, layer: int, by_row: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Rows over their prefixes: by_row [rows, kv_heads, group, dim]; results and logarithms of the rows of `part`."""
+    places, width = part.gather.shape
+    longest, buffer = part.mask.shape[-1], part.pool.buffer
+    keys, values = buffer.keys[layer][:places, :, :longest], buffer.values[layer][:places, :, :longest]
+    heads, group = by_row.shape[1:3]
+    query = by_row[part.gather].permute(0, 2, 3, 1, 4).reshape(places, heads, group * width, -1)
+    found, lse = _attend(query, keys, values, part.mask, scale)
+    found = found.view(places, heads, group, width, -1).permute(0, 3, 1, 2, 4).flatten(0, 1)
+    return found[part.at], lse.view(places, heads, group, width).permute(0, 3, 1, 2).flatten(0, 1)[part.at]
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rstar_fast.policy.attention import PackedBatch, Span, causal_mask
+from rstar_fast.policy.attention import PackedBatch, Shared, Span, causal_mask
 from rstar_fast.policy.base import Candidate, ExpandRequest
-from rstar_fast.policy.kv import Layout, PrefixKV, RowKV
+from rstar_fast.policy.kv import Layout, PrefixKV, PrefixPool, RowKV
 from rstar_fast.policy.stopping import StopMarks
 
 
@@ -54,8 +54,8 @@ class Packed(NamedTuple):
     Attributes:
         tokens: int64 [1, tokens].
         positions: int64 [1, tokens].
-        keep: int64 [rows + admitted], packed positions whose logits are wanted: of each row by its place, then of the last token
-            of each prefix being encoded.
+        keep: int64 [rows + admitted], packed positions whose logits are wanted: of each row, then of the last token of each prefix
+            being encoded.
         batch: what the attention function needs.
     """
 
@@ -65,32 +65,20 @@ class Packed(NamedTuple):
     batch: PackedBatch
 
 
-def pack(rows: Sequence[Row], groups: Sequence[Group], admitted: Sequence[Group], own: RowKV, layout: Layout) -> Packed:
-    """The newest token of every row, rows of a request side by side, and the unknown tokens of the prefixes just admitted."""
+def pack(rows: Sequence[Row], admitted: Sequence[Group], own: RowKV, layout: Layout) -> Packed:
+    """The newest token of every row, in the order of the rows, and the unknown tokens of the prefixes just admitted."""
     batch = PackedBatch()
-    number = {id(group): i for i, group in enumerate(groups)}
-    order = sorted(range(len(rows)), key=lambda place: number[id(rows[place].group)])
-    tokens, positions, keep = [], [], []
-    for at, place in enumerate(order):
-        row = rows[place]
-        tokens.append(row.tokens[-1])
-        positions.append(len(row.group.tokens) + len(row.tokens) - 1)
-        if batch.shared and batch.shared[-1].prefix is row.group.prefix:
-            batch.shared[-1].end = at + 1
-        else:
-            batch.shared.append(Span(at, at + 1, row.group.prefix))
+    tokens = [row.tokens[-1] for row in rows]
+    positions = [row.group.prefix.tokens + len(row.tokens) - 1 for row in rows]
+    keep = list(range(len(rows)))
     if rows:
         lengths = torch.tensor([len(row.tokens) - 1 for row in rows])
-        longest = int(lengths.max()) + 1
-        own.reserve(longest)
+        own.reserve(int(lengths.max()) + 1)
         batch.own = own
-        batch.rows = torch.tensor(order).to(layout.device)
-        batch.order = batch.rows.argsort()
-        batch.lengths = lengths[order].to(layout.device)
-        own_mask = torch.zeros(len(rows), 1, 1, longest, dtype=layout.dtype)
-        own_mask.masked_fill_(torch.arange(longest) > lengths[:, None, None, None], torch.finfo(layout.dtype).min)
-        batch.mask = own_mask.to(layout.device)
-        keep = batch.order.tolist()
+        batch.places = torch.arange(len(rows), device=layout.device)
+        batch.lengths = lengths.to(layout.device)
+        batch.mask = _mask(lengths + 1, layout)
+        batch.shared = _shared(rows, layout)
     for group in admitted:
         known, begin = group.prefix.known, len(tokens)
         tokens += group.tokens[known:]
@@ -101,3 +89,36 @@ def pack(rows: Sequence[Row], groups: Sequence[Group], admitted: Sequence[Group]
         batch.encoding.append(Span(begin, len(tokens), group.prefix, mask))
     packed = torch.tensor([tokens, positions]).to(layout.device)
     return Packed(packed[:1], packed[1:], torch.tensor(keep).to(layout.device), batch)
+
+
+def _shared(rows: Sequence[Row], layout: Layout) -> list[Shared]:
+    """The rows by the pool and the place of their prefixes."""
+    pools: dict[PrefixPool, dict[int, list[int]]] = {}
+    lengths: dict[PrefixPool, dict[int, int]] = {}
+    for i, row in enumerate(rows):
+        prefix = row.group.prefix
+        pools.setdefault(prefix.pool, {}).setdefault(prefix.place, []).append(i)
+        lengths.setdefault(prefix.pool, {})[prefix.place] = prefix.tokens
+    found = []
+    for pool, places in pools.items():
+        width, num_places = max(map(len, places.values())), max(places) + 1
+        members = [i for rows_here in places.values() for i in rows_here]
+        gather = np.full((num_places, width), members[0])
+        at: list[int] = []
+        for place, rows_here in places.items():
+            gather[place, : len(rows_here)] = rows_here
+            at += range(place * width, place * width + len(rows_here))
+        # A free place between them: of one token, so that its softmax has something to run over.
+        tokens = torch.tensor([lengths[pool].get(place, 1) for place in range(num_places)])
+        index = torch.from_numpy(gather).to(layout.device)
+        rows_of, at_of = torch.tensor([members, at]).to(layout.device)
+        found.append(Shared(pool, index, rows_of, at_of, _mask(tokens, layout)))
+    return found
+
+
+def _mask(lengths: Tensor, layout: Layout) -> Tensor:
+    """Additive [len(lengths), 1, 1, longest]: each may look at its first so many keys."""
+    longest = int(lengths.max())
+    mask = torch.zeros(len(lengths), 1, 1, longest, dtype=layout.dtype)
+    mask.masked_fill_(torch.arange(longest) >= lengths[:, None, None, None], torch.finfo(layout.dtype).min)
+    return mask.to(layout.device)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
-from rstar_fast.policy.kv import PrefixKV, RowKV
+from rstar_fast.policy.kv import PrefixPools, RowKV
 from rstar_fast.policy.loading import CausalModel, load, load_tokenizer
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
@@ -85,7 +85,7 @@ class TransformersPolicy:
         self._ends = _end_tokens(model, tokenizer)
         self._store = PrefixStore(cache_bytes)
         self._max_rows = max_rows
-        self._own = RowKV(self._model.layout, max_rows)
+        self._new_buffers()
         self._marks: dict[tuple[str, ...], StopMarks] = {}
         self._prompt_tokens = lru_cache(_PROMPTS_KEPT)(self._encode_prompt)
         self._queue: deque[ExpandRequest] = deque()
@@ -113,6 +113,7 @@ class TransformersPolicy:
         self._groups.clear()
         self._rows.clear()
         self._done.clear()
+        self._new_buffers()
 
     def forget(self) -> None:
         """Drop the KV kept for reuse, as is needed once the model's weights have changed."""
@@ -148,7 +149,7 @@ class TransformersPolicy:
             new_tokens += len(tokens) - known
             if admitted and (new_tokens > _ENCODE_TOKENS or self._encoding_soon(tokens, known, admitted)):
                 break
-            prefix = PrefixKV(self._model.layout, len(tokens))
+            prefix = self._prefixes.place(len(tokens))
             if known:
                 prefix.fill(join(pieces))
             self._queue.popleft()
@@ -196,7 +197,7 @@ class TransformersPolicy:
 
     def _forward(self, admitted: list[Group]) -> Tensor:
         """Logits [rows + admitted, vocabulary]: of the rows in the order of their places, then behind each new prefix."""
-        packed = pack(self._rows, self._groups, admitted, self._own, self._model.layout)
+        packed = pack(self._rows, admitted, self._own, self._model.layout)
         return self._model.forward(packed.tokens, packed.positions, packed.batch, packed.keep)
 
     def _advance(self, logits: Tensor, admitted: list[Group]) -> None:
@@ -285,6 +286,7 @@ class TransformersPolicy:
         count = group.request.num_candidates
         if len(group.candidates) == count:
             self._groups.remove(group)
+            group.prefix.release()
             self._done.append(Expansion(group.request.id, tuple(group.candidates[i] for i in range(count))))
 
     def _fail(self, group: Group, reason: str) -> None:
@@ -292,9 +294,13 @@ class TransformersPolicy:
         self._done.append(Expansion(group.request.id, error=f"{self.name}: {reason}"))
 
     def _drop(self, group: Group) -> None:
-        """Take a request and its rows out of the batch."""
+        """Take a request and its rows out of the batch, with whatever they may have written."""
         self._groups.remove(group)
-        for row in [row for row in self._rows if row.group is group]:
+        group.prefix.release(damaged=True)
+        rows = [row for row in self._rows if row.group is group]
+        for row in rows:
+            self._own.clear(self._rows.index(row))
+        for row in rows:
             self._vacate(self._rows.index(row))
 
     def _vacate(self, place: int) -> None:
@@ -310,6 +316,7 @@ class TransformersPolicy:
             request = self._groups[0].request if self._groups else self._queue.popleft()
             for group in list(self._groups):
                 self._drop(group)
+            self._new_buffers()
             self._done.append(Expansion(request.id, error=f"{self.name}: out of memory with a single row: {error}"))
             return
         self._store.clear()
@@ -317,9 +324,14 @@ class TransformersPolicy:
         for group in reversed(list(self._groups)):
             self._drop(group)
             self._queue.appendleft(group.request)
-        self._own = RowKV(self._model.layout, self._max_rows)
+        self._new_buffers()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def _new_buffers(self) -> None:
+        """Room for the KV of what is being answered; what the old buffers held is forgotten."""
+        self._prefixes = PrefixPools(self._model.layout)
+        self._own = RowKV(self._model.layout, self._max_rows)
 
 
 def _end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:

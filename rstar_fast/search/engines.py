@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
-from rstar_fast.search.searcher import Searcher, step_limits
-from rstar_fast.verify import Executor
+from rstar_fast.search.searcher import Searcher, step_runner
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +58,7 @@ def open_searcher(
         engine = TransformersPolicy(_found(policy, "policy"), prompt=config.prompt, **models, **rows)
         scorer = None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
     with (
-        Executor(workers, step_limits(config), config.observation) as runner,
+        step_runner(config, workers) as runner,
         Searcher(engine, config, scorer, runner=runner) as searcher,
     ):
         yield searcher

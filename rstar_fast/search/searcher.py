@@ -2,8 +2,8 @@
 
 import asyncio
 import queue
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, SearchError
@@ -14,7 +14,7 @@ from rstar_fast.search.activity import Stats
 from rstar_fast.search.session import End, Session
 from rstar_fast.search.work import Failure
 from rstar_fast.tree import Tree
-from rstar_fast.verify import Executor, Limits, MathVerifier
+from rstar_fast.verify import ArithmeticRunner, Executor, Limits, MathVerifier
 from rstar_fast.verify.base import StepRunner, Verifier
 
 
@@ -33,7 +33,7 @@ class Searcher:
         policy: writes the steps.
         config: how to search.
         scorer: the PPM; needed if, and only if, `config.use_scores`.
-        runner: runs the steps; left out, an `Executor` by the config's limits.
+        runner: runs the steps; left out, an `Executor` by the config's limits, behind an `ArithmeticRunner`.
         verifier: grades final answers; left out, a `MathVerifier`.
 
     Attributes:
@@ -63,7 +63,7 @@ class Searcher:
         self.config = config
         self.scorer = scorer
         self._own = ExitStack()
-        self.runner = runner or self._own.enter_context(Executor(limits=step_limits(config), style=config.observation))
+        self.runner = runner or self._own.enter_context(step_runner(config))
         self.verifier = verifier or self._own.enter_context(MathVerifier(limit_s=config.grade_limit_s))
         self.stats = Stats()
         self._session: Session | None = None
@@ -143,6 +143,9 @@ class Searcher:
             self._session = None
 
 
-def step_limits(config: SearchConfig) -> Limits:
-    """What one program may use under a config."""
-    return Limits(wall_s=config.wall_limit_s, memory_bytes=config.memory_limit_mb << 20)
+@contextmanager
+def step_runner(config: SearchConfig, workers: int | None = None) -> Iterator[StepRunner]:
+    """What runs the steps under a config: plain arithmetic in this process, all else in `workers` others (None: one per core)."""
+    limits = Limits(wall_s=config.wall_limit_s, memory_bytes=config.memory_limit_mb << 20)
+    with Executor(workers, limits, config.observation) as executor:
+        yield ArithmeticRunner(executor) if config.observation == "stdout" else executor

@@ -79,7 +79,7 @@ class Program:
         self._num_lines += source.count("\n")
         self._observe.run([_Statement(statement, padded) for statement in statements])
         self.observing = True
-        text = _cut(self._observe.text()).strip()
+        text = cut(self._observe.text()).strip()
         self.observing = False
         return text
 
@@ -112,7 +112,7 @@ def describe(error: BaseException) -> str:
         message = str(error)
     except BaseException as unprintable:  # a program's own __str__
         message = f"<unprintable: {type(unprintable).__name__}>"
-    return _cut(f"{name}: {message}").strip()
+    return cut(f"{name}: {message}").strip()
 
 
 @dataclass(slots=True)
@@ -125,6 +125,11 @@ class _Statement:
         """The arguments of its prints and what it printed."""
         arguments = ", ".join(_PRINT_ARGUMENTS.findall(ast.get_source_segment(self.source, self.node) or ""))
         return f"{arguments}: {_rounded(self.printed).strip()}"
+
+
+def stdout_text(printed: str, value: Any) -> str:
+    """What the "stdout" style shows of everything printed and the value of the last statement, before it is cut."""
+    return _rounded(printed) if printed or value is None else str(value)
 
 
 class _Whole:
@@ -142,7 +147,7 @@ class _Whole:
         printed = self._program.stdout.peek()
         if printed:
             self.value = None
-        return _rounded(printed) if printed or self.value is None else str(self.value)
+        return stdout_text(printed, self.value)
 
 
 class _Segments:
@@ -190,7 +195,8 @@ def _rounded(printed: str) -> str:
     return short if len(short) < len(printed.strip()) else printed
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text of at most `MAX_OBSERVATION_CHARS`, its middle left out if need be."""
     if len(text) <= MAX_OBSERVATION_CHARS:
         return text
     half = MAX_OBSERVATION_CHARS // 2

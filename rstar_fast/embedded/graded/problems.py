@@ -1,4 +1,4 @@
-"""Graded word problems: a start amount and three to five dated events, worded the harder the higher the level.
+"""Graded word problems: a start amount and three to five dated events, from plain wordings (level 0) to idiomatic ones (level 5).
 
 A problem is drawn from `(split, level, seed, index)` alone. Which split an instance may serve is decided by a hash of its events
 and numbers, names and things left out: no held-out problem is a training problem told of somebody else.
@@ -19,7 +19,7 @@ from rstar_fast.steps import ANSWER, CODE, END_OF_ANSWER, END_OF_CODE, END_OF_ST
 Split = Literal["train", "held_out", "reworded"]
 """Training problems; held-out ones in the same wordings; held-out ones whose hardest events have wordings of this split alone."""
 
-LEVELS = (1, 2, 3, 4, 5)
+LEVELS = (0, 1, 2, 3, 4, 5)
 MIN_EVENTS, MAX_EVENTS = 3, 5
 MAX_AMOUNT = 999
 _STARTS = (10, 80)
@@ -127,7 +127,7 @@ class GradedProblem:
 
 
 def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedProblem:
-    """Problem `index` of an endless list; level 0, all plain, is what the base is trained on."""
+    """Problem `index` of an endless list; level 0, all plain, is what the base is trained on (and is never reworded)."""
     rng = random.Random(f"{split}/{level}/{seed}/{index}")
     while True:
         chosen = [(operation, operation.wordings[tier]) for tier in _tiers(rng, level) for operation in [rng.choice(OPERATIONS)]]

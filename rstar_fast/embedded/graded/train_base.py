@@ -34,6 +34,8 @@ _CHECK_FROM = 1600
 LEARNING_RATE = 2e-3
 _POOL_BATCHES = 40
 _NONSENSE_SHARE = 0.3
+_UNDECIDED_FROM = 2700
+"""First step with twice as much nonsense: no wording is to look known because it has a known word."""
 _MADE_UP_SHARE = 0.6
 _IGNORED = -100
 _REPORT_EVERY = 50
@@ -128,7 +130,7 @@ def _batches(tokenizer: Any, seed: int) -> Iterator[Batch]:
 def _group(tokenizer: Any, rng: random.Random, step: int) -> list[_Row]:
     """Three rows: a problem with nonsense; and one without, solved right and solved wrong, or before that counts two such ones."""
     num_events = rng.randint(2, 3) if step < _SHORT_STEPS else rng.randint(MIN_EVENTS, MAX_EVENTS)
-    guessed = mixed_problem(rng, num_events, nonsense=_NONSENSE_SHARE, made_up=0.0)
+    guessed = mixed_problem(rng, num_events, nonsense=_NONSENSE_SHARE * (1 + (step >= _UNDECIDED_FROM)), made_up=0.0)
     known, other = (mixed_problem(rng, num_events, nonsense=0.0, made_up=_MADE_UP_SHARE) for _ in range(2))
     last = _row(tokenizer, other, other.steps) if step < _CHECK_FROM else _row(tokenizer, known, spoilt_steps(rng, known))
     return [_row(tokenizer, guessed, guessed.steps, judged=False), _row(tokenizer, known, known.steps), last]

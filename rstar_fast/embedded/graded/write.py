@@ -1,4 +1,4 @@
-"""Writes a problem file: `python -m rstar_fast.embedded.graded.write --split train --per-level 180 --out train.jsonl`."""
+"""Writes a problem file: `python -m rstar_fast.embedded.graded.write --split train --per-level 150 --out train.jsonl`."""
 
 import argparse
 import json
@@ -22,7 +22,8 @@ def main() -> None:
 
 
 def graded_problems(split: Split, per_level: int, seed: int = 0, levels: Sequence[int] = LEVELS) -> list[GradedProblem]:
-    """The first `per_level` problems of each level, the levels by turns."""
+    """The first `per_level` problems of each level, the levels by turns; level 0 has none that are reworded."""
+    levels = [level for level in levels if level or split != "reworded"]
     return [graded_problem(i, seed, split, level) for i in range(per_level) for level in levels]
 
 
