@@ -1,0 +1,172 @@
+"""Test-time scaling: what PPM-guided search and independent samples solve with the same generated tokens.
+
+    python bench/scaling.py RUN --out DIR [--round 4] [--problems 200] [--trajectories 1 2 4 8 16 32 64]
+
+RUN is the folder of a `rstar-fast evolve`; its held-out problems are solved by a round's policy. A search of 1, 2 or 4 trajectories
+has as many rollouts; more trajectories are more searches of 4, whose answers vote by their scores. Every problem's samples are as
+many as the tokens of its search paid for; among them majority, ORM, PQM and PPM choose. Interrupted, the same command goes on.
+Writes scaling.json and scaling.png to DIR, prints a card and a table.
+"""
+
+import argparse
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from card import print_card
+from matplotlib.figure import Figure
+
+from rstar_fast.config import SearchConfig
+from rstar_fast.evaluate import (
+    Accuracy,
+    Sample,
+    at_equal_tokens,
+    best,
+    choose,
+    paired,
+    path_samples,
+    rescored,
+    search_samples,
+    vote,
+)
+from rstar_fast.evaluate.run import solve
+from rstar_fast.ppm import PPM, PackedScorer
+from rstar_fast.problems import Problem
+from rstar_fast.rounds import EvolveConfig
+from rstar_fast.rounds.context import read_problems
+from rstar_fast.search.engines import open_searcher
+from rstar_fast.store import RunFolder
+from rstar_fast.store.config_file import read_config
+from rstar_fast.tree import Tree
+from rstar_fast.verify import MathVerifier
+
+PER_SEARCH = 4
+"""Rollouts of one of several searches."""
+Samples = dict[str, list[Sample]]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--round", type=int, default=4)
+    parser.add_argument("--problems", type=int, default=200)
+    parser.add_argument("--trajectories", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    if any(count > PER_SEARCH and count % PER_SEARCH for count in args.trajectories):
+        parser.error(f"--trajectories: expected numbers up to {PER_SEARCH} and multiples of {PER_SEARCH}, got {args.trajectories}")
+    torch.set_num_threads(args.threads)
+    config = EvolveConfig.from_dict(read_config(args.run)["options"])
+    problems = read_problems(config.held_out)[: args.problems]
+    print_card(run=args.run, round=args.round, problems=len(problems))
+    with MathVerifier(workers=1) as verifier:
+        searched = search(args, config, problems, verifier)
+        spent = max(sum(one.tokens for one in of_one) for of_one in searched[max(searched)].values())
+        pools = draw(args, config, problems, spent, verifier)
+    points = {count: measure(searched[count], pools) for count in sorted(searched)}
+    write(args.out, points)
+
+
+def search(args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], verifier: MathVerifier) -> dict[int, Samples]:
+    """The answers of searches, by the number of trajectories."""
+    folder = args.run / f"round-{args.round}"
+    most = max(args.trajectories)
+    counts = {count: 1 for count in args.trajectories if count < PER_SEARCH} | {PER_SEARCH: max(1, most // PER_SEARCH)}
+    found: dict[int, Samples] = {}
+    for rollouts, searches in counts.items():
+        how = config.evaluate.search.with_changes(rollouts=rollouts)
+        trees = solve_in(args.out / f"search-{rollouts}", how, folder, problems, searches, config.dtype)
+        answers = {key: search_samples(of_one, verifier) for key, of_one in trees.items()}
+        if rollouts < PER_SEARCH:
+            found[rollouts] = answers
+        else:
+            for count in (count for count in args.trajectories if count >= PER_SEARCH):
+                found[count] = {key: of_one[: count // PER_SEARCH] for key, of_one in answers.items()}
+    return found
+
+
+def draw(
+    args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], spent: int, verifier: MathVerifier
+) -> dict[str, Samples]:
+    """Independent samples with the scores of each model, by its name; as many as `spent` tokens may buy."""
+    folder = args.run / f"round-{args.round}"
+    shortest = min(tree.counts["generated_tokens"] for tree in read_greedy(folder))
+    how = config.evaluate.search.with_changes(strategy="best_of_n", candidates=-(-spent // shortest), use_scores=False)
+    trees = [of_one[0] for of_one in solve_in(args.out / "samples", how, folder, problems, 1, config.dtype).values()]
+    pools = {}
+    for name in ("ppm", "orm", "pqm"):
+        if (folder / name).exists():
+            scored = rescored(trees, PackedScorer(PPM.from_pretrained(folder / name)))
+            pools[name] = {p.id: path_samples(tree, verifier) for p, tree in zip(problems, scored, strict=True)}
+    return pools
+
+
+def read_greedy(folder: Path) -> list[Tree]:
+    """The solutions of the policy alone, for their length."""
+    with closing(RunFolder.read(folder / "greedy")) as found:
+        return list(found.trees())
+
+
+def solve_in(
+    out: Path, how: SearchConfig, models: Path, problems: list[Problem], searches: int, dtype: str | None
+) -> dict[str, list[Tree]]:
+    """Trees of every problem, kept in a folder."""
+    ppm = models / "ppm" if how.use_scores else None
+    with (
+        RunFolder.open(out, {"search": how.to_dict(), "searches": searches, "problems": len(problems)}) as folder,
+        open_searcher(how, models / "policy", ppm, dtype=dtype) as searcher,
+    ):
+        return solve(searcher, problems, searches, folder)
+
+
+def measure(searched: Samples, pools: dict[str, Samples]) -> dict[str, Accuracy]:
+    """Every way at the tokens of a search."""
+    ways = {"search": choose("search", searched, lambda of_one: vote(of_one, weighted=True))}
+    for name, pool in pools.items():
+        equal = at_equal_tokens(pool, searched)
+        if name == "ppm":
+            ways["majority"] = choose("majority", {key: unscored(of_one) for key, of_one in equal.items()}, vote)
+            ways["weighted vote by PPM"] = choose("weighted", equal, lambda of_one: vote(of_one, weighted=True))
+        ways[f"best by {name.upper()}"] = choose(name, equal, best)
+    return ways
+
+
+def unscored(samples: list[Sample]) -> list[Sample]:
+    """The samples as nobody scored them: ties of a vote go to the earlier answer."""
+    return [Sample(one.answer, one.correct, one.tokens) for one in samples]
+
+
+def write(out: Path, points: dict[int, dict[str, Accuracy]]) -> None:
+    """The table, the figures and the curve."""
+    figures: dict[str, Any] = {}
+    print(f"\n{'trajectories':>12} {'tokens':>7}  solved, % (95% interval); search against majority, problem by problem")
+    for count, ways in points.items():
+        shares = "  ".join(f"{name} {100 * way.share.value:.1f}" for name, way in ways.items())
+        low, high = ways["search"].share.interval
+        against = paired(ways["search"].solved, ways["majority"].solved)
+        print(f"{count:12} {ways['search'].tokens:7.0f}  {shares}  [{100 * low:.1f}, {100 * high:.1f}]; {against}")
+        figures[str(count)] = {
+            name: {"solved": way.share.successes, "problems": way.share.trials, "tokens": way.tokens, "samples": way.samples}
+            for name, way in ways.items()
+        }
+    (out / "scaling.json").write_text(json.dumps(figures, indent=1))
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name in next(iter(points.values())):
+        marked = [ways[name] for ways in points.values()]
+        axes.plot([way.tokens for way in marked], [100 * way.share.value for way in marked], marker="o", label=name)
+    axes.set_xscale("log")
+    axes.set_xlabel("generated tokens per problem")
+    axes.set_ylabel("held-out problems solved, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(out / "scaling.png", dpi=130)
+    print(f"\n{out / 'scaling.png'}")
+
+
+if __name__ == "__main__":
+    main()
