@@ -35,7 +35,7 @@ from rstar_fast.evaluate.run import solve
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.problems import Problem
 from rstar_fast.rounds import EvolveConfig
-from rstar_fast.rounds.context import read_problems
+from rstar_fast.rounds.context import read_sources
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.store import RunFolder
 from rstar_fast.store.config_file import read_config
@@ -61,7 +61,7 @@ def main() -> None:
         parser.error(f"--trajectories: expected numbers up to {PER_SEARCH} and multiples of {PER_SEARCH}, got {args.trajectories}")
     torch.set_num_threads(args.threads)
     config = EvolveConfig.from_dict(read_config(args.run)["options"])
-    problems = read_problems(config.held_out)[: args.problems]
+    problems = read_sources(config.held_out)[: args.problems]
     print_card(run=args.run, round=args.round, problems=len(problems))
     with MathVerifier(workers=1) as verifier:
         searched = search(args, config, problems, verifier)

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers.integrations import is_tensorboard_available
 
 from rstar_fast.embedded import held_out_problems, policy_path
 from rstar_fast.embedded.graded import base_path
-from rstar_fast.errors import ConfigError, DataError, ProblemError, RStarError, StageError, StoreError
+from rstar_fast.errors import ConfigError, DataError, PolicyError, ProblemError, RStarError, StageError, StoreError
 from rstar_fast.evolve import read_rows
-from rstar_fast.rounds import EvolveConfig, evolve, process, read_options, stage
-from rstar_fast.rounds.context import read_problems
+from rstar_fast.rounds import EvolveConfig, evolve, process, read_options, searching, stage
+from rstar_fast.rounds.context import Context, read_problems, read_sources
 from rstar_fast.rounds.driver import schedule
 from rstar_fast.rounds.plan import plan
 from rstar_fast.rounds.report import write_report
 from rstar_fast.rounds.stage import Stage, read_manifest
-from rstar_fast.rounds.summary import COLUMNS, summarize
+from rstar_fast.rounds.summary import COLUMNS, groups, summarize
 from rstar_fast.store import RunFolder
 from rstar_fast.store.config_file import write_config
 
@@ -86,12 +87,26 @@ def test_names_beside_the_file_become_absolute(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(text)
     found = read_options(tmp_path / "c.toml")
     assert (found["problems"], found["held_out"]) == (str(tmp_path / "train.jsonl"), "hub/name")
-    assert EvolveConfig.from_dict(found).rounds[0].searches[0].annotate_terminals_with_ground_truth
+    config = EvolveConfig.from_dict(found)
+    assert config.rounds[0].searches[0].annotate_terminals_with_ground_truth
+    assert (config.problems, config.held_out, config.synthetic) == ((found["problems"],), ("hub/name",), ())
+    (tmp_path / "c.toml").write_text(text.replace('"hub/name"', '["hub/name", "held_out.jsonl"]'))
+    found = read_options(tmp_path / "c.toml")
+    assert EvolveConfig.from_dict(found).held_out == ("hub/name", str(tmp_path / "held_out.jsonl"))
+
+
+def test_each_source_has_its_share_of_the_first_problems() -> None:
+    mixed = read_sources(["graded:held_out:4", "graded:reworded:2"])
+    assert len(mixed) == 34 and len({problem.id for problem in mixed}) == 34
+    assert sum(problem.id.startswith("reworded") for problem in mixed[:17]) == 5
+    for source in ("graded:held_out:4", "graded:reworded:2"):
+        alone = read_problems(source)
+        assert [problem for problem in mixed if problem in alone] == alone == read_sources([source])
 
 
 def test_the_package_has_a_whole_configuration() -> None:
     config = EvolveConfig.from_dict(read_options(base_path().parent / "evolve.toml"))
-    problems = {split: read_problems(getattr(config, split)) for split in ("problems", "held_out")}
+    problems = {split: read_sources(getattr(config, split)) for split in ("problems", "held_out")}
     assert config.base == str(base_path()) and len(config.rounds) == 4
     assert len(problems["problems"]) == 900 and len(problems["held_out"]) >= config.evaluate.greedy == 600
     assert {problem.question for problem in problems["problems"]}.isdisjoint(problem.question for problem in problems["held_out"])
@@ -110,6 +125,11 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
         ({"rouns": 1}, "unknown option 'rouns'"),
         ({"base": ""}, "base: expected a name, got ''"),
         ({"parts": 0}, "parts: expected an integer of at least 1, got 0"),
+        ({"max_rows": 0}, "max_rows: expected an integer of at least 1, got 0"),
+        ({"problems": []}, r"problems: expected a name or a list of names, got \[\]"),
+        ({"held_out": ["a", ""]}, r"held_out: expected a name or a list of names, got \['a', ''\]"),
+        ({"synthetic": 3}, "synthetic: expected a name or a list of names, got 3"),
+        ({"report_to": "paper"}, "report_to: expected one of none, tensorboard, wandb, got 'paper'"),
         ({"search": {"candidate": 3}}, "unknown option 'candidate'"),
         ({"policy": {"preset": "none"}}, "unknown preset 'none'"),
         ({"rounds": [{"search": {"use_scores": True}}]}, "first round has no PPM yet"),
@@ -122,6 +142,14 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
 def test_what_a_file_may_not_say(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         EvolveConfig.from_dict(options(tmp_path, **changes))
+
+
+def test_losses_go_only_where_a_package_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rstar_fast.rounds.config.find_spec", lambda package: None)
+    assert EvolveConfig.from_dict(options(tmp_path)).report_to == "none"
+    for name in ("tensorboard", "wandb"):
+        with pytest.raises(ConfigError, match=f"report_to: {name} needs the package `{name}`: pip install {name}"):
+            EvolveConfig.from_dict(options(tmp_path, report_to=name))
 
 
 def test_every_stage_needs_earlier_ones_only(tmp_path: Path) -> None:
@@ -186,6 +214,9 @@ def test_a_round_makes_models_and_results(finished: Path) -> None:
     assert before.accuracy["policy"].trials == 4 and first.solved and first.solved.trials == 8
     assert set(first.accuracy) == set(COLUMNS) - {"first policy"}
     assert set(first.solved_by_group) == {"level-0/train", "level-1/train"}
+    for one in (before, first):
+        assert [of.trials for of in one.policy_by_group.values()] == [2, 2]
+        assert sum(of.successes for of in one.policy_by_group.values()) == one.accuracy["policy"].successes
     assert first.counts["sft_rows"] > 0 and first.counts["pairs"] > 0
     manifest = read_manifest(run / "round-1/policy")
     assert manifest and set(manifest["inputs"]) == {"round-1/data"} and manifest["versions"]["torch"]
@@ -198,6 +229,8 @@ def test_the_report_holds_every_figure(finished: Path) -> None:
     page = files[-1].read_text()
     assert [file.suffix for file in files] == [".png", ".png", ".png", ".html"] and page.count("data:image/png") == 3
     assert all(name in page for name in COLUMNS)
+    assert groups(summarize(finished / "run")) == ["level-0/held_out", "level-1/held_out"]
+    assert all(f"<td>{group}</td>" in page for group in groups(summarize(finished / "run")))
 
 
 def test_what_is_finished_is_not_done_again_and_other_options_are_refused(finished: Path) -> None:
@@ -236,6 +269,36 @@ def test_a_killed_stage_ends_as_an_unbroken_one(finished: Path, tmp_path: Path, 
     else:
         weights = [(folder / killed / "model.safetensors").read_bytes() for folder in (run, finished / "run")]
         assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("kind", ["policy", "ppm"])
+def test_losses_are_written_into_the_stage(finished: Path, tmp_path: Path, kind: str) -> None:
+    if not is_tensorboard_available():
+        pytest.skip("neither tensorboard nor tensorboardX is installed")
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    shutil.rmtree(run / "round-1" / kind)
+    opened = json.loads((run / "config.json").read_text())["options"]
+    write_config(run, {"options": {**opened, "report_to": "tensorboard"}, "files": {}})
+    process.do(run, f"round-1/{kind}", "cpu", 1)
+    (events,) = (run / "round-1" / kind / "runs").rglob("events.out.tfevents.*")
+    assert b"train/train_loss" in events.read_bytes()
+    assert not list((finished / "run/round-1" / kind).rglob("*tfevents*"))
+
+
+def test_searches_take_the_number_of_rows(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    def opened(*_: Any, max_rows: int | None, **__: Any) -> Any:
+        asked.append(max_rows)
+        raise PolicyError("enough")
+
+    monkeypatch.setattr(searching, "open_searcher", opened)
+    for max_rows in (None, 7):
+        config = EvolveConfig.from_dict({**options(finished), "max_rows": max_rows})
+        with pytest.raises(PolicyError, match="enough"):
+            searching.search(Context(tmp_path / str(max_rows), config, plan(config)[0]))
+    assert asked == [None, 7]
 
 
 # What goes wrong.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rstar_fast.cli.console import Exit
@@ -64,6 +65,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return Exit.INTERRUPTED
     files = write_report(out)
     console.print(table(summarize(out)))
+    by_group = groups_table(summarize(out))
+    if by_group.row_count:
+        console.print(by_group)
     console.print(f"\nlook at it: {files[-1]}", soft_wrap=True)
     return Exit.OK
 
@@ -93,4 +97,16 @@ def table(summaries: "Sequence[RoundSummary]") -> Table:
             *(percent(one.accuracy[name]) if name in one.accuracy else "" for name in COLUMNS),
             "; ".join(f"{100 * of.value:.0f}" for of in one.pairs.values()),
         )
+    return shown
+
+
+def groups_table(summaries: "Sequence[RoundSummary]") -> Table:
+    """What the policy alone solves of each group of held-out problems, round by round."""
+    from rstar_fast.rounds.report import percent
+    from rstar_fast.rounds.summary import groups
+
+    shown = Table("policy alone", *(f"round {one.number}" for one in summaries), box=None)
+    for group in groups(summaries):
+        shares = [one.policy_by_group.get(group) for one in summaries]
+        shown.add_row(escape(group), *(percent(share) if share else "" for share in shares))
     return shown

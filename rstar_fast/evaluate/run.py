@@ -68,8 +68,13 @@ def by_problem(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
     """Trees of `copies`, by the id of the problem that was copied, in the order given."""
     found: dict[str, list[Tree]] = {}
     for tree in trees:
-        found.setdefault(tree.problem.id.rpartition(_MARK)[0], []).append(tree)
+        found.setdefault(original_id(tree.problem.id), []).append(tree)
     return found
+
+
+def original_id(copy: str) -> str:
+    """Of the problem that a copy is of."""
+    return copy.rpartition(_MARK)[0]
 
 
 def search_samples(trees: Iterable[Tree], verifier: Verifier | None = None) -> list[Sample]:

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from rstar_fast.evolve import PairRules, SearchAgain, TrainConfig
 from rstar_fast.search.engines import DTYPES
 
 FIRST_ROUND_WITH_PPM = 3
-_NAMES = ("base", "bootstrap", "problems", "held_out", "synthetic")
+SOURCES = ("problems", "held_out", "synthetic")
+REPORTERS: dict[str, tuple[str, ...]] = {"none": (), "tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
+"""Where the losses of trainings may go, and the packages of which one is needed for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class EvaluateConfig:
     """What is measured on held-out problems behind every round.
 
     Attributes:
-        greedy: problems for the policy alone, >= 1.
-        problems: for searches and samples, >= 1; the first of the file, as above.
+        greedy: problems for the policy alone, >= 1: the first of `held_out`, of several sources in proportion (`read_sources`).
+        problems: for searches and samples, >= 1; the first, as above.
         searches: of a problem, whose answers vote, >= 1.
         samples: independent solutions of a problem, for majority and best-of-N, >= 1.
         search: how; `searches` of these are run, with the PPM's scores in place of the truth.
@@ -58,9 +61,9 @@ class EvolveConfig:
     Attributes:
         base: folder or hub name of the model that every round's policy is trained from.
         bootstrap: of the policy that the first round searches with; the base if not given.
-        problems: file or data set to search, with answers.
-        held_out: file or data set to measure on.
-        synthetic: file or data set of further problems to search whose answers only a model gave; "" for none.
+        problems: files or data sets to search, with answers; see `read_problems`.
+        held_out: files or data sets to measure on.
+        synthetic: files or data sets of further problems to search whose answers only a model gave; may be empty.
         rounds: one or more.
         policy: how policies are trained.
         ppm: how PPMs (and their baselines) are trained.
@@ -69,15 +72,17 @@ class EvolveConfig:
         evaluate: what is measured.
         parts: processes that a search is split over, by problem, >= 1.
         dtype: of the models in searches, one of `DTYPES`; None for each engine's own choice.
+        max_rows: candidates that a search's policy writes at once, >= 1; None for the engine's own default.
+        report_to: where the losses of the trainings go, one of `REPORTERS`.
         seed: of everything, >= 0.
     """
 
     base: str
-    problems: str
-    held_out: str
+    problems: tuple[str, ...]
+    held_out: tuple[str, ...]
     rounds: tuple[RoundConfig, ...]
     bootstrap: str = ""
-    synthetic: str = ""
+    synthetic: tuple[str, ...] = ()
     policy: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-policy"))
     ppm: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-ppm"))
     pairs: PairRules = field(default_factory=PairRules)
@@ -85,6 +90,8 @@ class EvolveConfig:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     parts: int = 1
     dtype: str | None = None
+    max_rows: int | None = None
+    report_to: str = "none"
     seed: int = 0
 
     @classmethod
@@ -100,19 +107,21 @@ class EvolveConfig:
         if not isinstance(rounds, Sequence) or isinstance(rounds, str) or not rounds:
             raise ConfigError("expected one [[rounds]] or more")
         _only(plain, [spec.name for spec in fields(cls)])
-        for name in ("base", "problems", "held_out"):
-            if not isinstance(plain.get(name), str) or not plain[name]:
-                raise ConfigError(f"{name}: expected a name, got {plain.get(name)!r}")
-        for name in ("solutions", "parts"):
-            _at_least(plain, name, 1)
+        if not isinstance(plain.get("base"), str) or not plain["base"]:
+            raise ConfigError(f"base: expected a name, got {plain.get('base')!r}")
+        for name in ("solutions", "parts", "max_rows"):
+            if name != "max_rows" or plain.get(name) is not None:
+                _at_least(plain, name, 1)
         _at_least(plain, "seed", 0)
         if plain.get("dtype") is not None and plain["dtype"] not in DTYPES:
             raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {plain['dtype']!r}")
+        _check_reporter(plain.get("report_to", "none"))
         evaluate = _table(plain, "evaluate")
         test_time = {"annotate_terminals_with_ground_truth": False, "use_scores": True, **search, **_table(evaluate, "search")}
         return cls(
             **{
                 **plain,
+                **{name: _sources(plain, name) for name in SOURCES},
                 "rounds": tuple(_round(number, dict(each), search) for number, each in enumerate(rounds, 1)),
                 "policy": _training(_table(plain, "policy"), "paper-policy"),
                 "ppm": _training(_table(plain, "ppm"), "paper-ppm"),
@@ -138,10 +147,36 @@ def read_options(path: str | Path) -> dict[str, Any]:
         options = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    for name in _NAMES:
-        if isinstance(options.get(name), str) and options[name] and (path.parent / options[name]).exists():
-            options[name] = str((path.parent / options[name]).resolve())
+    for name in ("base", "bootstrap", *SOURCES):
+        given = options.get(name)
+        if isinstance(given, list):
+            options[name] = [_beside(path, each) for each in given]
+        elif given is not None:
+            options[name] = _beside(path, given)
     return options
+
+
+def _beside(path: Path, name: Any) -> Any:
+    """The absolute name of what exists beside a file; any other as it is."""
+    if isinstance(name, str) and name and (path.parent / name).exists():
+        return str((path.parent / name).resolve())
+    return name
+
+
+def _sources(options: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """One source or a list of them; none of `synthetic` will do."""
+    given = options.get(name)
+    sources = given if isinstance(given, list | tuple) else [given] if given else []
+    if not all(isinstance(source, str) and source for source in sources) or not (sources or name == "synthetic"):
+        raise ConfigError(f"{name}: expected a name or a list of names, got {given!r}")
+    return tuple(sources)
+
+
+def _check_reporter(name: Any) -> None:
+    if not isinstance(name, str) or name not in REPORTERS:
+        raise ConfigError(f"report_to: expected one of {', '.join(REPORTERS)}, got {name!r}")
+    if REPORTERS[name] and not any(map(find_spec, REPORTERS[name])):
+        raise ConfigError(f"report_to: {name} needs the package `{REPORTERS[name][0]}`: pip install {REPORTERS[name][0]}")
 
 
 def _round(number: int, options: dict[str, Any], common: Mapping[str, Any]) -> RoundConfig:

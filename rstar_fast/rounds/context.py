@@ -48,8 +48,7 @@ class Context:
             ProblemError: a file cannot be read.
             ConfigError: an id twice, or a problem without an answer.
         """
-        sources = (getattr(self.config, name) for name in self.stage.options["problems"])
-        problems = [problem for source in sources if source for problem in read_problems(source)]
+        problems = read_sources(source for name in self.stage.options["problems"] for source in getattr(self.config, name))
         seen: set[str] = set()
         for problem in problems:
             if problem.id in seen:
@@ -58,6 +57,17 @@ class Context:
                 raise ConfigError(f"problem {problem.id!r}: expected an accepted answer")
             seen.add(problem.id)
         return problems[: self.stage.options.get("first")]
+
+
+def read_sources(sources: Iterable[str]) -> list[Problem]:
+    """Problems of several sources, mixed so that the first N hold each source in proportion, and each in its own order.
+
+    Raises:
+        ProblemError: there is no such source.
+    """
+    found = map(read_problems, sources)
+    placed = [(place / len(problems), problem) for problems in found for place, problem in enumerate(problems, 1)]
+    return [problem for _, problem in sorted(placed, key=lambda pair: pair[0])]
 
 
 def read_problems(source: str) -> list[Problem]:

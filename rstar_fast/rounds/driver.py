@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rstar_fast.errors import ConfigError, StageError, StoreError
-from rstar_fast.rounds.config import EvolveConfig
+from rstar_fast.rounds.config import SOURCES, EvolveConfig
 from rstar_fast.rounds.plan import plan
 from rstar_fast.rounds.stage import Stage, read_manifest
 from rstar_fast.store.config_file import CONFIG, as_json, read_config, refuse_other_config, write_config
@@ -147,7 +147,11 @@ def _begin(run: Path, config: dict[str, Any]) -> FolderLock:
 
 def _digests(config: EvolveConfig) -> dict[str, str]:
     """Of the problem files: a file that changed is another configuration."""
-    files = {name: Path(getattr(config, name)) for name in ("problems", "held_out", "synthetic")}
+    files = {
+        f"{name}[{place}]" if place else name: Path(source)
+        for name in SOURCES
+        for place, source in enumerate(getattr(config, name))
+    }
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path.is_file()}
 
 

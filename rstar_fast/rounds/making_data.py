@@ -1,7 +1,6 @@
 """The stage that makes training data of a round's trees."""
 
 import hashlib
-import re
 from collections import Counter
 from typing import Any
 
@@ -16,7 +15,8 @@ from rstar_fast.evolve import (
     without_doubtful,
     write_rows,
 )
-from rstar_fast.rounds.context import Context, read_problems, read_trees
+from rstar_fast.rounds.context import Context, read_sources, read_trees
+from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.tree import Tree
 
@@ -29,7 +29,7 @@ def make_data(context: Context) -> dict[str, Any]:
     """
     config = context.config
     trees = merged(read_trees(context.run, context.stage.options["searches"]))
-    synthetic = {problem.id for problem in read_problems(config.synthetic)} if config.synthetic else set()
+    synthetic = {problem.id for problem in read_sources(config.synthetic)}
     trusted = without_doubtful(trees, synthetic)
     solutions = sft_rows(trusted, config.solutions)
     measured = {tree.problem.id for tree in trusted if _is_measured(tree, config.evaluate.held_out_pairs, config.seed)}
@@ -44,14 +44,12 @@ def make_data(context: Context) -> dict[str, Any]:
         if held_out:
             write_rows(folder / "held_out_pairs.jsonl", [pair_group_row(group) for group in held_out])
     classes = Counter(map(difficulty, trees))
-    groups_of = Counter(_group(tree) for tree in trees)
-    solved_of = Counter(_group(tree) for tree in trees if tree.solved)
     return {
         "problems": len(trees),
-        "solved": sum(solved_of.values()),
+        "solved": sum(tree.solved for tree in trees),
         "doubtful": len(trees) - len(trusted),
         **{name: classes[name] for name in ("easy", "medium", "hard")},
-        "solved_by_group": {name: [solved_of[name], groups_of[name]] for name in sorted(groups_of)},
+        "solved_by_group": solved_by_group((tree.problem.id, tree.solved) for tree in trees),
         "sft_rows": len(solutions),
         "pairs": sum(len(group.pairs) for group in groups),
         "step_pairs": sum(len(group.pairs) for group in groups if group.kind == "step"),
@@ -64,8 +62,3 @@ def _is_measured(tree: Tree, share: float, seed: int) -> bool:
     """Whether a problem's pairs only measure the PPM, as those of a share of all do; in every round the same."""
     digest = hashlib.blake2b(f"{seed} {tree.problem.id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") < share * 2**64
-
-
-def _group(tree: Tree) -> str:
-    """What a problem's id says without its last number: a file, a level, a source."""
-    return re.sub(r"[-_/:#]?\d+$", "", tree.problem.id) or "all"

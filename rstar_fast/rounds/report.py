@@ -10,7 +10,7 @@ from typing import Any
 
 from rstar_fast.errors import ConfigError, StoreError
 from rstar_fast.evaluate import Share
-from rstar_fast.rounds.summary import COLUMNS, RoundSummary, summarize
+from rstar_fast.rounds.summary import COLUMNS, RoundSummary, groups, summarize
 from rstar_fast.store.config_file import read_config
 
 _STYLE = """
@@ -80,8 +80,18 @@ def _page(run: Path, config: dict[str, Any], summaries: Sequence[RoundSummary], 
         f"<table><tr>{head}</tr>{''.join(rows)}</table>"
         "<p><small>Percent of held-out problems with 95% intervals (Wilson). Majority and best-of-N had as many generated tokens "
         "for a problem as the search.</small></p>"
-        f"<ul>{''.join(notes)}</ul>{''.join(pictures)}<details><summary>configuration</summary><pre>{shown}</pre></details>"
+        f"<ul>{''.join(notes)}</ul>{_groups(summaries)}{''.join(pictures)}<details><summary>configuration</summary><pre>{shown}</pre></details>"
     )
+
+
+def _groups(summaries: Sequence[RoundSummary]) -> str:
+    """The policy alone, by group of held-out problems."""
+    rows = []
+    for group in groups(summaries):
+        cells = [percent(share) if share else "" for share in (one.policy_by_group.get(group) for one in summaries)]
+        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in [group, *cells]) + "</tr>")
+    head = "".join(f"<th>round {one.number}</th>" for one in summaries)
+    return f"<table><tr><th>policy alone</th>{head}</tr>{''.join(rows)}</table>" if rows else ""
 
 
 def _picture(draw: Callable[[Any, Sequence[RoundSummary]], None], summaries: Sequence[RoundSummary]) -> bytes:

@@ -22,6 +22,7 @@ from rstar_fast.evolve import group_of_row, read_rows
 from rstar_fast.evolve.pair_accuracy import likelihood_accuracy, pair_accuracy
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.rounds.context import Context, read_trees
+from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.store.config_file import write_json
 from rstar_fast.tree import Tree
@@ -58,6 +59,7 @@ def results(context: Context) -> dict[str, Any]:
     majority = ways[f"{Path(options['scorers'][0]).name}: majority"]
     return {
         "accuracy": {name: [way.share.successes, way.share.trials, way.tokens] for name, way in ways.items()},
+        "policy_by_group": solved_by_group(zip(greedy, ways["policy"].solved, strict=True)),
         "search_against_majority": str(paired(ways[f"search: {SEARCH_ANSWER}"].solved, majority.solved)),
         "pairs": pairs,
     }

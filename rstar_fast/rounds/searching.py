@@ -6,13 +6,16 @@ from typing import Any
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import SearchError
-from rstar_fast.evaluate.run import copies
+from rstar_fast.evaluate.run import copies, original_id
 from rstar_fast.evolve import difficulty, merged
 from rstar_fast.problems import Problem
 from rstar_fast.rounds.context import Context, read_trees
+from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.search.run import Totals, search_to_folder
+from rstar_fast.search.work import Failure
 from rstar_fast.store import RunFolder
+from rstar_fast.tree import Tree
 
 
 def search(context: Context) -> dict[str, Any]:
@@ -26,9 +29,16 @@ def search(context: Context) -> dict[str, Any]:
     config = SearchConfig.from_dict(options["search"])
     problems = list(_problems(context))
     totals = Totals()
+    solved: list[tuple[str, bool]] = []
+
+    def count(ended: Tree | Failure) -> None:
+        totals.add(ended)
+        if isinstance(ended, Tree):
+            solved.append((original_id(ended.problem.id) if "copies" in options else ended.problem.id, ended.solved))
+
     with RunFolder.open(context.folder, {"stage": context.stage.name, "options": options}) as folder:
         for tree in folder.trees():
-            totals.add(tree)
+            count(tree)
         if any(problem.id not in folder.done for problem in problems):
             with (
                 open_searcher(
@@ -38,11 +48,12 @@ def search(context: Context) -> dict[str, Any]:
                     workers=context.workers,
                     device=context.device,
                     dtype=context.config.dtype,
+                    max_rows=context.config.max_rows,
                 ) as searcher,
                 closing(search_to_folder(searcher, problems, folder)) as run,
             ):
                 for ended in run:
-                    totals.add(ended)
+                    count(ended)
         failures = folder.failures()
     if problems and not totals.trees:
         raise SearchError(
@@ -53,6 +64,7 @@ def search(context: Context) -> dict[str, Any]:
         "trees": totals.trees,
         "failures": len(problems) - totals.trees,
         "solved": totals.solved,
+        "solved_by_group": solved_by_group(solved),
         "nodes": totals.nodes,
         "generated_tokens": totals.generated_tokens,
     }

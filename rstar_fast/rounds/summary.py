@@ -1,6 +1,6 @@
 """What the finished stages of a self-evolution say, round by round."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class RoundSummary:
         number: 0 is the policy before any round.
         accuracy: on held-out problems, by the names of `COLUMNS`.
         tokens: generated per problem, by the same names.
+        policy_by_group: the policy's accuracy by what the problems' ids begin with.
         pairs: of held-out pairs the share in the right order, by whose pairs.
         solved: training problems; None for round 0.
         solved_by_group: the same by what the problems' ids begin with.
@@ -39,6 +40,7 @@ class RoundSummary:
     number: int
     accuracy: dict[str, Share] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)
+    policy_by_group: dict[str, Share] = field(default_factory=dict)
     pairs: dict[str, Share] = field(default_factory=dict)
     solved: Share | None = None
     solved_by_group: dict[str, Share] = field(default_factory=dict)
@@ -56,7 +58,8 @@ def summarize(run: Path) -> list[RoundSummary]:
     first = read_manifest(run / "round-0" / "greedy")
     if first:
         metrics = first["metrics"]
-        summaries.append(RoundSummary(0, {"policy": Share(metrics["solved"], metrics["trees"])}))
+        accuracy = {"policy": Share(metrics["solved"], metrics["trees"])}
+        summaries.append(RoundSummary(0, accuracy, policy_by_group=_shares(metrics.get("solved_by_group", {}))))
     number = 1
     while data := read_manifest(run / f"round-{number}" / "data"):
         results = read_manifest(run / f"round-{number}" / "results")
@@ -65,15 +68,26 @@ def summarize(run: Path) -> list[RoundSummary]:
     return summaries
 
 
+def groups(summaries: Sequence[RoundSummary]) -> list[str]:
+    """The groups of held-out problems that the policy alone was measured on, in order; none where they are all of one."""
+    found = sorted({group for one in summaries for group in one.policy_by_group})
+    return found if len(found) > 1 else []
+
+
 def _summary(number: int, data: Mapping[str, Any], results: Mapping[str, Any]) -> RoundSummary:
     found = {column: results["accuracy"][way] for column, way in COLUMNS.items() if way in results.get("accuracy", {})}
     return RoundSummary(
         number,
         accuracy={column: Share(solved, problems) for column, (solved, problems, _) in found.items()},
         tokens={column: tokens for column, (_, _, tokens) in found.items()},
+        policy_by_group=_shares(results.get("policy_by_group", {})),
         pairs={whose: Share(*of) for whose, of in results.get("pairs", {}).items() if of},
         solved=Share(data["solved"], data["problems"]),
-        solved_by_group={name: Share(*of) for name, of in data["solved_by_group"].items()},
+        solved_by_group=_shares(data["solved_by_group"]),
         counts={name: data[name] for name in ("sft_rows", "pairs")},
         search_against_majority=results.get("search_against_majority", ""),
     )
+
+
+def _shares(of_groups: Mapping[str, Sequence[int]]) -> dict[str, Share]:
+    return {name: Share(solved, count) for name, (solved, count) in of_groups.items()}

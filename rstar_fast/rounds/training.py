@@ -1,5 +1,6 @@
 """The stages that train models."""
 
+import os
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ def train_a_policy(context: Context) -> dict[str, Any]:
     rows = read_rows(context.run / context.stage.options["data"] / "sft.jsonl")
     config = replace(context.config.policy, seed=context.config.seed)
     with fresh_folder(context.folder) as folder:
-        return asdict(train_policy(context.config.base, rows, folder, config))
+        return asdict(train_policy(context.config.base, rows, folder, config, _reporters(context)))
 
 
 def train_a_ppm(context: Context) -> dict[str, Any]:
@@ -34,4 +35,13 @@ def train_a_ppm(context: Context) -> dict[str, Any]:
     rows = read_rows(context.run / options["data"] / ("pairs.jsonl" if options["objective"] == "ppm" else "trajectories.jsonl"))
     config = replace(context.config.ppm, seed=context.config.seed)
     with fresh_folder(context.folder) as folder:
-        return asdict(train_ppm(context.run / options["policy"], rows, folder, config, options["objective"]))
+        return asdict(train_ppm(context.run / options["policy"], rows, folder, config, options["objective"], _reporters(context)))
+
+
+def _reporters(context: Context) -> tuple[str, ...]:
+    """Where the losses go. TensorBoard's files lie in the stage's folder; W&B writes to the end of the process, so beside it."""
+    report_to = context.config.report_to
+    if report_to == "wandb":
+        os.environ.setdefault("WANDB_DIR", str(context.run / "logs"))
+        os.environ.setdefault("WANDB_NAME", f"{context.run.name}/{context.stage.name}")
+    return () if report_to == "none" else (report_to,)
