@@ -75,13 +75,31 @@ def flat_pair_rows(groups: Iterable[PairGroup]) -> list[Row]:
     ]
 
 
-def trajectory_rows(trees: Iterable[Tree]) -> list[Row]:
+def trajectory_rows(trees: Iterable[Tree], per_problem: int | None = None) -> list[Row]:
     """One row per trajectory, right or wrong: what outcome models (`correct`) and value models (`qs`) are trained on.
+
+    Args:
+        trees: searches, several of a problem or not.
+        per_problem: rows at most, >= 1, from all over the tree, half of them right and half wrong where there are so many; None for
+            all.
 
     Raises:
         DataError: an answer was not graded.
     """
-    return [_trajectory_row(one) for tree in merged(trees) for one in trajectories(tree)]
+    found = (trajectories(tree) for tree in merged(trees))
+    return [_trajectory_row(one) for all_ in found for one in (all_ if per_problem is None else _balanced(all_, per_problem))]
+
+
+def _balanced(found: Sequence[Trajectory], most: int) -> list[Trajectory]:
+    right, wrong = [one for one in found if one.correct], [one for one in found if not one.correct]
+    num_right = min(len(right), max(most - len(wrong), (most + 1) // 2))
+    return _spread(right, num_right) + _spread(wrong, most - num_right)
+
+
+def _spread(found: Sequence[Trajectory], most: int) -> list[Trajectory]:
+    """So many of them, evenly spaced."""
+    count = min(most, len(found))
+    return [found[i * len(found) // count] for i in range(count)]
 
 
 def write_rows(path: str | Path, rows: Sequence[Row]) -> None:

@@ -20,6 +20,9 @@ from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.tree import Tree
 
+_TRAJECTORIES = 8
+"""Of a problem, for the outcome and Q models: about as much to learn from as a PPM has in its pairs."""
+
 
 def make_data(context: Context) -> dict[str, Any]:
     """Write `sft.jsonl`, `pairs.jsonl` (to train on), `held_out_pairs.jsonl`, `trajectories.jsonl` and `trl_pairs.jsonl`.
@@ -40,7 +43,8 @@ def make_data(context: Context) -> dict[str, Any]:
         write_rows(folder / "sft.jsonl", solutions)
         write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
         write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
-        write_rows(folder / "trajectories.jsonl", trajectory_rows(tree for tree in trusted if tree.problem.id not in measured))
+        learnt = (tree for tree in trusted if tree.problem.id not in measured)
+        write_rows(folder / "trajectories.jsonl", trajectory_rows(learnt, _TRAJECTORIES))
         if held_out:
             write_rows(folder / "held_out_pairs.jsonl", [pair_group_row(group) for group in held_out])
     classes = Counter(map(difficulty, trees))
