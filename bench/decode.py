@@ -55,8 +55,10 @@ def main() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     prompt = args.prompt or ("finetuned" if embedded else "few_shot")
-    policy = TransformersPolicy(args.policy, prompt=prompt, max_rows=args.max_rows)
-    model = AutoModelForCausalLM.from_pretrained(args.policy, dtype="auto").to(policy.device).eval()
+    # As a search runs the embedded model; any other as stored.
+    model = AutoModelForCausalLM.from_pretrained(args.policy, dtype=torch.float32 if embedded else "auto").eval()
+    policy = TransformersPolicy(args.policy, dtype=model.dtype, prompt=prompt, max_rows=args.max_rows)
+    model.to(policy.device)
     sampling = Sampling(temperature=args.temperature, top_p=args.top_p, max_tokens=args.max_tokens)
     levels = tree_work(policy, args.problems, args.depth, args.n, sampling)
     generate = Generate(model, args.policy, prompt)

@@ -19,7 +19,7 @@ PROBLEMS = held_out_problems(5, seed=11)
 def search(
     max_rows: int, workers: int, batch_tokens: int = 16384, cache_bytes: int | None = None, **options: Any
 ) -> dict[str, Tree]:
-    config = SearchConfig.preset("fast", **{"candidates": 4, "max_depth": 9, "max_step_tokens": 64, **options})
+    config = SearchConfig.preset("fast", **{"candidates": 4, "max_depth": 8, "max_step_tokens": 40, **options})
     policy = TransformersPolicy(policy_path(), dtype=torch.float32, max_rows=max_rows)
     scorer = PackedScorer(PPM.from_pretrained(ppm_path()), batch_tokens, cache_bytes) if config.use_scores else None
     with Executor(workers=workers) as runner, Searcher(policy, config, scorer, runner=runner) as searcher:

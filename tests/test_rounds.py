@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
 from transformers.integrations import is_tensorboard_available
 
-from rstar_fast.embedded import held_out_problems, policy_path
-from rstar_fast.embedded.graded import base_path
+from rstar_fast.embedded import base_path
+from rstar_fast.embedded.adopt import adopt, options_digest
+from rstar_fast.embedded.problems import graded_problems
 from rstar_fast.errors import ConfigError, DataError, PolicyError, ProblemError, RStarError, StageError, StoreError
 from rstar_fast.evolve import read_rows
+from rstar_fast.ppm import PPM
 from rstar_fast.rounds import EvolveConfig, evolve, process, read_options, searching, stage
 from rstar_fast.rounds.context import Context, read_problems, read_sources
 from rstar_fast.rounds.driver import schedule
@@ -31,20 +35,20 @@ from rstar_fast.store.config_file import write_config
 
 
 def options(folder: Path, **changes: Any) -> dict[str, Any]:
-    """A small self-evolution of the embedded policy."""
+    """A small self-evolution of the embedded base."""
     for name, seed in (("train", 11), ("held_out", 1)):
         lines = [
-            json.dumps({"id": f"level-{i % 2}/{name}-{i}", "question": problem.question, "answer": list(problem.answers)})
-            for i, problem in enumerate(held_out_problems(8, seed=seed))
+            json.dumps({"id": f"level-{i % 2}/{name}-{i}", "question": problem.question, "answer": problem.answer})
+            for i, problem in enumerate(graded_problems("held_out", 4, seed, levels=(0, 1)))
         ]
         (folder / f"{name}.jsonl").write_text("\n".join(lines))
     return {
-        "base": str(policy_path()),
+        "base": str(base_path()),
         "problems": str(folder / "train.jsonl"),
         "held_out": str(folder / "held_out.jsonl"),
         "parts": 2,
         "dtype": "float32",
-        "search": {"candidates": 6, "rollouts": 6},
+        "search": {"candidates": 6, "rollouts": 6, "max_depth": 8, "max_step_tokens": 40, "temperature": 1.3},
         "policy": {"preset": "cpu-policy", "epochs": 1},
         "ppm": {"preset": "cpu-ppm", "epochs": 1},
         "evaluate": {"greedy": 4, "problems": 3, "searches": 2, "samples": 4, "held_out_pairs": 0.4},
@@ -231,6 +235,42 @@ def test_the_report_holds_every_figure(finished: Path) -> None:
     assert all(name in page for name in COLUMNS)
     assert groups(summarize(finished / "run")) == ["level-0/held_out", "level-1/held_out"]
     assert all(f"<td>{group}</td>" in page for group in groups(summarize(finished / "run")))
+
+
+def test_the_package_takes_the_models_of_the_last_finished_round(finished: Path, tmp_path: Path) -> None:
+    run, opened = finished / "run", options(finished)
+    told = adopt(run, tmp_path)
+    for name, source in (("base", base_path()), ("policy", run / "round-1/policy"), ("ppm", run / "round-1/ppm")):
+        was, taken = (load_file(folder / "model.safetensors") for folder in (source, tmp_path / name))
+        assert was.keys() == taken.keys() and all(taken[key].equal(was[key].half()) for key in was)
+        assert AutoTokenizer.from_pretrained(tmp_path / name).get_vocab() == AutoTokenizer.from_pretrained(source).get_vocab()
+    assert PPM.from_pretrained(tmp_path / "ppm").scale == PPM.from_pretrained(run / "round-1/ppm").scale
+    assert told == json.loads((tmp_path / "origin.json").read_text())
+    assert (told["round"], told["seed"]) == (1, 0)
+    assert told["config_sha256"] == options_digest({**opened, "base": "elsewhere", "seed": 5})
+    assert told["config_sha256"] != options_digest({**opened, "parts": 3})
+    measured = read_manifest(run / "round-1/results")
+    assert measured and told["held_out"]["round 1"]["policy"] == measured["metrics"]["accuracy"]["policy"][:2]
+    again = adopt(run, tmp_path)
+    assert again == told
+
+
+def test_what_the_package_cannot_take(finished: Path, tmp_path: Path) -> None:
+    opened = options(finished)
+    run = tmp_path / "run"
+    do_all(run, opened, upto="round-1/search-0/part-0")
+    with pytest.raises(ConfigError, match="expected a run with at least one finished round"):
+        adopt(run, tmp_path)
+    other = tmp_path / "other"
+    shutil.copytree(base_path(), other)
+    tokenizer = AutoTokenizer.from_pretrained(other)
+    tokenizer.add_tokens(["another"])
+    tokenizer.save_pretrained(other)
+    shutil.copytree(finished / "run", tmp_path / "whole")
+    write_config(tmp_path / "whole", {"options": {**opened, "base": str(other)}, "files": {}})
+    with pytest.raises(ConfigError, match=r"other: expected the tokenizer of the embedded models, got one of \d+ tokens"):
+        adopt(tmp_path / "whole", tmp_path)
+    assert not (tmp_path / "policy").exists()
 
 
 def test_what_is_finished_is_not_done_again_and_other_options_are_refused(finished: Path) -> None:

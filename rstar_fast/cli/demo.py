@@ -1,4 +1,4 @@
-"""`rstar-fast demo`: the real engine on a tiny model, offline."""
+"""`rstar-fast demo`: the real engine on tiny models, offline, before and after self-evolution."""
 
 import argparse
 import json
@@ -20,16 +20,18 @@ from rstar_fast.search.run import Totals
 from rstar_fast.tree import Tree
 
 _ABOUT = """\
-The model: two transformers of 1.4 million parameters each, trained from nothing on generated word problems of one kind (an
-amount that changes in two or three dated steps). They know nothing else: no other mathematics, no English beyond these
-templates. The policy has a bad habit on purpose (it often swaps plus and minus in the code of a right comment), so that there
-is something for search to mend; the PPM has learnt to tell right steps from wrong ones. They show the engine at work on a real
-model, not the worth of a method. The problems below are of the same kind; their texts were held out of training."""
-_RULE = "Greedy writes the likeliest text. Search answers what the PPM scores best in the tree; neither is told the right answer."
+The models: transformers of 1.7 million parameters, trained from nothing on generated word problems of one kind (an amount that
+changes in three to five dated events); they know no other mathematics and no English beyond these templates. The base was taught
+the plainest wording of every event, and to guess at others. The rest came by self-evolution, {rounds} rounds of it: search solves
+what it can, policy and PPM learn from the trees, and the better pair searches again. The problems below have six levels of wording,
+from plain to idiomatic; none of them, under any names, was in training."""
+_HOW = """\
+Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Neither is told the right answer.
+How the models are made again: python -m rstar_fast.embedded.train_base, rstar-fast evolve --config rstar_fast/embedded/evolve.toml,
+python -m rstar_fast.embedded.adopt."""
 
-_SHARED = {"max_depth": 10, "max_step_tokens": 96}
-GREEDY = SearchConfig.preset("greedy", **_SHARED)
-SEARCH = SearchConfig.preset("fast", temperature=0.6, **_SHARED)
+SEARCH = SearchConfig(candidates=6, rollouts=6, max_depth=8, max_step_tokens=40)
+GREEDY = SearchConfig.preset("greedy", max_depth=SEARCH.max_depth, max_step_tokens=SEARCH.max_step_tokens)
 SHOWN_DEPTH = 4
 
 
@@ -37,45 +39,43 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "demo",
-        help="search with the model in the package",
-        description="Compare greedy decoding and search on held-out generated problems, with the small model in the package.",
+        help="search with the models in the package",
+        description="The small models in the package on held-out generated problems: before self-evolution, after it, with search.",
         allow_abbrev=False,
     )
     parser.add_argument("--problems", type=int, default=100, metavar="N", help="how many problems (100)")
-    parser.add_argument("--json", metavar="F", help="write greedy_accuracy, search_accuracy and problems to this file")
+    parser.add_argument(
+        "--json", metavar="F", help="write base_accuracy, policy_accuracy, search_accuracy and problems to this file"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Search the problems twice, print both accuracies and one tree."""
-    from rstar_fast.embedded import held_out_problems
+    """Solve the problems in three ways, print a table and one tree."""
+    from rstar_fast.embedded import base_path, held_out_problems, origin
     from rstar_fast.search.engines import EMBEDDED, open_searcher
-    from rstar_fast.viewer import trajectory_view, tree_view
 
     if args.problems < 1:
         raise ConfigError(f"--problems: expected at least 1, got {args.problems}")
-    console.print(_ABOUT, soft_wrap=True)
+    rounds = origin()["round"]
+    console.print(_ABOUT.format(rounds=rounds), soft_wrap=True)
     problems = held_out_problems(args.problems, seed=1)
     console.print("\nloading the models", soft_wrap=True)
-    with open_searcher(SEARCH, EMBEDDED, EMBEDDED) as searcher:
-        plain = Searcher(searcher.policy, GREEDY, runner=searcher.runner, verifier=searcher.verifier)
-        greedy = _search(console, "greedy", plain, problems)
-        search = _search(console, "search", searcher, problems)
-
-    failed = {problem.id for problem in problems} - {tree.problem.id for tree in greedy.correct}
-    gained = [tree for tree in search.correct if tree.problem.id in failed]
-    shown = next(iter([*gained, *search.correct, *search.trees]), None)
-    if shown is not None:
-        console.print("\none problem's tree" + (", which greedy got wrong" if shown in gained else "") + "\n", style="bold")
-        console.print(tree_view(shown, SHOWN_DEPTH))
-        best = shown.best()
-        if best is not None:
-            console.print("\nthe solution that was chosen\n", style="bold")
-            console.print(trajectory_view(shown, best.id), soft_wrap=True)
-    console.print(f"\n{_RULE}\n", soft_wrap=True)
-    console.print(_table(greedy, search, len(problems)))
+    with (
+        open_searcher(SEARCH, EMBEDDED, EMBEDDED) as searcher,
+        open_searcher(GREEDY, base_path(), dtype="float32") as base,
+        Searcher(searcher.policy, GREEDY, runner=searcher.runner, verifier=searcher.verifier) as policy,
+    ):
+        ways = [
+            _solve(console, "base, greedy", base, problems),
+            _solve(console, f"after round {rounds}, greedy", policy, problems),
+            _solve(console, f"after round {rounds}, search", searcher, problems),
+        ]
+    console.print(f"\n{_HOW}\n", soft_wrap=True)
+    console.print(_table(ways))
+    _show_a_tree(console, *ways[1:])
     if args.json:
-        _write_json(Path(args.json), greedy, search, len(problems))
+        _write_json(Path(args.json), ways)
     return Exit.OK
 
 
@@ -84,6 +84,7 @@ class _Outcome:
     """One way to solve the problems, and how it went."""
 
     title: str
+    num_problems: int
     trees: list[Tree]
     seconds: float
 
@@ -93,36 +94,50 @@ class _Outcome:
         return [tree for tree in self.trees if (best := tree.best()) and best.correct]
 
 
-def _search(console: Console, title: str, searcher: Searcher, problems: list[Problem]) -> _Outcome:
-    totals, outcome, started = Totals(), _Outcome(title, [], 0.0), time.perf_counter()
+def _solve(console: Console, title: str, searcher: Searcher, problems: list[Problem]) -> _Outcome:
+    totals, trees, started = Totals(), [], time.perf_counter()
     with Progress(console, searcher, totals, len(problems), title) as progress:
         for ended in searcher.search(problems):
             totals.add(ended)
             progress.note(ended)
             if isinstance(ended, Tree):
-                outcome.trees.append(ended)
+                trees.append(ended)
     console.print(progress.line(), soft_wrap=True)
-    outcome.seconds = time.perf_counter() - started
-    return outcome
+    return _Outcome(title, len(problems), trees, time.perf_counter() - started)
 
 
-def _table(greedy: _Outcome, search: _Outcome, num_problems: int) -> Table:
-    table = Table("", "correct", "accuracy", "tokens", "seconds", box=None, pad_edge=False, header_style="bold")
-    for outcome in (greedy, search):
-        correct = len(outcome.correct)
-        tokens = sum(tree.counts.get("generated_tokens", 0) for tree in outcome.trees)
-        share = f"{correct / num_problems:.1%}"
-        table.add_row(outcome.title, f"{correct} of {num_problems}", share, f"{tokens:,}", f"{outcome.seconds:.1f}")
+def _table(ways: list[_Outcome]) -> Table:
+    from rstar_fast.evaluate import Share
+
+    head = ("", "correct", "accuracy [95% interval]", "tokens per problem", "seconds")
+    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    for way in ways:
+        share = Share(len(way.correct), way.num_problems)
+        tokens = sum(tree.counts.get("generated_tokens", 0) for tree in way.trees) / way.num_problems
+        table.add_row(way.title, f"{share.successes} of {share.trials}", str(share), f"{tokens:,.0f}", f"{way.seconds:.1f}")
     return table
 
 
-def _write_json(path: Path, greedy: _Outcome, search: _Outcome, num_problems: int) -> None:
-    record = {
-        "greedy_accuracy": len(greedy.correct) / num_problems,
-        "search_accuracy": len(search.correct) / num_problems,
-        "problems": num_problems,
-    }
+def _show_a_tree(console: Console, greedy: _Outcome, search: _Outcome) -> None:
+    """Of the problems that greedy got wrong and search got right, the one with the smallest tree."""
+    from rstar_fast.viewer import trajectory_view, tree_view
+
+    solved = {tree.problem.id for tree in greedy.correct}
+    gained = [(tree, best) for tree in search.correct if tree.problem.id not in solved and (best := tree.best())]
+    if not gained:
+        console.print("\nsearch got no problem right that greedy got wrong", soft_wrap=True)
+        return
+    tree, best = min(gained, key=lambda pair: (len(pair[0].nodes), pair[0].problem.id))
+    console.print("\none problem's tree, which greedy got wrong and search got right\n", style="bold")
+    console.print(tree_view(tree, SHOWN_DEPTH))
+    console.print("\nthe solution that was chosen\n", style="bold")
+    console.print(trajectory_view(tree, best.id), soft_wrap=True)
+
+
+def _write_json(path: Path, ways: list[_Outcome]) -> None:
+    names = ("base_accuracy", "policy_accuracy", "search_accuracy")
+    record = {name: len(way.correct) / way.num_problems for name, way in zip(names, ways, strict=True)}
     try:
-        path.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        path.write_text(json.dumps({**record, "problems": ways[0].num_problems}) + "\n", encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error

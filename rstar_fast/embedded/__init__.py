@@ -1,27 +1,40 @@
-"""The small policy and PPM that come with the package, and the generated problems they were made for."""
+"""The small models that come with the package, from before and after rounds of self-evolution, and their word problems."""
 
+import json
 from pathlib import Path
+from typing import Any
 
-from rstar_fast.embedded.problems import word_problem
+from rstar_fast.embedded.problems import LEVELS, graded_problem
 from rstar_fast.problems import Problem
 
 _HERE = Path(__file__).parent
 
 
+def base_path() -> Path:
+    """The folder of the policy before any round, for `AutoModelForCausalLM.from_pretrained`; it solves plain problems."""
+    return _HERE / "base"
+
+
 def policy_path() -> Path:
-    """The folder of the embedded policy, for `AutoModelForCausalLM.from_pretrained`."""
+    """The folder of the last round's policy, for `AutoModelForCausalLM.from_pretrained`."""
     return _HERE / "policy"
 
 
 def ppm_path() -> Path:
-    """The folder of the embedded PPM, for `AutoModelForSequenceClassification.from_pretrained`."""
+    """The folder of the last round's PPM, for `AutoModelForSequenceClassification.from_pretrained`."""
     return _HERE / "ppm"
 
 
+def origin() -> dict[str, Any]:
+    """Which run and which round of it the policy and the PPM come from, as `embedded.adopt` wrote it down."""
+    told: dict[str, Any] = json.loads((_HERE / "origin.json").read_bytes())
+    return told
+
+
 def held_out_problems(n: int, seed: int = 0) -> list[Problem]:
-    """`n` generated problems of mixed difficulty that were in neither model's training data."""
-    drawn = (word_problem(i, seed, "held_out") for i in range(n))
+    """`n` generated problems, the levels by turns, whose instances were in no model's training data."""
+    drawn = (graded_problem(i // len(LEVELS), seed, "held_out", LEVELS[i % len(LEVELS)]) for i in range(n))
     return [Problem(p.id, p.question, (p.answer,)) for p in drawn]
 
 
-__all__ = ["held_out_problems", "policy_path", "ppm_path"]
+__all__ = ["base_path", "held_out_problems", "origin", "policy_path", "ppm_path"]

@@ -1,4 +1,4 @@
-"""What both training scripts share: the model's shape, batches of similar length, bf16 training with fp32 master weights."""
+"""How the base is trained: the model's shape, batches of similar length, bf16 training with fp32 master weights."""
 
 import copy
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config
 WARM_UP_STEPS = 50
 
 
-def model_config(tokenizer: PreTrainedTokenizerFast, intermediate_size: int = 384) -> Qwen2Config:
-    """The policies' shape: Qwen2, 4 layers of width 192, 1.4 M parameters (1.7 M with an `intermediate_size` of 512)."""
+def model_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
+    """The models' shape: Qwen2, 4 layers of width 192, 1.7 M parameters."""
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=192,
-        intermediate_size=intermediate_size,
+        intermediate_size=512,
         num_hidden_layers=4,
         num_attention_heads=6,
         num_key_value_heads=2,

@@ -1,186 +1,199 @@
-"""Generated word problems with solutions in the solution grammar.
+"""Graded word problems: a start amount and three to five dated events, from plain wordings (level 0) to idiomatic ones (level 5).
 
-A problem is a start amount, dated events that change it, and a question. It is drawn from `(split, seed, index)` alone. Which split
-a question may serve is decided by a hash of its text, so that no text is in both.
+A problem is drawn from `(split, level, seed, index)` alone. Which split an instance may serve is decided by a hash of its events
+and numbers, names and things left out: no held-out problem is a training problem told of somebody else.
 """
 
 import hashlib
 import random
-import re
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import CodeType
 from typing import Literal
 
-from rstar_fast.embedded.templates import CALENDARS, CLOSINGS, ITEMS, NAMES, OPERATIONS, THINGS, WORLDS, World
+from rstar_fast.embedded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, Operation
 from rstar_fast.steps import ANSWER, CODE, END_OF_ANSWER, END_OF_CODE, END_OF_STEP, observation_suffix
 
-Split = Literal["train", "held_out"]
+Split = Literal["train", "held_out", "reworded"]
+"""Training problems; held-out ones in the same wordings; held-out ones whose hardest events have wordings of this split alone."""
 
-LEVELS = (1, 2, 3, 4, 5)
-MODEL_LEVELS = (1, 2)
-"""The levels that the embedded models are trained for."""
+LEVELS = (0, 1, 2, 3, 4, 5)
+MIN_EVENTS, MAX_EVENTS = 3, 5
 MAX_AMOUNT = 999
-_HELD_OUT_SHARE = 10  # one question text in so many
-_CLOSING_SHARE = 0.4
-_ASIDE_SHARE = 0.3
-_PHRASINGS = (2, 3, 5, 5, 5)  # how many of an operation's wordings each level knows
-_LINE = re.compile(r"(?:([a-z]+) = ([a-z0-9 +*/-]+)|print\(([a-z]+)\))")
+_STARTS = (10, 80)
+_HELD_OUT_SHARE = 10  # one instance in so many
+_PLAINER_SHARE = 0.15  # of a level's easier events: those from anywhere below it
+_TRIES = 400
 
 
 @dataclass(frozen=True)
-class Move:
-    """One step of a solution: a comment and the assignment it describes."""
+class Event:
+    """What happens on one day.
 
-    variable: str
-    code: str
-    comment: str
+    Attributes:
+        operation: what it does to the amount.
+        wording: of its sentence.
+        numbers: that the sentence gives, {a} and {b}.
+    """
+
+    operation: Operation
+    wording: str
+    numbers: tuple[int, ...]
+
+    @property
+    def slots(self) -> dict[str, int]:
+        """The numbers by the name of their slot."""
+        return dict(zip("ab", self.numbers, strict=False))
+
+    @property
+    def code(self) -> str:
+        """The new amount, an expression over n."""
+        return self.operation.code.format(**self.slots)
+
+    def run(self, amount: int) -> int:
+        """The new amount as Python computes it, whether or not that makes sense."""
+        return int(eval(_compiled(self.operation.code), {"n": amount, **self.slots}))
+
+    def possible(self, amount: int) -> bool:
+        """Whether it can happen: no more is taken than is there, shares come out even, something is left and not too much."""
+        if self.operation.takes and self.numbers[0] >= amount:
+            return False
+        exact = eval(_compiled(self.operation.code.replace("//", "/")), {"n": amount, **self.slots})
+        return bool(0 < exact <= MAX_AMOUNT and exact == int(exact))
 
 
 @dataclass(frozen=True)
-class WordProblem:
+class GradedProblem:
     """A generated problem.
 
     Attributes:
-        id: split, seed and index.
-        question: the text.
-        answer: a positive integer, as text.
-        level: 1 (2 operations, plain wording) to 5 (5 operations, any wording).
-        moves: the right steps, the start amount first.
-        result: the variable that is printed.
+        id: split, level, seed and index.
+        level: 0 (plain) to 5.
+        start: the first amount.
+        first_day: index of the first event's day.
+        events: in order, one a day.
+        person: {A}.
+        friend: {B}.
+        thing: {x}.
     """
 
     id: str
-    question: str
-    answer: str
     level: int
-    moves: tuple[Move, ...]
-    result: str
+    start: int
+    first_day: int
+    events: tuple[Event, ...]
+    person: str
+    friend: str
+    thing: str
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is told of each event, its day first."""
+        days = DAYS[self.first_day :]
+        return tuple(f"{day} {e.wording.format(**self._words, **e.slots)}" for day, e in zip(days, self.events, strict=False))
+
+    @property
+    def question(self) -> str:
+        """The text."""
+        told = (f"{sentence}." for sentence in self.sentences)
+        return " ".join([START.format(n=self.start, **self._words), *told, ASK])
+
+    @property
+    def _words(self) -> dict[str, str]:
+        return {"A": self.person, "B": self.friend, "x": self.thing}
+
+    @property
+    def instance(self) -> str:
+        """The problem without names and things."""
+        return "|".join([str(self.start), str(self.first_day), *(f"{e.wording}{e.code}" for e in self.events)])
+
+    @property
+    def home(self) -> Literal["train", "held_out"]:
+        """Where the instance belongs: one in ten is held out."""
+        byte = hashlib.blake2b(self.instance.encode(), digest_size=8).digest()[0]
+        return "train" if byte % _HELD_OUT_SHARE else "held_out"
+
+    @property
+    def answer(self) -> str:
+        """The last amount, a positive integer."""
+        return str(_last_amount(self.start, self.events))
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The reference solution as search would hold it: the texts of its nodes, the observation included."""
-        return render(self.moves, self.result)
-
-    @property
-    def solution(self) -> str:
-        """The reference solution as one text."""
-        return "".join(self.steps)
+        """The solution as a search would hold it: the texts of its nodes, the observation included."""
+        return write_steps(self, self.events)
 
 
-def word_problem(index: int, seed: int = 0, split: Split = "train", levels: tuple[int, ...] = MODEL_LEVELS) -> WordProblem:
-    """Problem `index` of a seed's endless list."""
-    rng = random.Random(f"{split}/{seed}/{index}")
+def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedProblem:
+    """Problem `index` of an endless list; level 0, all plain, is what the base is trained on (and is never reworded)."""
+    rng = random.Random(f"{split}/{level}/{seed}/{index}")
     while True:
-        problem = _draw(rng, rng.choice(levels))
-        if problem and split_of(problem.question) == split:
-            return replace(problem, id=f"{split}-{seed}-{index}")
+        chosen = [(operation, operation.wordings[tier]) for tier in _tiers(rng, level) for operation in [rng.choice(OPERATIONS)]]
+        if split == "reworded":
+            chosen = [(o, o.unseen if wording == o.wordings[level] else wording) for o, wording in chosen]
+        problem = make_problem(rng, chosen, f"{split}-L{level}-{seed}-{index}", level)
+        if problem is not None and problem.home == ("train" if split == "train" else "held_out"):
+            return problem
 
 
-def split_of(question: str) -> Split:
-    """The only split a question may be in: one text in ten is held out."""
-    return "train" if hashlib.blake2b(question.encode(), digest_size=8).digest()[0] % _HELD_OUT_SHARE else "held_out"
+def graded_problems(split: Split, per_level: int, seed: int = 0, levels: Sequence[int] = LEVELS) -> list[GradedProblem]:
+    """The first `per_level` problems of each level, the levels by turns; level 0 has none that are reworded."""
+    levels = [level for level in levels if level or split != "reworded"]
+    return [graded_problem(i, seed, split, level) for i in range(per_level) for level in levels]
 
 
-def render(moves: tuple[Move, ...], result: str) -> tuple[str, ...]:
-    """The node texts of a solution: one per move, then the print with its observation, then the answer."""
-    texts = [f"\n# Step {i}: {m.comment}\n{m.variable} = {m.code}\n{END_OF_STEP}" for i, m in enumerate(moves, 1)]
-    texts[0] = CODE + texts[0]
-    closing = f"\n# Now print the final answer\nprint({result})\n{END_OF_CODE}"
-    observation = run_steps((*texts, closing))[1] or "error"
-    answer = f"\n{ANSWER}The answer is \\boxed{{{observation}}}.{END_OF_ANSWER}"
-    return (*texts, closing + observation_suffix(observation), answer)
+def make_problem(rng: random.Random, chosen: Sequence[tuple[Operation, str]], name: str, level: int) -> GradedProblem | None:
+    """A problem of these operations and their wordings, in this order; None where no numbers that fit were found."""
+    for _ in range(_TRIES):
+        amount = start = rng.randint(*_STARTS)
+        events: list[Event] = []
+        for operation, wording in chosen:
+            event = Event(operation, wording, tuple(rng.randint(*ends) for ends in operation.ranges))
+            if not event.possible(amount):
+                break
+            events.append(event)
+            amount = event.run(amount)
+        else:
+            person, friend = rng.sample(NAMES, 2)
+            first_day = rng.randrange(len(DAYS) - len(events) + 1)
+            return GradedProblem(name, level, start, first_day, tuple(events), person, friend, rng.choice(ITEMS))
+    return None
 
 
-def run_steps(steps: tuple[str, ...]) -> tuple[dict[str, int], str | None]:
-    """Run the code of steps: assignments of integer arithmetic and prints, nothing else.
+def write_steps(problem: GradedProblem, events: Sequence[Event]) -> tuple[str, ...]:
+    """The node texts of a solution of `problem` that takes `events` to be its events.
 
-    Returns:
-        The variables, and the printed line ("" before a print); None in its place where a line is anything else or fails.
+    A step for each: its comment repeats what the question tells, its code says what that means. The last one also prints.
     """
-    variables: dict[str, int] = {}
-    printed = ""
-    for line in "".join(steps).split("\n"):
-        if not line or line[0] in "#<":
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None or "**" in line:
-            return variables, None
-        name, code, shown = match.groups()
-        try:
-            if shown:
-                printed = str(variables[shown])
-            else:
-                variables[name] = eval(code, {"__builtins__": {}}, variables)
-        except Exception:
-            return variables, None
-    return variables, printed
+    texts = [f"\n# {told}\nn = {event.code}\n" for told, event in zip(problem.sentences, events, strict=True)]
+    texts[0] = f"{CODE}\n# start\nn = {problem.start}{texts[0]}"
+    amount = str(_last_amount(problem.start, events))
+    texts[-1] += f"print(n)\n{END_OF_CODE}{observation_suffix(amount)}"
+    answer = f"\n{ANSWER}The answer is \\boxed{{{amount}}}.{END_OF_ANSWER}"
+    return (*(text + END_OF_STEP for text in texts[:-1]), texts[-1], answer)
 
 
-def _draw(rng: random.Random, level: int) -> WordProblem | None:
-    """A problem of a level, or None where the numbers came out too large or too small."""
-    world = rng.choice(WORLDS)
-    person, friend = rng.sample(NAMES, 2)
-    words = {"A": person, "B": friend, "x": rng.choice(ITEMS)}
-    words["v"] = world.variable.format(**words)
-    num_events = (2, 3, rng.choice((3, 4)), 4, 5)[level - 1]
-    closing = rng.choice(list(CLOSINGS)) if world is THINGS and rng.random() < _CLOSING_SHARE else None
-    if closing:
-        num_events -= len(CLOSINGS[closing][1])
-
-    amount = rng.randint(6, 99)
-    sentences = [rng.choice(world.start).format(n=amount, **words)]
-    moves = [Move(words["v"], str(amount), f"start with {amount} {world.unit.format(**words)}")]
-    labels = rng.choice(CALENDARS)
-    first = rng.randrange(len(labels) - num_events + 1)
-    for label in labels[first : first + num_events]:
-        sentence, move = _event(rng, world, level, amount, words)
-        amount = eval(move.code, {}, {words["v"]: amount})
-        if not 0 < amount <= MAX_AMOUNT:
-            return None
-        sentences.append(f"{label} {sentence}.")
-        moves.append(replace(move, comment=f"{label} {move.comment}"))
-    if level >= 3 and rng.random() < _ASIDE_SHARE:
-        sentences.insert(rng.randint(1, len(sentences)), rng.choice(world.asides).format(n=rng.randint(2, 99), **words))
-    if closing:
-        question, last_moves = _closing(rng, closing, amount, words)
-        sentences.append(question)
-        moves += last_moves
-    else:
-        sentences.append(rng.choice(world.ask).format(**words))
-    result = moves[-1].variable
-    answer = run_steps(render(tuple(moves), result)[:-1])[1]
-    if answer is None or int(answer) < 1:
-        return None
-    return WordProblem("", " ".join(sentences), answer, level, tuple(moves), result)
+def _tiers(rng: random.Random, level: int) -> list[int]:
+    """The events' tiers: one or two of the level's own, at least one of the tier beneath, the rest mostly of that too."""
+    count = rng.randint(MIN_EVENTS, MAX_EVENTS)
+    if level == 0:
+        return [0] * count
+    tiers = [level] * rng.randint(1, 2)
+    tiers.append(level - 1)
+    while len(tiers) < count:
+        tiers.append(rng.randrange(level) if rng.random() < _PLAINER_SHARE else level - 1)
+    rng.shuffle(tiers)
+    return tiers
 
 
-def _event(rng: random.Random, world: World, level: int, amount: int, words: dict[str, str]) -> tuple[str, Move]:
-    """An event's sentence, without its date, and its step."""
-    while True:
-        operation = rng.choice(list(OPERATIONS))
-        a, b = rng.randint(2, 60), rng.randint(2, 12)
-        if operation in ("add_groups", "sub_groups", "times", "dozen", "share"):
-            a = rng.randint(2, 9)
-        elif operation == "swap":
-            b = rng.randint(2, 60)
-        uneven = (operation == "half" and amount % 2) or (operation == "share" and amount % a)
-        too_many = operation in ("keep", "sub", "swap") and a >= amount
-        if operation in world.events and not uneven and not too_many:
-            break
-    code, comment = OPERATIONS[operation]
-    values = {**words, "a": a, "b": b}
-    phrasing = rng.choice(world.events[operation][: _PHRASINGS[level - 1]])
-    return phrasing.format(**values), Move(words["v"], code.format(**values), comment.format(**values))
+def _last_amount(amount: int, events: Sequence[Event]) -> int:
+    for event in events:
+        amount = event.run(amount)
+    return amount
 
 
-def _closing(rng: random.Random, closing: str, amount: int, words: dict[str, str]) -> tuple[str, list[Move]]:
-    """The question and the last steps of a closing; bags that do not come out even are never asked for."""
-    number = rng.randint(2, 5)
-    if closing == "bags":
-        number = rng.choice([d for d in range(2, 13) if amount % d == 0] or [amount])
-    elif closing == "need":
-        number = amount + rng.randint(3, 99)
-    elif closing == "more":
-        number = rng.randint(3, 60)
-    question, steps = CLOSINGS[closing]
-    moves = [Move(name, code.format(a=number, **words), text.format(a=number, **words)) for name, code, text in steps]
-    return question.format(a=number, **words), moves
+@cache
+def _compiled(code: str) -> CodeType:
+    """An operation's code with its slots as variables."""
+    return compile(code.replace("{", "").replace("}", ""), code, "eval")

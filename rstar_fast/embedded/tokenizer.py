@@ -1,47 +1,33 @@
-"""The embedded models' tokenizer: byte-level BPE with every digit on its own.
+"""The models' tokenizer: every word and every number up to 99 is one token, any other text is spelt in bytes.
 
-transformers loads the tokenizer of any Qwen2 folder as `Qwen2Tokenizer`, which splits text its own way whatever
-tokenizer.json says: so this is one from the start.
+A number as one token is copied by one look at the question; a longer one, as in an output, goes digit by digit.
+
+A `Qwen2Tokenizer` without merges, since transformers loads the tokenizer of any Qwen2 folder as one.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, pre_tokenizers
 from transformers import Qwen2Tokenizer
 
+from rstar_fast.embedded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, words_of
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import MARKS
 
 EOS = "<eos>"
 PAD = "<pad>"
-FIXED_PHRASES = (
-    *finetuned_prompt("\0").split("\0"),
-    "\n# Step ",
-    "\n# Now print the final answer\nprint(",
-    "The answer is \\boxed{",
-)
-"""Text that every solution has: one id each, which makes rows a quarter shorter."""
+_FIXED_TEXTS = (*finetuned_prompt("\0").split("\0"), "\n# start", "\n#", "\nn =", "\nprint(n)\n", "The answer is \\boxed{", "}.")
+_SIGNS = ("n", "+", "-", "*", "//")
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 750) -> Any:
-    """A `Qwen2Tokenizer` of `vocab_size` ids and the fixed phrases: every mark one special id, all 256 bytes."""
+def make_tokenizer() -> Any:
+    """The tokenizer, the same in every call; it spells any text, the words of unseen wordings included."""
     qwen2: Any = Qwen2Tokenizer
-    layout = qwen2(unk_token=EOS, eos_token=EOS, pad_token=PAD).backend_tokenizer
-    bpe = Tokenizer(models.BPE())
-    bpe.normalizer, bpe.pre_tokenizer, bpe.decoder = layout.normalizer, layout.pre_tokenizer, layout.decoder
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[PAD, EOS, *MARKS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(texts, trainer)
-    learned = json.loads(bpe.to_str())["model"]
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = qwen2(
-        vocab=learned["vocab"],
-        merges=[tuple(pair) for pair in learned["merges"]],
+        vocab={token: number for number, token in enumerate([PAD, EOS, *MARKS, *characters])},
+        merges=[],
         unk_token=EOS,
         eos_token=EOS,
         pad_token=PAD,
@@ -49,5 +35,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 750) -> Any:
         model_max_length=1024,
         padding_side="right",
     )
-    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in FIXED_PHRASES])
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in dict.fromkeys(_texts())])
     return tokenizer
+
+
+def _texts() -> Iterator[str]:
+    yield from _FIXED_TEXTS
+    yield f" {ASK}"
+    yield from NAMES  # a question begins with one
+    wordings = [START, *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen))]
+    for word in (*DAYS, *NAMES, *ITEMS, *_SIGNS, *map(str, range(100)), *words_of(wordings)):
+        yield f" {word}"

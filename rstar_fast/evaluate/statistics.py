@@ -43,7 +43,8 @@ class Share:
         spread = Z_95**2 / self.trials
         centre = (self.value + spread / 2) / (1 + spread)
         half = Z_95 * sqrt(self.value * (1 - self.value) / self.trials + spread / (4 * self.trials)) / (1 + spread)
-        return max(0.0, centre - half), min(1.0, centre + half)
+        # It holds the value, which rounding can miss where none or all succeed.
+        return max(0.0, min(self.value, centre - half)), min(1.0, max(self.value, centre + half))
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -71,7 +71,7 @@ def read_sources(sources: Iterable[str]) -> list[Problem]:
 
 
 def read_problems(source: str) -> list[Problem]:
-    """Problems of a file, of a data set, or of the package's own: `graded:SPLIT:PER_LEVEL` (see `embedded.graded`).
+    """Problems of a file, of a data set, or of the package's own: `graded:SPLIT:PER_LEVEL` (see `embedded.problems`).
 
     Raises:
         ProblemError: there is no such source.
@@ -79,8 +79,7 @@ def read_problems(source: str) -> list[Problem]:
     kind, _, rest = source.partition(":")
     if kind != "graded":
         return load_problems(source)
-    from rstar_fast.embedded.graded.problems import Split
-    from rstar_fast.embedded.graded.write import graded_problems
+    from rstar_fast.embedded.problems import Split, graded_problems
 
     split, _, per_level = rest.partition(":")
     splits = {name: name for name in get_args(Split)}

@@ -1,4 +1,4 @@
-"""Writes a problem file: `python -m rstar_fast.embedded.graded.write --split train --per-level 150 --out train.jsonl`."""
+"""Writes a problem file: `python -m rstar_fast.embedded.write --split train --per-level 150 --out train.jsonl`."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from rstar_fast.embedded.graded.problems import LEVELS, GradedProblem, Split, graded_problem
+from rstar_fast.embedded.problems import LEVELS, GradedProblem, Split, graded_problems
 
 
 def main() -> None:
@@ -19,12 +19,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     write_problems(args.out, graded_problems(args.split, args.per_level, args.seed, args.levels))
-
-
-def graded_problems(split: Split, per_level: int, seed: int = 0, levels: Sequence[int] = LEVELS) -> list[GradedProblem]:
-    """The first `per_level` problems of each level, the levels by turns; level 0 has none that are reworded."""
-    levels = [level for level in levels if level or split != "reworded"]
-    return [graded_problem(i, seed, split, level) for i in range(per_level) for level in levels]
 
 
 def write_problems(path: Path, problems: Sequence[GradedProblem]) -> None:

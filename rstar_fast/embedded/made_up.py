@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from rstar_fast.embedded.graded.phrasings import OPERATIONS, Operation, words_of
-from rstar_fast.embedded.graded.problems import Event, GradedProblem, make_problem, write_steps
+from rstar_fast.embedded.phrasings import OPERATIONS, Operation, words_of
+from rstar_fast.embedded.problems import Event, GradedProblem, make_problem, write_steps
 
 NUM_MADE_UP = 600
 _FUNCTION_WORDS = ("a", "and", "as", "for", "of", "the")

@@ -1,4 +1,4 @@
-"""What can happen to an amount in a graded problem, and how it is worded.
+"""What can happen to an amount in a generated problem, and how it is worded.
 
 Every operation has six wordings, tier 0 (plain) to tier 5 (idiomatic), and one more that no training problem uses. Neighbouring
 tiers share words, so that who knows a tier can guess some of the next. `{A}` and `{B}` are people, `{x}` is what is counted, `{a}`
@@ -253,6 +253,23 @@ OPERATIONS = (
     ),
 )
 
+NAMES = ("Tom", "Ana", "Ben", "Mia", "Leo", "Eva", "Sam", "Zoe", "Max", "Ida", "Noah", "Lily", "Omar", "Ruth", "Kai", "Nina")
+ITEMS = (
+    "plums",
+    "coins",
+    "cards",
+    "books",
+    "shells",
+    "stamps",
+    "apples",
+    "pens",
+    "eggs",
+    "beads",
+    "stones",
+    "cups",
+    "roses",
+    "nuts",
+)
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 START = "{A} has {n} {x}."
 ASK = "How many now?"

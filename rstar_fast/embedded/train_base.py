@@ -1,4 +1,4 @@
-"""Makes the base: `python -m rstar_fast.embedded.graded.train_base --out DIR [--seed S]` (about 20 minutes on one core).
+"""Makes the base: `python -m rstar_fast.embedded.train_base --out DIR [--seed S]` (about 20 minutes on one core).
 
 The base is the policy before any round. It knows every operation by its plain wording only, is undecided about any other, and can
 check: its hidden states tell right steps from wrong ones, so that a scalar head finds something to read.
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
-from rstar_fast.embedded.graded.made_up import mixed_problem, spoilt_steps
-from rstar_fast.embedded.graded.problems import MAX_EVENTS, MIN_EVENTS, GradedProblem
-from rstar_fast.embedded.graded.tokenizer import make_tokenizer
 from rstar_fast.embedded.lean_training import Bf16Trainer, length_buckets, model_config, pad
+from rstar_fast.embedded.made_up import mixed_problem, spoilt_steps
+from rstar_fast.embedded.problems import MAX_EVENTS, MIN_EVENTS, GradedProblem
+from rstar_fast.embedded.tokenizer import make_tokenizer
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import END_OF_OUTPUT, OUTPUT
 
@@ -56,7 +56,7 @@ def train_base(out: Path, num_steps: int, seed: int) -> None:
     """Train and save a policy folder (weights in fp16, tokenizer). The same arguments give the same weights on the same machine."""
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
-    model: Any = Qwen2ForCausalLM(model_config(tokenizer, intermediate_size=512))
+    model: Any = Qwen2ForCausalLM(model_config(tokenizer))
     model.check = nn.Linear(model.config.hidden_size, 1)
     trainer = Bf16Trainer(model, learning_rate=LEARNING_RATE, num_steps=num_steps)
     began, totals = time.monotonic(), torch.zeros(3)
