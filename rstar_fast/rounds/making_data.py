@@ -20,7 +20,7 @@ from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.tree import Tree
 
-_TRAJECTORIES = 8
+_TRAJECTORIES = 4
 """Of a problem, for the outcome and Q models: about as much to learn from as a PPM has in its pairs."""
 
 
