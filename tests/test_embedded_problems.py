@@ -112,12 +112,14 @@ def test_every_word_of_every_wording_is_one_token_and_texts_come_back() -> None:
         assert tokenizer.decode(tokenizer(text).input_ids) == text
 
 
-def test_a_spoilt_solution_has_one_mistake() -> None:
+def test_a_spoilt_solution_has_mistakes() -> None:
     rng = random.Random(0)
+    counts = Counter()
     for _ in range(200):
         problem = mixed_problem(rng, 4, nonsense=0.2, made_up=0.4)
         right, wrong = ([step.split(END_OF_CODE)[0] for step in s[:-1]] for s in (problem.steps, spoilt_steps(rng, problem)))
-        assert sum(a != b for a, b in zip(right, wrong, strict=True)) == 1
+        counts[sum(a != b for a, b in zip(right, wrong, strict=True))] += 1
+    assert set(counts) == {1, 2, 3, 4}
 
 
 def test_made_up_sentences_use_no_plain_word_and_are_no_problem_of_the_splits() -> None:
@@ -146,11 +148,21 @@ def test_rows_teach_what_is_right_and_nothing_that_a_program_printed() -> None:
 
         spoilt = spoilt_steps(rng, problem)
         wrong = _row(tokenizer, problem, spoilt)
-        first = wrong.clean.index(0)
-        prompt = finetuned_prompt(problem.question)
-        assert (prompt + "".join(problem.steps)).startswith(tokenizer.decode(wrong.tokens[:first]))
-        assert not (prompt + "".join(problem.steps)).startswith(tokenizer.decode(wrong.tokens[: first + 1]))
-        assert set(wrong.clean[first:]) == {0} and set(wrong.labels[first:]) == {_IGNORED}
+        begin = len(tokenizer(finetuned_prompt(problem.question)).input_ids)
+        for told, meant in zip(spoilt, problem.steps, strict=True):
+            end = begin + len(tokenizer(told).input_ids)
+            clean, labels = wrong.clean[begin:end], wrong.labels[begin:end]
+            same = told.split(END_OF_CODE)[0] == meant.split(END_OF_CODE)[0]
+            if told == spoilt[-1]:
+                assert set(clean) == {0} and tokenizer.decode(labels) == told
+            elif same:
+                assert set(clean) == {1} and _IGNORED not in labels[:5]
+            else:
+                right = tokenizer.decode(wrong.tokens[begin : begin + clean.index(0)])
+                assert meant.startswith(right) and not meant.startswith(told[: len(right) + 3])
+                assert clean == sorted(clean, reverse=True) and set(labels[clean.index(0) :]) == {_IGNORED}
+            assert wrong.ends[begin:end] == [0] * (end - begin - 1) + [1]
+            begin = end
 
 
 def test_the_base_is_trained_and_saved_as_a_policy_that_loads(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ NUM_MADE_UP = 600
 _FUNCTION_WORDS = ("a", "and", "as", "for", "of", "the")
 _WRONG_OPERATION_SHARE = 0.8
 _REVERSED_SHARE = 0.25
+_MISTAKE_SHARE = 0.4
+"""Of the steps of a spoilt solution."""
 
 
 def mixed_problem(rng: random.Random, num_events: int, *, nonsense: float, made_up: float) -> GradedProblem:
@@ -36,11 +38,10 @@ def mixed_problem(rng: random.Random, num_events: int, *, nonsense: float, made_
 
 
 def spoilt_steps(rng: random.Random, problem: GradedProblem) -> tuple[str, ...]:
-    """A solution's node texts with one mistake: mostly another operation of the same arity, else other numbers."""
-    at = rng.randrange(len(problem.events))
+    """A solution's node texts with mistakes, one or more: mostly another operation of the same arity, else other numbers."""
     events = list(problem.events)
-    events[at] = _spoil(rng, events, at)
-    return write_steps(problem, events)
+    wrong = [i for i in range(len(events)) if rng.random() < _MISTAKE_SHARE] or [rng.randrange(len(events))]
+    return write_steps(problem, [_spoil(rng, events, i) if i in wrong else event for i, event in enumerate(events)])
 
 
 def _spoil(rng: random.Random, events: Sequence[Event], at: int) -> Event:

@@ -1,4 +1,4 @@
-"""Makes the base: `python -m rstar_fast.embedded.train_base --out DIR [--seed S]` (about 20 minutes on one core).
+"""Makes the base: `python -m rstar_fast.embedded.train_base --out DIR [--seed S]` (about 35 minutes on one core).
 
 The base is the policy before any round. It knows every operation by its plain wording only, is undecided about any other, and can
 check: its hidden states tell right steps from wrong ones, so that a scalar head finds something to read.
@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,19 +24,21 @@ from rstar_fast.embedded.tokenizer import make_tokenizer
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import END_OF_OUTPUT, OUTPUT
 
-NUM_STEPS = 3200
+NUM_STEPS = 4500
 GROUPS = 8
 """Of a batch, each of three rows."""
 _SHORT_STEPS = 300
 """First steps, on problems of two or three events: what to copy from where is learnt sooner on few."""
-_CHECK_FROM = 1600
+_CHECK_FROM = 1000
 """First step that also learns to check; whoever can't solve has nothing to compare with."""
 LEARNING_RATE = 2e-3
 _POOL_BATCHES = 40
 _NONSENSE_SHARE = 0.3
-_UNDECIDED_FROM = 2700
+_UNDECIDED_FROM = 3800
 """First step with twice as much nonsense: no wording is to look known because it has a known word."""
 _MADE_UP_SHARE = 0.6
+_WHOLE_SHARE = 0.25
+"""Of judged solutions: those without a mistake."""
 _IGNORED = -100
 _REPORT_EVERY = 50
 
@@ -81,8 +83,8 @@ class Batch:
     Attributes:
         tokens: int64 [rows, length].
         labels: int64 [rows, length], the tokens to be learnt, `_IGNORED` elsewhere.
-        clean: float32 [rows, length], over a solution that is to be judged 1 in front of its first wrong token and 0 from there on,
-            -1 elsewhere.
+        clean: float32 [rows, length], over a step that is to be judged 1 in front of its first wrong token and 0 from there on;
+            over an answer 1 if all steps are right, else 0; -1 elsewhere.
         ends: bool [rows, length], the last tokens of the steps of such solutions.
     """
 
@@ -128,29 +130,38 @@ def _batches(tokenizer: Any, seed: int) -> Iterator[Batch]:
 
 
 def _group(tokenizer: Any, rng: random.Random, step: int) -> list[_Row]:
-    """Three rows: a problem with nonsense; and one without, solved right and solved wrong, or before that counts two such ones."""
+    """Three rows: a problem with nonsense, and two without, which are judged from some step on, and then mostly have mistakes."""
     num_events = rng.randint(2, 3) if step < _SHORT_STEPS else rng.randint(MIN_EVENTS, MAX_EVENTS)
     guessed = mixed_problem(rng, num_events, nonsense=_NONSENSE_SHARE * (1 + (step >= _UNDECIDED_FROM)), made_up=0.0)
-    known, other = (mixed_problem(rng, num_events, nonsense=0.0, made_up=_MADE_UP_SHARE) for _ in range(2))
-    last = _row(tokenizer, other, other.steps) if step < _CHECK_FROM else _row(tokenizer, known, spoilt_steps(rng, known))
-    return [_row(tokenizer, guessed, guessed.steps, judged=False), _row(tokenizer, known, known.steps), last]
+    known = [mixed_problem(rng, num_events, nonsense=0.0, made_up=_MADE_UP_SHARE) for _ in range(2)]
+    solved = (one.steps if step < _CHECK_FROM or rng.random() < _WHOLE_SHARE else spoilt_steps(rng, one) for one in known)
+    rows = [_row(tokenizer, one, steps) for one, steps in zip(known, solved, strict=True)]
+    return [_row(tokenizer, guessed, guessed.steps, judged=False), *rows]
 
 
 def _row(tokenizer: Any, problem: GradedProblem, steps: tuple[str, ...], judged: bool = True) -> _Row:
-    """The row of a solution of a problem; what is learnt is right, and nothing that a program printed."""
+    """The row of a solution of a problem. What is learnt is right, and nothing that a program printed.
+
+    Every step is judged by itself, so that one row has many mistakes to learn from; the answer by all of them.
+    """
     prompt = tokenizer(finetuned_prompt(problem.question)).input_ids
-    written = _tokens(tokenizer, steps)
-    told, reference = (list(chain.from_iterable(parts)) for parts in (written, _tokens(tokenizer, problem.steps)))
-    differ = (i for i, (token, meant) in enumerate(zip(told, reference, strict=False)) if token != meant)
-    num_clean = next(differ, len(told))
-    output = told.index(tokenizer.convert_tokens_to_ids(OUTPUT)), told.index(tokenizer.convert_tokens_to_ids(END_OF_OUTPUT))
-    learnt = (i < num_clean and not output[0] < i <= output[1] for i in range(len(told)))
-    return _Row(
-        tokens=prompt + told,
-        labels=[_IGNORED] * len(prompt) + [token if known else _IGNORED for token, known in zip(told, learnt, strict=True)],
-        clean=[-1] * len(prompt) + [int(i < num_clean) if judged else -1 for i in range(len(told))],
-        ends=[0] * len(prompt) + [int(judged and i == len(step) - 1) for step in written for i in range(len(step))],
-    )
+    row = _Row(list(prompt), [_IGNORED] * len(prompt), [-1] * len(prompt), [0] * len(prompt))
+    marks = [tokenizer.convert_tokens_to_ids(mark) for mark in (OUTPUT, END_OF_OUTPUT)]
+    whole = True
+    for number, (written, meant) in enumerate(zip(_tokens(tokenizer, steps), _tokens(tokenizer, problem.steps), strict=True)):
+        output, end = (written.index(mark) if mark in written else len(written) for mark in marks)
+        num_learnt = num_right = len(written)
+        if number < len(problem.events):
+            differ = (i for i, (token, other) in enumerate(zip(written[:output], meant, strict=False)) if token != other)
+            num_learnt = num_right = next(differ, len(written))
+            whole &= num_right == len(written)
+        elif not whole:
+            num_right = 0
+        row.tokens.extend(written)
+        row.labels.extend(t if i < num_learnt and not output < i <= end else _IGNORED for i, t in enumerate(written))
+        row.clean.extend(int(i < num_right) if judged else -1 for i in range(len(written)))
+        row.ends.extend(int(judged and i == len(written) - 1) for i in range(len(written)))
+    return row
 
 
 def _tokens(tokenizer: Any, steps: tuple[str, ...]) -> list[list[int]]:
