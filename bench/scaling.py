@@ -35,12 +35,11 @@ from rstar_fast.evaluate.run import solve
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.problems import Problem
 from rstar_fast.rounds import EvolveConfig
-from rstar_fast.rounds.context import read_sources
 from rstar_fast.search.engines import open_searcher
+from rstar_fast.sources import SourceVerifier, read_sources
 from rstar_fast.store import RunFolder
 from rstar_fast.store.config_file import read_config
 from rstar_fast.tree import Tree
-from rstar_fast.verify import MathVerifier
 
 PER_SEARCH = 4
 """Rollouts of one of several searches."""
@@ -63,7 +62,7 @@ def main() -> None:
     config = EvolveConfig.from_dict(read_config(args.run)["options"])
     problems = read_sources(config.held_out)[: args.problems]
     print_card(run=args.run, round=args.round, problems=len(problems))
-    with MathVerifier(workers=1) as verifier:
+    with SourceVerifier() as verifier:
         searched = search(args, config, problems, verifier)
         spent = max(sum(one.tokens for one in of_one) for of_one in searched[max(searched)].values())
         pools = draw(args, config, problems, spent, verifier)
@@ -71,7 +70,7 @@ def main() -> None:
     write(args.out, points)
 
 
-def search(args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], verifier: MathVerifier) -> dict[int, Samples]:
+def search(args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], verifier: SourceVerifier) -> dict[int, Samples]:
     """The answers of searches, by the number of trajectories."""
     folder = args.run / f"round-{args.round}"
     most = max(args.trajectories)
@@ -90,7 +89,7 @@ def search(args: argparse.Namespace, config: EvolveConfig, problems: list[Proble
 
 
 def draw(
-    args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], spent: int, verifier: MathVerifier
+    args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], spent: int, verifier: SourceVerifier
 ) -> dict[str, Samples]:
     """Independent samples with the scores of each model, by its name; as many as `spent` tokens may buy."""
     folder = args.run / f"round-{args.round}"

@@ -24,12 +24,13 @@ from rstar_fast.errors import ConfigError, DataError, PolicyError, ProblemError,
 from rstar_fast.evolve import read_rows
 from rstar_fast.ppm import PPM
 from rstar_fast.rounds import EvolveConfig, evolve, process, read_options, searching, stage
-from rstar_fast.rounds.context import Context, read_problems, read_sources
+from rstar_fast.rounds.context import Context
 from rstar_fast.rounds.driver import schedule
 from rstar_fast.rounds.plan import plan
 from rstar_fast.rounds.report import write_report
 from rstar_fast.rounds.stage import Stage, read_manifest
 from rstar_fast.rounds.summary import COLUMNS, groups, summarize
+from rstar_fast.sources import read_problems, read_sources
 from rstar_fast.store import RunFolder
 from rstar_fast.store.config_file import write_config
 
@@ -349,6 +350,23 @@ def test_an_empty_problem_file_stops_the_first_search(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("")
     with pytest.raises(RStarError, match=r"train\.jsonl"):
         do_all(tmp_path / "run", opened)
+
+
+def test_what_was_trained_on_is_not_held_out(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    (tmp_path / "copies.jsonl").write_text("\n".join(json.dumps({**line, "id": f"copy-{i}"}) for i, line in enumerate(lines)))
+
+    def held_out(*sources: str) -> tuple[list[str], int]:
+        config = EvolveConfig.from_dict({**opened, "held_out": list(sources)})
+        problems, left_out = Context(tmp_path, config, Stage("s", "search", {"problems": ["held_out"]})).problems()
+        return [problem.id for problem in problems], left_out
+
+    alone, none = held_out(opened["held_out"])
+    assert len(alone) == 8 and none == 0
+    assert held_out(str(tmp_path / "copies.jsonl"), opened["held_out"]) == (alone, 8)
+    with pytest.raises(ConfigError, match="held_out: expected problems that are no training problems, got none"):
+        held_out(str(tmp_path / "copies.jsonl"))
 
 
 def test_a_round_that_solved_nothing_says_so(tmp_path: Path) -> None:

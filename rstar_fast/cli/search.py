@@ -12,7 +12,7 @@ from rstar_fast.cli.console import Exit
 from rstar_fast.cli.options import parse_settings, presets_table
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, RStarError
-from rstar_fast.problems import load_problems
+from rstar_fast.sources import read_problems
 from rstar_fast.viewer.text import counted
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
         "--problems",
         required=True,
         metavar="F",
-        help="JSON or JSONL file with question and answer, or data set NAME[[:CONFIG]:SPLIT]",
+        help="JSON or JSONL file with question and answer, data set NAME[[:CONFIG]:SPLIT], or reasoning_gym:DATASET:SIZE[:SEED]",
     )
     add("--policy", required=True, metavar="DIR", help="folder or hub name of a causal language model, or `embedded`")
     add("--ppm", metavar="DIR", help="folder or hub name of a PPM, or `embedded`; needed where use_scores is true")
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from rstar_fast.viewer.run import totals_view
 
     config = _config(args)
-    problems = load_problems(args.problems, args.limit)
+    problems = read_problems(args.problems, args.limit)
     as_run = run_config(config, policy=args.policy, ppm=args.ppm, problems=args.problems, dtype=args.dtype)
     totals = Totals()
     try:

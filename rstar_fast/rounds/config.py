@@ -36,7 +36,7 @@ class EvaluateConfig:
     """What is measured on held-out problems behind every round.
 
     Attributes:
-        greedy: problems for the policy alone, >= 1: the first of `held_out`, of several sources in proportion (`read_sources`).
+        greedy: problems for the policy alone, >= 1: the first of `held_out`, of several sources in proportion.
         problems: for searches and samples, >= 1; the first, as above.
         searches: of a problem, whose answers vote, >= 1.
         samples: independent solutions of a problem, for majority and best-of-N, >= 1.
@@ -61,7 +61,7 @@ class EvolveConfig:
     Attributes:
         base: folder or hub name of the model that every round's policy is trained from.
         bootstrap: of the policy that the first round searches with; the base if not given.
-        problems: files or data sets to search, with answers; see `read_problems`.
+        problems: files or data sets to search, with answers; see `sources.read_problems`.
         held_out: files or data sets to measure on.
         synthetic: files or data sets of further problems to search whose answers only a model gave; may be empty.
         rounds: one or more.

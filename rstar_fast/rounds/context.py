@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from rstar_fast.errors import ConfigError, ProblemError, StoreError
-from rstar_fast.problems import Problem, load_problems
+from rstar_fast.errors import ConfigError, StoreError
+from rstar_fast.problems import Problem
 from rstar_fast.rounds.config import EvolveConfig
 from rstar_fast.rounds.stage import Stage
+from rstar_fast.sources import read_sources
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Tree
 
@@ -41,14 +41,20 @@ class Context:
         """The folder of a stage that trained a model; any other name as it is."""
         return str(self.run / name) if name in self.stage.needs else name
 
-    def problems(self) -> list[Problem]:
-        """Those of the stage, in order.
+    def problems(self) -> tuple[list[Problem], int]:
+        """Those of the stage, in order; and how many held-out ones were left out, as their questions are training problems'.
 
         Raises:
             ProblemError: a file cannot be read.
-            ConfigError: an id twice, or a problem without an answer.
+            ConfigError: an id twice, a problem without an answer, or nothing is held out.
         """
-        problems = read_sources(source for name in self.stage.options["problems"] for source in getattr(self.config, name))
+        names = self.stage.options["problems"]
+        found = problems = read_sources(source for name in names for source in getattr(self.config, name))
+        if "held_out" in names:
+            trained = {problem.question for problem in read_sources((*self.config.problems, *self.config.synthetic))}
+            problems = [problem for problem in found if problem.question not in trained]
+            if not problems:
+                raise ConfigError("held_out: expected problems that are no training problems, got none")
         seen: set[str] = set()
         for problem in problems:
             if problem.id in seen:
@@ -56,36 +62,7 @@ class Context:
             if not problem.answers:
                 raise ConfigError(f"problem {problem.id!r}: expected an accepted answer")
             seen.add(problem.id)
-        return problems[: self.stage.options.get("first")]
-
-
-def read_sources(sources: Iterable[str]) -> list[Problem]:
-    """Problems of several sources, mixed so that the first N hold each source in proportion, and each in its own order.
-
-    Raises:
-        ProblemError: there is no such source.
-    """
-    found = map(read_problems, sources)
-    placed = [(place / len(problems), problem) for problems in found for place, problem in enumerate(problems, 1)]
-    return [problem for _, problem in sorted(placed, key=lambda pair: pair[0])]
-
-
-def read_problems(source: str) -> list[Problem]:
-    """Problems of a file, of a data set, or of the package's own: `graded:SPLIT:PER_LEVEL` (see `embedded.problems`).
-
-    Raises:
-        ProblemError: there is no such source.
-    """
-    kind, _, rest = source.partition(":")
-    if kind != "graded":
-        return load_problems(source)
-    from rstar_fast.embedded.problems import Split, graded_problems
-
-    split, _, per_level = rest.partition(":")
-    splits = {name: name for name in get_args(Split)}
-    if split not in splits or not per_level.isdecimal() or not int(per_level):
-        raise ProblemError(f"{source}: expected graded:SPLIT:PER_LEVEL, SPLIT one of {', '.join(splits)}, as in graded:train:180")
-    return [Problem(one.id, one.question, (one.answer,)) for one in graded_problems(splits[split], int(per_level))]
+        return problems[: self.stage.options.get("first")], len(found) - len(problems)
 
 
 def read_trees(run: Path, stages: Iterable[str]) -> list[Tree]:

@@ -15,9 +15,10 @@ from rstar_fast.evolve import (
     without_doubtful,
     write_rows,
 )
-from rstar_fast.rounds.context import Context, read_sources, read_trees
+from rstar_fast.rounds.context import Context, read_trees
 from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.rounds.stage import fresh_folder
+from rstar_fast.sources import read_sources
 from rstar_fast.tree import Tree
 
 _TRAJECTORIES = 4

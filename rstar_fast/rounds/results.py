@@ -24,9 +24,10 @@ from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.rounds.context import Context, read_trees
 from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.rounds.stage import fresh_folder
+from rstar_fast.sources import SourceVerifier
 from rstar_fast.store.config_file import write_json
 from rstar_fast.tree import Tree
-from rstar_fast.verify import MathVerifier
+from rstar_fast.verify import Verifier
 
 Samples = dict[str, list[Sample]]
 SEARCH_ANSWER = "weighted vote"
@@ -40,7 +41,7 @@ def results(context: Context) -> dict[str, Any]:
         RStarError: a model or a folder cannot be read.
     """
     options = context.stage.options
-    with MathVerifier(workers=1) as verifier:
+    with SourceVerifier() as verifier:
         greedy = by_problem(read_trees(context.run, [options["greedy"]]))
         ways = {"policy": choose("policy", {key: path_samples(trees[0], verifier) for key, trees in greedy.items()}, vote)}
         pool = by_problem(read_trees(context.run, [options["samples"]]))
@@ -65,12 +66,12 @@ def results(context: Context) -> dict[str, Any]:
     }
 
 
-def _searched(context: Context, stage: str, verifier: MathVerifier) -> Samples:
+def _searched(context: Context, stage: str, verifier: Verifier) -> Samples:
     found = by_problem(read_trees(context.run, [stage]))
     return {key: search_samples(trees, verifier) for key, trees in found.items()}
 
 
-def _scored(model: PPM, pool: dict[str, list[Tree]], verifier: MathVerifier) -> Samples:
+def _scored(model: PPM, pool: dict[str, list[Tree]], verifier: Verifier) -> Samples:
     """The samples with the scores of a model."""
     trees = rescored([trees[0] for trees in pool.values()], PackedScorer(model))
     return {key: path_samples(tree, verifier) for key, tree in zip(pool, trees, strict=True)}

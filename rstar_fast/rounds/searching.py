@@ -1,6 +1,5 @@
 """The stage that searches problems: a run folder, gone on with where it was left."""
 
-from collections.abc import Iterable
 from contextlib import closing
 from typing import Any
 
@@ -27,7 +26,7 @@ def search(context: Context) -> dict[str, Any]:
     """
     options = context.stage.options
     config = SearchConfig.from_dict(options["search"])
-    problems = list(_problems(context))
+    problems, left_out = _problems(context)
     totals = Totals()
     solved: list[tuple[str, bool]] = []
 
@@ -61,6 +60,7 @@ def search(context: Context) -> dict[str, Any]:
         )
     return {
         "problems": len(problems),
+        "left_out": left_out,
         "trees": totals.trees,
         "failures": len(problems) - totals.trees,
         "solved": totals.solved,
@@ -70,12 +70,12 @@ def search(context: Context) -> dict[str, Any]:
     }
 
 
-def _problems(context: Context) -> Iterable[Problem]:
+def _problems(context: Context) -> tuple[list[Problem], int]:
     options = context.stage.options
-    problems = context.problems()
+    problems, left_out = context.problems()
     if "difficulties" in options:
         classes = {tree.problem.id: difficulty(tree) for tree in merged(read_trees(context.run, options["over"]))}
         problems = [problem for problem in problems if classes.get(problem.id, "hard") in options["difficulties"]]
     part, parts = options.get("part", (0, 1))
     problems = problems[part::parts]
-    return copies(problems, options["copies"]) if "copies" in options else problems
+    return list(copies(problems, options["copies"])) if "copies" in options else problems, left_out

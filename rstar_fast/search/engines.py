@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
 from rstar_fast.search.searcher import Searcher, step_runner
+from rstar_fast.sources import SourceVerifier
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +60,8 @@ def open_searcher(
         scorer = None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
     with (
         step_runner(config, workers) as runner,
-        Searcher(engine, config, scorer, runner=runner) as searcher,
+        SourceVerifier(limit_s=config.grade_limit_s) as verifier,
+        Searcher(engine, config, scorer, runner=runner, verifier=verifier) as searcher,
     ):
         yield searcher
 
