@@ -30,7 +30,8 @@ Greedy writes the likeliest text. Search answers what the PPM scores best in the
 How the models are made again: python -m rstar_fast.embedded.train_base, rstar-fast evolve --config rstar_fast/embedded/evolve.toml,
 python -m rstar_fast.embedded.adopt."""
 
-SEARCH = SearchConfig(candidates=6, rollouts=6, max_depth=8, max_step_tokens=40)
+# Cooler than the searches that make data: those want mistakes to learn from.
+SEARCH = SearchConfig(candidates=6, rollouts=8, temperature=0.5, max_depth=8, max_step_tokens=40)
 GREEDY = SearchConfig.preset("greedy", max_depth=SEARCH.max_depth, max_step_tokens=SEARCH.max_step_tokens)
 SHOWN_DEPTH = 4
 
