@@ -244,7 +244,7 @@ def test_the_package_takes_the_models_of_the_last_finished_round(finished: Path,
     for name, source in (("base", base_path()), ("policy", run / "round-1/policy"), ("ppm", run / "round-1/ppm")):
         was, taken = (load_file(folder / "model.safetensors") for folder in (source, tmp_path / name))
         assert was.keys() == taken.keys() and all(taken[key].equal(was[key].half()) for key in was)
-        assert AutoTokenizer.from_pretrained(tmp_path / name).get_vocab() == AutoTokenizer.from_pretrained(source).get_vocab()
+        assert (tmp_path / name / "tokenizer.json").read_bytes() == (base_path() / "tokenizer.json").read_bytes()
     assert PPM.from_pretrained(tmp_path / "ppm").scale == PPM.from_pretrained(run / "round-1/ppm").scale
     assert told == json.loads((tmp_path / "origin.json").read_text())
     assert (told["round"], told["seed"]) == (1, 0)

@@ -52,14 +52,12 @@ def adopt(run: Path, out: Path) -> dict[str, Any]:
     if trained is None:
         raise ConfigError(f"{run}: expected a run with at least one finished round")
     round_ = run / f"round-{last}"
-    ppm = PPM.from_pretrained(round_ / "ppm", device="cpu", dtype=torch.float16)
-    models = {"policy": _load_policy(round_ / "policy"), "ppm": (ppm.model, ppm.tokenizer)}
-    if Path(options["base"]).resolve() != (out / "base").resolve():
-        models["base"] = _load_policy(Path(options["base"]))
-    for name, parts in models.items():
+    sources = {"base": Path(options["base"]), "policy": round_ / "policy", "ppm": round_ / "ppm"}
+    models = {name: _load(source, name) for name, source in sources.items() if source.resolve() != (out / name).resolve()}
+    for name, model in models.items():
         with fresh_folder(out / name) as folder:
-            for part in parts:
-                part.save_pretrained(folder)
+            model.save_pretrained(folder)
+            make_tokenizer().save_pretrained(folder)
     origin = {
         "config_sha256": options_digest(options),
         "seed": options.get("seed", 0),
@@ -83,12 +81,16 @@ def options_digest(options: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _load_policy(source: Path) -> tuple[Any, Any]:
-    """Model and tokenizer."""
-    model, tokenizer = load(source, torch.float16, torch.device("cpu")), load_tokenizer(source)
+def _load(source: Path, name: str) -> Any:
+    """A model in fp16 that reads the tokens of `make_tokenizer`."""
+    if name == "ppm":
+        ppm = PPM.from_pretrained(source, device="cpu", dtype=torch.float16)
+        model, tokenizer = ppm.model, ppm.tokenizer
+    else:
+        model, tokenizer = load(source, torch.float16, torch.device("cpu")), load_tokenizer(source)
     if tokenizer.get_vocab() != make_tokenizer().get_vocab():
         raise ConfigError(f"{source}: expected the tokenizer of the embedded models, got one of {len(tokenizer)} tokens")
-    return model, tokenizer
+    return model
 
 
 def _digest(path: Path) -> str:
