@@ -2,8 +2,9 @@
 
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Literal
 
 from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
@@ -87,6 +88,11 @@ class Node:
         """The text in pieces, with the token ids of what the policy wrote."""
         own = Segment(self.step, self.token_ids if self.id_bytes and self.exact else None)
         return (own, Segment(self.suffix)) if self.suffix else (own,)
+
+
+def logprob_of(nodes: Iterable[Node]) -> float:
+    """Log-probability of all that the policy wrote in these nodes, nats; NaN where one does not tell."""
+    return sum([sum(logprobs) if (logprobs := node.logprobs) else nan for node in nodes], 0.0)
 
 
 @dataclass(slots=True)

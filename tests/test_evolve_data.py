@@ -242,7 +242,7 @@ def test_rows_of_pairs() -> None:
         "chosen_q": [0.8],
         "rejected_q": [-0.4, 0.2],
         "chosen_logprob": [None],
-        "rejected_logprob": [-1.5, -0.25],
+        "rejected_logprob": [-3.0, -0.25],
         "pairs": [[0, 0], [0, 1]],
     }
     flat = flat_pair_rows(groups)

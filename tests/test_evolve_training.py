@@ -1,5 +1,6 @@
 """Training on tiny models: what is learnt, what is left out, and that the same arguments give the same weights."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rstar_fast.evolve import (
 from rstar_fast.evolve.marks import add_marks
 from rstar_fast.evolve.objectives import num_groups, objective_loss
 from rstar_fast.evolve.pair_accuracy import likelihood_accuracy, pair_accuracy
-from rstar_fast.evolve.token_trees import pack_trees, pair_trees, target_trees
+from rstar_fast.evolve.token_trees import Objective, pack_trees, pair_trees, target_trees
 from rstar_fast.evolve.train_policy import tokenized, train_policy
 from rstar_fast.evolve.train_ppm import train_ppm
 from rstar_fast.policy import Sampling, TransformersPolicy
@@ -30,6 +31,7 @@ from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import MARKS
+from rstar_fast.tree import Tree, logprob_of
 
 pytest.importorskip("trl")
 
@@ -244,6 +246,52 @@ def test_the_losses_it_is_compared_with(policy: Path) -> None:
     assert num_groups(packed) == len(steps) == 15
 
 
+def with_logprobs() -> Tree:
+    """The golden tree as a policy wrote it that tells log-probabilities."""
+    tree = Tree(GOLDEN.problem, [replace(node) for node in GOLDEN.nodes], GOLDEN.seed)
+    for node in tree.nodes[1:]:
+        node.logprobs = (-0.5, -0.25 * node.id**0.5)
+    return tree
+
+
+@pytest.mark.parametrize("objective", ["ppm", "orm", "pqm"])
+def test_the_likelihood_moves_the_values_that_are_compared(policy: Path, objective: Objective) -> None:
+    ppm = PPM.from_policy(policy, device="cpu", dtype=torch.float64, seed=3)
+    texts, tree = Texts(ppm, None), with_logprobs()
+    rows = trajectory_rows([tree])
+    trees, _ = pair_trees(pair_groups(tree), texts) if objective == "ppm" else target_trees(rows, texts, objective)
+    packed = pack_trees(trees)
+    values = PackedModel(ppm).values(packed.packed).detach()
+    moved = objective_loss(values, packed, objective, likelihood=0.5)
+    # The same by hand: every node's value plus half of the log-probability of its path.
+    by_pieces = {
+        tuple(texts.pieces(tree.problem.question, [step.text for step in tree.path(node.id)])): logprob_of(tree.path(node.id))
+        for node in tree.nodes
+    }
+    paths = []
+    for place in range(len(trees[0].parents)):
+        chain, node = [], place
+        while node >= 0:
+            chain.append(trees[0].tokens[node])
+            node = trees[0].parents[node]
+        paths.append(by_pieces[tuple(chain[::-1])])
+    by_hand = objective_loss(values + 0.5 * torch.tensor(paths, dtype=torch.float64), packed, objective)
+    assert moved.item() == pytest.approx(by_hand.item(), abs=1e-6)
+    assert abs(moved.item() - objective_loss(values, packed, objective).item()) > 1e-3
+
+
+def test_a_likelihood_is_kept_with_the_ppm_and_must_be_known(policy: Path, tmp_path: Path) -> None:
+    tree = with_logprobs()
+    groups = pair_groups(tree)
+    config = TrainConfig.preset("cpu-ppm", epochs=1, likelihood=1000.0)
+    train_ppm(policy, [pair_group_row(group) for group in groups], tmp_path / "ppm", config)
+    ppm = PPM.from_pretrained(tmp_path / "ppm", device="cpu")
+    assert ppm.likelihood == 1000.0
+    assert pair_accuracy(ppm, groups).right == likelihood_accuracy(groups).right, "so much weight leaves nothing to the head"
+    with pytest.raises(DataError, match="log-probability of every step"):
+        train_ppm(policy, pair_data()[1], tmp_path / "none", config)
+
+
 def pair_data() -> tuple[list[PairGroup], list[dict[str, Any]]]:
     groups = pair_groups(GOLDEN)
     return groups, [pair_group_row(group) for group in groups]
@@ -327,6 +375,7 @@ def test_training_options_are_checked() -> None:
         ({"learning_rate": 0.0}, "learning_rate above 0"),
         ({"warmup": 1.0}, "warmup below 1"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"likelihood": -1.0}, "likelihood"),
         ({"lr": 1.0}, "unknown option 'lr'"),
     ):
         with pytest.raises(ConfigError, match=error):

@@ -14,6 +14,7 @@ from rstar_fast.errors import ScoreError
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.steps import Segment
+from rstar_fast.tree import logprob_of
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,38 @@ def test_scores_are_the_plain_ones_whatever_batch_and_budget(ppm: PPM, batch_tok
             np.testing.assert_allclose(found.values, expected[request.id], atol=1e-5, rtol=0)
         assert scorer.kept_bytes <= scorer.cache_bytes
         assert scorer.kept_bytes == sum(node.kv.nbytes for node in scorer._prefixes.kept() if node.kv is not None)
+
+
+def test_the_likelihood_of_a_path_is_added_before_the_squash(ppm: PPM) -> None:
+    ppm.model.config.ppm_scale = 5.0
+    plain = PackedScorer(ppm).score(REQUESTS[:1])[0].values
+    ppm.model.config.ppm_likelihood = 0.5
+    scorer = PackedScorer(ppm)
+    told = replace(REQUESTS[0], logprobs=(-0.25, -8.0))
+    found, untold, not_all = scorer.score([told, REQUESTS[0], replace(told, logprobs=(-1.0, float("nan")))])
+    expected = np.tanh(np.arctanh(plain) + 0.5 * np.array([-0.25, -8.0]) / 5)
+    np.testing.assert_allclose(found.values, expected, atol=1e-6, rtol=0)
+    for other in (untold, not_all):
+        assert other.error is not None and "log-probabilities of the policy" in other.error and not len(other.values)
+
+
+def test_trees_and_searches_add_the_same_likelihood(ppm: PPM) -> None:
+    ppm.model.config.ppm_likelihood = 1.0
+    tree = small_tree()
+    scorer = PackedScorer(ppm)
+    assert "log-probabilities" in (scorer.score_trees([tree])[0].error or "")
+    for node in tree.nodes[1:]:
+        node.logprobs = (-0.5, -0.125 * node.id)
+    (whole,) = scorer.score_trees([tree])
+    assert whole.error is None
+    for parent in tree.nodes:
+        children = tree.children(parent.id)
+        if children:
+            path = [node.step + node.suffix for node in tree.path(parent.id)]
+            logprobs = tuple(logprob_of(tree.path(child.id)) for child in children)
+            request = request_of(0, tree.problem.question, path, *(child.text for child in children))
+            (found,) = scorer.score([replace(request, logprobs=logprobs)])
+            np.testing.assert_allclose(found.values, whole.values[[child.id for child in children]], atol=1e-6, rtol=0)
 
 
 def test_going_down_a_tree_encodes_every_token_once(ppm: PPM) -> None:

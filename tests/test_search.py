@@ -226,6 +226,12 @@ def test_tokens_of_the_policy_are_kept_and_handed_to_its_next_requests() -> None
             candidates = [Candidate(step, tuple(map(ord, step)), tuple(-0.25 * i for i in range(len(step)))) for step in steps]
             return Expansion(request.id, tuple(candidates))
 
+        def score(self, request: Any) -> Scores:
+            path = [segment.text.partition("\n<output>")[0] for segment in request.path]
+            steps = [(*path, child.partition("\n<output>")[0]) for child in request.children]
+            assert request.logprobs == tuple(-0.125 * sum(len(one) * (len(one) - 1) for one in chain) for chain in steps)
+            return super().score(request)
+
     search = Search(SearchConfig(candidates=3, rollouts=3, max_depth=3))
     search.add(problems(1))
     (tree,) = drive(search, Spells())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from rstar_fast.errors import DataError
+from rstar_fast.evolve.objectives import policy_shifts
 from rstar_fast.evolve.pairs import PairGroup
 from rstar_fast.evolve.token_trees import micro_batches, pack_trees, pair_trees
 from rstar_fast.ppm.model import PPM
@@ -49,14 +50,15 @@ def pair_accuracy(ppm: PPM, groups: Sequence[PairGroup]) -> PairAccuracy:
         for batch in micro_batches(trees, _BATCH_TOKENS):
             packed = pack_trees(batch)
             values = model.values(packed.packed).tolist()
-            for one, others, _ in packed.comparisons:
+            for one, others, _, margins in packed.comparisons:
                 pairs += len(others)
-                right += sum(_order(values[one], values[other]) for other in others)
+                shifts = policy_shifts(margins, ppm.likelihood)
+                right += sum(_order(values[one] + shift, values[other]) for other, shift in zip(others, shifts, strict=True))
     return _result(pairs, right, left_out)
 
 
 def likelihood_accuracy(groups: Sequence[PairGroup]) -> PairAccuracy:
-    """Compare by the mean log-probability of the tokens, as the policy that wrote them reported it: the control of a PPM.
+    """Compare by the log-probability of the tokens, as the policy that wrote them reported it: the control of a PPM.
 
     Raises:
         DataError: there is no pair of which both sides have one.

@@ -8,7 +8,7 @@ from rstar_fast.errors import ConfigError, DataError
 from rstar_fast.evolve.difficulty import difficulty
 from rstar_fast.evolve.edit_distance import at_least
 from rstar_fast.evolve.merging import children_of, merged
-from rstar_fast.evolve.trajectories import Trajectory, mean_logprob, require_grade, trajectories
+from rstar_fast.evolve.trajectories import Trajectory, require_grade, step_logprob, trajectories
 from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
 
@@ -62,7 +62,7 @@ class PairGroup:
         rejected: the others, worst first.
         chosen_q: Q of each, for trajectories the mean Q.
         rejected_q: likewise.
-        chosen_logprob: mean log-probability of each one's tokens under the policy that wrote them, nats; None where unknown.
+        chosen_logprob: log-probability of each one's tokens under the policy that wrote them, nats; None where unknown.
         rejected_logprob: likewise.
         pairs: (index into chosen, index into rejected) of those compared: all, less what the rules forbid.
     """
@@ -115,8 +115,8 @@ def pair_groups(tree: Tree, rules: PairRules = PAPER) -> list[PairGroup]:
                     rejected=tuple((node.text,) for node in bad),
                     chosen_q=tuple(node.q for node in good),
                     rejected_q=tuple(node.q for node in bad),
-                    chosen_logprob=tuple(mean_logprob([node]) for node in good),
-                    rejected_logprob=tuple(mean_logprob([node]) for node in bad),
+                    chosen_logprob=tuple(step_logprob(node) for node in good),
+                    rejected_logprob=tuple(step_logprob(node) for node in bad),
                     pairs=pairs,
                 )
             )

@@ -205,5 +205,5 @@ def _trajectory_row(one: Trajectory) -> Row:
         "qs": list(one.qs),
         "answer": one.answer,
         "correct": one.correct,
-        "logprob": one.logprob,
+        "logprobs": list(one.logprobs),
     }

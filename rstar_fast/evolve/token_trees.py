@@ -5,7 +5,8 @@ Whatever two texts begin with in common is there once, so that a forward over th
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import accumulate
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,44 @@ Objective = Literal["ppm", "orm", "pqm"]
 """Preference pairs; outcome (is the whole solution right); the Q of every step."""
 
 
+class Comparison(NamedTuple):
+    """What is preferred to what.
+
+    Attributes:
+        preferred: a node.
+        others: nodes.
+        weight: of each pair.
+        margins: by pair, how much likelier the policy finds the preferred one, nats; None where it does not tell.
+    """
+
+    preferred: int
+    others: tuple[int, ...]
+    weight: float
+    margins: tuple[float | None, ...]
+
+    def moved(self, base: int) -> "Comparison":
+        """The same where the nodes' numbers begin at `base`."""
+        return self._replace(preferred=self.preferred + base, others=tuple(other + base for other in self.others))
+
+
+class Target(NamedTuple):
+    """What a node's value should be.
+
+    Attributes:
+        node: which.
+        value: as the objective has it.
+        logprob: of the path to it under the policy, nats; None where it does not tell.
+    """
+
+    node: int
+    value: float
+    logprob: float | None
+
+    def moved(self, base: int) -> "Target":
+        """The same where the nodes' numbers begin at `base`."""
+        return self._replace(node=self.node + base)
+
+
 @dataclass
 class TokenTree:
     """The texts of one problem.
@@ -25,14 +64,14 @@ class TokenTree:
     Attributes:
         parents: by node, -1 at the root (the prompt).
         tokens: by node.
-        comparisons: a node, those it is preferred to, and the weight of each such pair.
-        targets: a node and the value it should have.
+        comparisons: of nodes.
+        targets: of nodes.
     """
 
     parents: list[int] = field(default_factory=list)
     tokens: list[Tokens] = field(default_factory=list)
-    comparisons: list[tuple[int, tuple[int, ...], float]] = field(default_factory=list)
-    targets: list[tuple[int, float]] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
     _places: dict[tuple[int, Tokens], int] = field(default_factory=dict)
 
     def add(self, pieces: Sequence[Tokens]) -> list[int]:
@@ -56,7 +95,7 @@ class TokenTree:
     @property
     def num_examples(self) -> int:
         """Pairs, or targets."""
-        return sum(len(others) for _, others, _ in self.comparisons) + len(self.targets)
+        return sum(len(comparison.others) for comparison in self.comparisons) + len(self.targets)
 
 
 @dataclass(frozen=True)
@@ -64,8 +103,8 @@ class PackedTrees:
     """Several trees as one sequence, with indices into all their nodes."""
 
     packed: Pack
-    comparisons: list[tuple[int, tuple[int, ...], float]]
-    targets: list[tuple[int, float]]
+    comparisons: list[Comparison]
+    targets: list[Target]
 
 
 def pair_trees(groups: Iterable[PairGroup], texts: Texts) -> tuple[list[TokenTree], int]:
@@ -85,7 +124,8 @@ def pair_trees(groups: Iterable[PairGroup], texts: Texts) -> tuple[list[TokenTre
             left_out += len(others) - len(kept)
             if kept:
                 ends = tuple(tree.add(sides[1][j])[-1] for j in kept)
-                tree.comparisons.append((tree.add(pieces)[-1], ends, group.weight))
+                margins = tuple(_difference(group.chosen_logprob[i], group.rejected_logprob[j]) for j in kept)
+                tree.comparisons.append(Comparison(tree.add(pieces)[-1], ends, group.weight, margins))
     return [tree for tree in trees.values() if tree.comparisons], left_out
 
 
@@ -97,6 +137,7 @@ def target_trees(rows: Iterable[dict[str, Any]], texts: Texts, objective: Object
         try:
             pieces = texts.pieces(row["question"], row["steps"])
             values = [float(row["correct"])] if objective == "orm" else list(map(float, row["qs"]))
+            logprobs = list(accumulate(row["logprobs"], _sum))
             tree = trees.setdefault(row["id"], TokenTree())
         except (KeyError, TypeError) as error:
             raise DataError(f"expected a row of a trajectory (see `trajectory_rows`): {type(error).__name__}: {error}") from error
@@ -105,10 +146,20 @@ def target_trees(rows: Iterable[dict[str, Any]], texts: Texts, objective: Object
             continue
         nodes = tree.add(pieces)[1:]
         # A step that several trajectories go through is one target.
-        known = {node for node, _ in tree.targets}
-        wanted = zip(nodes[-1:] if objective == "orm" else nodes, values, strict=True)
-        tree.targets += [(node, value) for node, value in dict(wanted).items() if node not in known]
+        known = {target.node for target in tree.targets}
+        if objective == "orm":
+            nodes, logprobs = nodes[-1:], logprobs[-1:]
+        wanted = {target.node: target for target in map(Target, nodes, values, logprobs)}
+        tree.targets += [target for node, target in wanted.items() if node not in known]
     return [tree for tree in trees.values() if tree.targets], left_out
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def micro_batches(trees: Iterable[TokenTree], max_tokens: int) -> Iterator[list[TokenTree]]:
@@ -130,14 +181,14 @@ def pack_trees(trees: Sequence[TokenTree]) -> PackedTrees:
     parents: list[int] = []
     tokens: list[int] = []
     counts: list[int] = []
-    comparisons: list[tuple[int, tuple[int, ...], float]] = []
-    targets: list[tuple[int, float]] = []
+    comparisons: list[Comparison] = []
+    targets: list[Target] = []
     for tree in trees:
         base = len(parents)
         parents += [parent if parent < 0 else parent + base for parent in tree.parents]
         counts += map(len, tree.tokens)
         tokens += [token for piece in tree.tokens for token in piece]
-        comparisons += [(one + base, tuple(other + base for other in others), weight) for one, others, weight in tree.comparisons]
-        targets += [(node + base, value) for node, value in tree.targets]
+        comparisons += [comparison.moved(base) for comparison in tree.comparisons]
+        targets += [target.moved(base) for target in tree.targets]
     packed = pack(np.array(parents, np.int32), np.array(counts, np.int32), np.array(tokens, np.int32))
     return PackedTrees(packed, comparisons, targets)

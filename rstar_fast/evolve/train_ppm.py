@@ -82,6 +82,7 @@ def train_ppm(
         raise ConfigError("training a PPM takes precision float32 or bfloat16, and no lora_rank")
     torch.manual_seed(config.seed)
     ppm = PPM.from_policy(policy, dtype=torch.float32, seed=config.seed, scale=SCALES[objective])
+    ppm.model.config.ppm_likelihood = config.likelihood
     texts = Texts(ppm, config.max_length)
     trees, too_long = _trees(rows, texts, objective)
     if not trees:
@@ -94,6 +95,7 @@ def train_ppm(
     batches = [batch for epoch in range(config.epochs) for batch in _epoch(trees, config, batch_size, epoch)]
     trainer = _PPMTrainer(
         objective,
+        config.likelihood,
         _Batches(batches),
         model=_Values(ppm),
         args=_arguments(config, out, report_to),
@@ -174,9 +176,10 @@ class _Values(nn.Module):
 class _PPMTrainer(Trainer):
     """An optimizer step is one item of the data: as many forwards as its trees need."""
 
-    def __init__(self, objective: Objective, batches: _Batches, **options: Any) -> None:
+    def __init__(self, objective: Objective, likelihood: float, batches: _Batches, **options: Any) -> None:
         super().__init__(train_dataset=batches, **options)
         self._objective: Objective = objective
+        self._likelihood = likelihood
         self._batches = batches
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
@@ -187,7 +190,7 @@ class _PPMTrainer(Trainer):
         total = torch.zeros((), device=self.args.device)
         for trees in batch:
             with self.compute_loss_context_manager():
-                loss = objective_loss(model(trees.packed), trees, self._objective) / count
+                loss = objective_loss(model(trees.packed), trees, self._objective, self._likelihood) / count
             self.accelerator.backward(loss)
             total += loss.detach()
         return total

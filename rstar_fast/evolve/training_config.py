@@ -30,6 +30,7 @@ class TrainConfig:
         gradient_checkpointing: less memory for a quarter more time.
         lora_rank: of the adapters that are trained in place of the weights, and merged at the end, beside the rows of new marks;
             0 trains all weights. The policy only.
+        likelihood: weight of the policy's log-probability of a path beside the head of a PPM, >= 0; 0 is the paper's. PPMs only.
         seed: of the order of the data and of new weights, >= 0.
     """
 
@@ -44,6 +45,7 @@ class TrainConfig:
     precision: Precision = "mixed"
     gradient_checkpointing: bool = False
     lora_rank: int = 0
+    likelihood: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,7 +56,7 @@ class TrainConfig:
         for name, choices in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("learning_rate", "warmup", "weight_decay"):
+        for name in ("learning_rate", "warmup", "weight_decay", "likelihood"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
                 raise ConfigError(f"{name}: expected a number of at least 0, got {value!r}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rstar_fast.errors import DataError
 from rstar_fast.problems import Problem
-from rstar_fast.tree import Node, Tree
+from rstar_fast.tree import Node, Tree, logprob_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Trajectory:
         answer: the final answer.
         correct: whether that is right.
         failed_code: whether the program of any step failed.
-        logprob: see `mean_logprob`.
+        logprobs: log-probability of each step's tokens under the policy that wrote them, nats; None where it does not tell.
     """
 
     problem: Problem
@@ -30,12 +30,18 @@ class Trajectory:
     answer: str
     correct: bool
     failed_code: bool
-    logprob: float | None
+    logprobs: tuple[float | None, ...]
 
     @property
     def text(self) -> str:
         """The whole solution."""
         return "".join(self.steps)
+
+    @property
+    def logprob(self) -> float | None:
+        """Of all steps together, nats; None where one is not known."""
+        known = [one for one in self.logprobs if one is not None]
+        return sum(known) if len(known) == len(self.logprobs) else None
 
     @property
     def mean_q(self) -> float:
@@ -68,6 +74,11 @@ def mean_logprob(nodes: Sequence[Node]) -> float | None:
     return sum(map(sum, told)) / sum(map(len, told)) if told and all(told) else None
 
 
+def step_logprob(node: Node) -> float | None:
+    """Log-probability of the tokens of a step under the policy that wrote it, nats; None where it does not tell."""
+    return logprob_of([node]) if node.logprobs else None
+
+
 def require_grade(tree: Tree, node: Node) -> bool:
     """Whether a final answer is right.
 
@@ -92,5 +103,5 @@ def _trajectory(tree: Tree, last: Node) -> Trajectory:
         answer=last.answer,
         correct=require_grade(tree, last),
         failed_code=any(map(code_failed, path)),
-        logprob=mean_logprob(path),
+        logprobs=tuple(step_logprob(node) for node in path),
     )

@@ -21,6 +21,8 @@ class ScoreRequest:
         question: the problem's text.
         path: the solution up to and including the parent, root first; a segment is a step with its observation.
         children: the texts of the children to score, observations included, each scored as `path + child`.
+        logprobs: log-probability of all that the policy wrote on the path to each child, nats; NaN, or () of all, where it does not
+            tell.
     """
 
     id: int
@@ -29,6 +31,7 @@ class ScoreRequest:
     question: str
     path: tuple[Segment, ...]
     children: tuple[str, ...]
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """The PPM: a language model with one scalar head, kept as an ordinary Hugging Face sequence-classification folder.
 
-The head's value v becomes the score tanh((v + ppm_bias) / ppm_scale). Both constants stand in the folder's config.json (0 and 1
-where they are missing), so whatever loads `*ForSequenceClassification` folders loads a PPM too, and gets v.
+The head's value v becomes the score tanh((v + ppm_bias + ppm_likelihood * l) / ppm_scale), l being the log-probability that the
+policy gives the whole path. The constants stand in the folder's config.json (0, 0 and 1 where they are missing), so whatever loads
+`*ForSequenceClassification` folders loads a PPM too, and gets v. The paper's PPM has no l (`ppm_likelihood` = 0); small models,
+whose head errs where it was not trained, gain much by it.
 """
 
-from math import isfinite
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,15 @@ from rstar_fast.ppm.loading import (
 from rstar_fast.ppm.spec import ScoreSpec
 
 OWN = ScoreSpec()
+_MOST_CERTAIN = 1 - 1e-7
+"""Of a head's score in float32, beyond which it cannot be told from 1."""
 
 
 class PPM:
     """A process preference model and its tokenizer. Made by `from_policy` or `from_pretrained`.
 
     Attributes:
-        model: a `*ForSequenceClassification` with one label; its config has `ppm_scale` (> 0) and `ppm_bias`.
+        model: a `*ForSequenceClassification` with one label; its config has `ppm_scale` (> 0), `ppm_bias`, `ppm_likelihood` (>= 0).
         tokenizer: the policy's; has a padding token.
         name: folder or hub name it came from.
         spec: how it reads solutions.
@@ -46,13 +50,15 @@ class PPM:
         self.tokenizer = tokenizer
         self.name = name
         config = model.config
-        for option, default in (("ppm_scale", 1.0), ("ppm_bias", 0.0)):
+        for option, default in (("ppm_scale", 1.0), ("ppm_bias", 0.0), ("ppm_likelihood", 0.0)):
             value = getattr(config, option, default)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ScoreError(f"{name}: config.json: {option}: expected a finite number, got {value!r}")
             setattr(config, option, float(value))
         if config.ppm_scale <= 0:
             raise ScoreError(f"{name}: config.json: ppm_scale: expected a number above 0, got {config.ppm_scale}")
+        if config.ppm_likelihood < 0:
+            raise ScoreError(f"{name}: config.json: ppm_likelihood: expected a number of at least 0, got {config.ppm_likelihood}")
 
     @classmethod
     def from_policy(
@@ -144,6 +150,11 @@ class PPM:
         return float(self.model.config.ppm_bias)
 
     @property
+    def likelihood(self) -> float:
+        """What the log-probability of a path (nats) is multiplied by before it is added to v, >= 0."""
+        return float(self.model.config.ppm_likelihood)
+
+    @property
     def max_tokens(self) -> int | None:
         """The longest text the model takes, in tokens; None where its config does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
@@ -179,6 +190,13 @@ class PPM:
         weights = {key: weight.to(dtype) for key, weight in self.model.score.named_parameters()}
         values: Tensor = functional_call(self.model.score, weights, rows.to(dtype))
         return values.squeeze(-1)
+
+    def with_likelihood(self, score: float, logprob: float) -> float:
+        """The score of a path, in [-1, 1], from that of the head alone and the path's log-probability under the policy, nats."""
+        if not self.likelihood:
+            return score
+        squashed = min(max(score, -_MOST_CERTAIN), _MOST_CERTAIN)
+        return math.tanh(math.atanh(squashed) + self.likelihood * logprob / self.scale)
 
     def squash(self, values: Tensor) -> Tensor:
         """Scores in [-1, 1] of the head's values, same shape."""

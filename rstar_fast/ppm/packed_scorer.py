@@ -1,7 +1,7 @@
 """The scorer of a search: every token of a tree goes through the PPM once."""
 
 from collections.abc import Sequence
-from math import isnan
+from math import isfinite, isnan
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.ppm.prefixes import Prefix, Prefixes
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.steps import ends_answer
-from rstar_fast.tree import Tree
+from rstar_fast.tree import Tree, logprob_of
 
 _CPU_CACHE_BYTES = 1 << 30
 _GPU_CACHE_SHARE = 0.2
@@ -85,7 +85,9 @@ class PackedScorer:
             found.append(children)
         wanted = list(dict.fromkeys(node for children in found if not isinstance(children, str) for node in children))
         faults = self._encode([node for node in wanted if isnan(node.value)], final)
-        answers = [self._answer(request.id, children, faults) for request, children in zip(requests, found, strict=True)]
+        answers = [
+            self._answer(request.id, children, request.logprobs, faults) for request, children in zip(requests, found, strict=True)
+        ]
         for node in wanted:
             self._prefixes.forget(node)
         return answers
@@ -112,7 +114,13 @@ class PackedScorer:
             needed = set(wanted[position].path()) if position < len(wanted) else set()
             for node in [node for node in prefixes.kept() if node not in needed]:
                 prefixes.drop(node)
-        return [self._answer(number, nodes, faults) for number, nodes in enumerate(found)]
+        return [
+            self._answer(i, nodes, self._logprobs(tree), faults) for i, (nodes, tree) in enumerate(zip(found, trees, strict=True))
+        ]
+
+    def _logprobs(self, tree: Tree) -> list[float]:
+        """Of the path to each node, where they are wanted."""
+        return [logprob_of(tree.path(node.id)) for node in tree.nodes] if self.ppm.likelihood else []
 
     def _encode(self, targets: list[Prefix], final: set[Prefix]) -> dict[Prefix, str]:
         """Values of targets, as far as they can be had; returns why some cannot."""
@@ -135,10 +143,16 @@ class PackedScorer:
             nodes.append(parent.child(tokens))
         return nodes
 
-    def _answer(self, number: int, nodes: list[Prefix] | str, faults: dict[Prefix, str]) -> Scores:
+    def _answer(self, number: int, nodes: list[Prefix] | str, logprobs: Sequence[float], faults: dict[Prefix, str]) -> Scores:
         error = nodes if isinstance(nodes, str) else next((faults[node] for node in nodes if node in faults), None)
-        values = [] if error is not None or isinstance(nodes, str) else [self._value(node) for node in nodes]
-        return Scores(number, np.array(values, np.float64), error)
+        if error is None and self.ppm.likelihood and not (len(logprobs) == len(nodes) and all(map(isfinite, logprobs))):
+            error = "the PPM weighs the log-probabilities of the policy, which gives none"
+        if error is not None or isinstance(nodes, str):
+            return Scores(number, np.array([], np.float64), error)
+        values = [self._value(node) for node in nodes]
+        if self.ppm.likelihood:
+            values = list(map(self.ppm.with_likelihood, values, logprobs))
+        return Scores(number, np.array(values, np.float64))
 
     def _value(self, node: Prefix) -> float:
         """The score of a path whose steps are all known: behind the prompt, or the prompt's own."""

@@ -14,7 +14,7 @@ from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, closes_code
-from rstar_fast.tree import Node, Tree
+from rstar_fast.tree import Node, Tree, logprob_of, path_to
 
 ROOT = 0
 PATHS_KEPT = 8
@@ -125,6 +125,7 @@ class LiveTree:
 
     def score_request(self, parent: int, children: Sequence[Node]) -> ScoreRequest:
         """Ask for the PPM scores of some children of one node."""
+        before = logprob_of(path_to(self.nodes, parent))
         return ScoreRequest(
             id=next(self._ids),
             problem_id=self.problem.id,
@@ -132,6 +133,7 @@ class LiveTree:
             question=self.problem.question,
             path=self._steps_to(parent),
             children=tuple([child.step + child.suffix for child in children]),
+            logprobs=tuple([before + logprob_of([child]) for child in children]),
         )
 
     def finish(self) -> Tree:
