@@ -2,7 +2,7 @@
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import nan
 from typing import Literal
@@ -90,9 +90,9 @@ class Node:
         return (own, Segment(self.suffix)) if self.suffix else (own,)
 
 
-def logprob_of(nodes: Iterable[Node]) -> float:
-    """Log-probability of all that the policy wrote in these nodes, nats; NaN where one does not tell."""
-    return sum([sum(logprobs) if (logprobs := node.logprobs) else nan for node in nodes], 0.0)
+def total_logprob(logprob_bytes: bytes) -> float:
+    """The sum of log-probabilities that are kept as float32 (`Node.logprob_bytes`); NaN of none."""
+    return sum(memoryview(logprob_bytes).cast("f"), 0.0) if logprob_bytes else nan
 
 
 @dataclass(slots=True)

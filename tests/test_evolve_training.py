@@ -31,7 +31,7 @@ from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import MARKS
-from rstar_fast.tree import Tree, logprob_of
+from rstar_fast.tree import Tree
 
 pytest.importorskip("trl")
 
@@ -265,7 +265,9 @@ def test_the_likelihood_moves_the_values_that_are_compared(policy: Path, objecti
     moved = objective_loss(values, packed, objective, likelihood=0.5)
     # The same by hand: every node's value plus half of the log-probability of its path.
     by_pieces = {
-        tuple(texts.pieces(tree.problem.question, [step.text for step in tree.path(node.id)])): logprob_of(tree.path(node.id))
+        tuple(texts.pieces(tree.problem.question, [step.text for step in tree.path(node.id)])): sum(
+            sum(step.logprobs) for step in tree.path(node.id)
+        )
         for node in tree.nodes
     }
     paths = []

@@ -1,5 +1,6 @@
 """The packed scorer: the scores of one text at a time, every token once, whatever the batch and the budget."""
 
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from rstar_fast.errors import ScoreError
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.steps import Segment
-from rstar_fast.tree import logprob_of
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,18 @@ def test_scores_are_the_plain_ones_whatever_batch_and_budget(ppm: PPM, batch_tok
         assert scorer.kept_bytes == sum(node.kv.nbytes for node in scorer._prefixes.kept() if node.kv is not None)
 
 
+def as_bytes(*logprobs: float) -> bytes:
+    return array("f", logprobs).tobytes()
+
+
 def test_the_likelihood_of_a_path_is_added_before_the_squash(ppm: PPM) -> None:
     ppm.model.config.ppm_scale = 5.0
     plain = PackedScorer(ppm).score(REQUESTS[:1])[0].values
     ppm.model.config.ppm_likelihood = 0.5
     scorer = PackedScorer(ppm)
-    told = replace(REQUESTS[0], logprobs=(-0.25, -8.0))
-    found, untold, not_all = scorer.score([told, REQUESTS[0], replace(told, logprobs=(-1.0, float("nan")))])
+    told = replace(REQUESTS[0], child_logprobs=(as_bytes(-0.25), as_bytes(-5.0, -3.0)))
+    assert told.logprobs == (-0.25, -8.0)
+    found, untold, not_all = scorer.score([told, REQUESTS[0], replace(told, child_logprobs=(as_bytes(-1.0), b""))])
     expected = np.tanh(np.arctanh(plain) + 0.5 * np.array([-0.25, -8.0]) / 5)
     np.testing.assert_allclose(found.values, expected, atol=1e-6, rtol=0)
     for other in (untold, not_all):
@@ -68,10 +73,14 @@ def test_trees_and_searches_add_the_same_likelihood(ppm: PPM) -> None:
     for parent in tree.nodes:
         children = tree.children(parent.id)
         if children:
-            path = [node.step + node.suffix for node in tree.path(parent.id)]
-            logprobs = tuple(logprob_of(tree.path(child.id)) for child in children)
-            request = request_of(0, tree.problem.question, path, *(child.text for child in children))
-            (found,) = scorer.score([replace(request, logprobs=logprobs)])
+            path = tree.path(parent.id)
+            request = request_of(0, tree.problem.question, [node.text for node in path], *(child.text for child in children))
+            told = replace(
+                request,
+                path_logprobs=tuple(node.logprob_bytes for node in path),
+                child_logprobs=tuple(child.logprob_bytes for child in children),
+            )
+            (found,) = scorer.score([told])
             np.testing.assert_allclose(found.values, whole.values[[child.id for child in children]], atol=1e-6, rtol=0)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rstar_fast.errors import DataError
 from rstar_fast.problems import Problem
-from rstar_fast.tree import Node, Tree, logprob_of
+from rstar_fast.tree import Node, Tree, total_logprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def mean_logprob(nodes: Sequence[Node]) -> float | None:
 
 def step_logprob(node: Node) -> float | None:
     """Log-probability of the tokens of a step under the policy that wrote it, nats; None where it does not tell."""
-    return logprob_of([node]) if node.logprobs else None
+    return total_logprob(node.logprob_bytes) if node.logprob_bytes else None
 
 
 def require_grade(tree: Tree, node: Node) -> bool:

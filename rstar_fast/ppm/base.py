@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rstar_fast.steps import Segment
+from rstar_fast.tree import total_logprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,9 @@ class ScoreRequest:
         question: the problem's text.
         path: the solution up to and including the parent, root first; a segment is a step with its observation.
         children: the texts of the children to score, observations included, each scored as `path + child`.
-        logprobs: log-probability of all that the policy wrote on the path to each child, nats; NaN, or () of all, where it does not
-            tell.
+        path_logprobs: of each step of the path, the log-probabilities of its tokens under the policy, nats, as float32;
+            b"" where it does not tell.
+        child_logprobs: likewise of each child; () where none are known.
     """
 
     id: int
@@ -31,7 +33,14 @@ class ScoreRequest:
     question: str
     path: tuple[Segment, ...]
     children: tuple[str, ...]
-    logprobs: tuple[float, ...] = ()
+    path_logprobs: tuple[bytes, ...] = ()
+    child_logprobs: tuple[bytes, ...] = ()
+
+    @property
+    def logprobs(self) -> tuple[float, ...]:
+        """Log-probability of all that the policy wrote on the path to each child, nats; NaN where it does not tell."""
+        before = sum(map(total_logprob, self.path_logprobs), 0.0)
+        return tuple([before + total_logprob(child) for child in self.child_logprobs])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.ppm.prefixes import Prefix, Prefixes
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.steps import ends_answer
-from rstar_fast.tree import Tree, logprob_of
+from rstar_fast.tree import Tree, total_logprob
 
 _CPU_CACHE_BYTES = 1 << 30
 _GPU_CACHE_SHARE = 0.2
@@ -86,7 +86,8 @@ class PackedScorer:
         wanted = list(dict.fromkeys(node for children in found if not isinstance(children, str) for node in children))
         faults = self._encode([node for node in wanted if isnan(node.value)], final)
         answers = [
-            self._answer(request.id, children, request.logprobs, faults) for request, children in zip(requests, found, strict=True)
+            self._answer(request.id, children, request.logprobs if self.ppm.likelihood else (), faults)
+            for request, children in zip(requests, found, strict=True)
         ]
         for node in wanted:
             self._prefixes.forget(node)
@@ -120,7 +121,12 @@ class PackedScorer:
 
     def _logprobs(self, tree: Tree) -> list[float]:
         """Of the path to each node, where they are wanted."""
-        return [logprob_of(tree.path(node.id)) for node in tree.nodes] if self.ppm.likelihood else []
+        if not self.ppm.likelihood:
+            return []
+        found = [0.0]
+        for node in tree.nodes[1:]:
+            found.append(found[node.parent] + total_logprob(node.logprob_bytes))
+        return found
 
     def _encode(self, targets: list[Prefix], final: set[Prefix]) -> dict[Prefix, str]:
         """Values of targets, as far as they can be had; returns why some cannot."""

@@ -14,7 +14,7 @@ from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, closes_code
-from rstar_fast.tree import Node, Tree, logprob_of, path_to
+from rstar_fast.tree import Node, Tree, path_to
 
 ROOT = 0
 PATHS_KEPT = 8
@@ -125,15 +125,16 @@ class LiveTree:
 
     def score_request(self, parent: int, children: Sequence[Node]) -> ScoreRequest:
         """Ask for the PPM scores of some children of one node."""
-        before = logprob_of(path_to(self.nodes, parent))
+        path = path_to(self.nodes, parent)
         return ScoreRequest(
             id=next(self._ids),
             problem_id=self.problem.id,
             node=parent,
             question=self.problem.question,
-            path=self._steps_to(parent),
+            path=tuple([Segment(step.text) for step in path]),
             children=tuple([child.step + child.suffix for child in children]),
-            logprobs=tuple([before + logprob_of([child]) for child in children]),
+            path_logprobs=tuple([step.logprob_bytes for step in path]),
+            child_logprobs=tuple([child.logprob_bytes for child in children]),
         )
 
     def finish(self) -> Tree:
@@ -160,14 +161,6 @@ class LiveTree:
                 self._paths = {ROOT: ()}
             self._paths[node] = path
         return path
-
-    def _steps_to(self, node: int) -> tuple[Segment, ...]:
-        """The same with every step in one piece, its observation included."""
-        found = []
-        while node:
-            found.append(Segment(self.nodes[node].text))
-            node = self.nodes[node].parent
-        return tuple(reversed(found))
 
     def _open_block(self, node: int) -> tuple[str, ...]:
         """The texts of the steps of the code block that is open behind a node."""
