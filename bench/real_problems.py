@@ -10,14 +10,16 @@ Prints the counts.
 
 import argparse
 import hashlib
-import json
 import re
 from pathlib import Path
+from typing import Any
+
+from rstar_fast.evolve import read_rows, write_rows
 
 _HELD_OUT = ("multiarith", "svamp")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NAME = re.compile(r"\b(?:[A-Z][a-z]+|he|she|his|her|him|hers)\b")
-Row = dict[str, str]
+Row = dict[str, Any]
 
 
 def main() -> None:
@@ -31,26 +33,20 @@ def main() -> None:
     train: list[Row] = []
     held_out: list[Row] = []
     for name in _HELD_OUT:
-        for row in read(args.folder / f"{name}.jsonl"):
+        for row in read_rows(args.folder / f"{name}.jsonl"):
             (held_out if draw(masked(row["question"]), args.seed) < 1 / 3 else train).append({**row, "id": f"{name}/{row['id']}"})
-    easier = [row for row in first_of_each(read(args.folder / "gsm8k_train.jsonl")) if row["answer"].lstrip("-").isdecimal()]
+    easier = [row for row in first_of_each(read_rows(args.folder / "gsm8k_train.jsonl")) if row["answer"].lstrip("-").isdecimal()]
     easier.sort(key=lambda row: (len(row["question"]), row["id"]))
     train += [{**row, "id": f"gsm8k/{row['id']}"} for row in easier[: args.gsm8k]]
     known = {masked(row["question"]) for row in train}
     kept = [row for row in first_of_each(held_out) if masked(row["question"]) not in known]
-    args.out.mkdir(parents=True, exist_ok=True)
     for name, rows in (("train", train), ("held_out", kept)):
         rows.sort(key=lambda row: draw(row["question"], args.seed + 1))
-        (args.out / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_rows(args.out / f"{name}.jsonl", rows)
     counts = {source: sum(row["id"].startswith(source) for row in train) for source in (*_HELD_OUT, "gsm8k")}
     print(f"train {len(train)}: {counts}")
     print(f"held out {len(kept)}: { ({source: sum(row['id'].startswith(source) for row in kept) for source in _HELD_OUT}) }")
     print(f"near-duplicates taken out of it: {len(held_out) - len(kept)}")
-
-
-def read(path: Path) -> list[Row]:
-    """Rows of a JSONL file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def first_of_each(rows: list[Row]) -> list[Row]:

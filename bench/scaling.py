@@ -10,7 +10,6 @@ Writes scaling.json and scaling.png to DIR, prints a card and a table.
 
 import argparse
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ from rstar_fast.evaluate import (
     best,
     choose,
     paired,
-    path_samples,
-    rescored,
+    rescored_samples,
     search_samples,
     vote,
 )
@@ -35,6 +33,7 @@ from rstar_fast.evaluate.run import solve
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.problems import Problem
 from rstar_fast.rounds import EvolveConfig
+from rstar_fast.rounds.context import read_trees
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.sources import SourceVerifier, read_sources
 from rstar_fast.store import RunFolder
@@ -78,7 +77,7 @@ def search(args: argparse.Namespace, config: EvolveConfig, problems: list[Proble
     found: dict[int, Samples] = {}
     for rollouts, searches in counts.items():
         how = config.evaluate.search.with_changes(rollouts=rollouts)
-        trees = solve_in(args.out / f"search-{rollouts}", how, folder, problems, searches, config.dtype)
+        trees = solve_in(args.out / f"search-{rollouts}", how, folder, problems, searches, config)
         answers = {key: search_samples(of_one, verifier) for key, of_one in trees.items()}
         if rollouts < PER_SEARCH:
             found[rollouts] = answers
@@ -93,31 +92,21 @@ def draw(
 ) -> dict[str, Samples]:
     """Independent samples with the scores of each model, by its name; as many as `spent` tokens may buy."""
     folder = args.run / f"round-{args.round}"
-    shortest = min(tree.counts["generated_tokens"] for tree in read_greedy(folder))
+    shortest = min(tree.counts["generated_tokens"] for tree in read_trees(folder, ["greedy"]))
     how = config.evaluate.search.with_changes(strategy="best_of_n", candidates=-(-spent // shortest), use_scores=False)
-    trees = [of_one[0] for of_one in solve_in(args.out / "samples", how, folder, problems, 1, config.dtype).values()]
-    pools = {}
-    for name in ("ppm", "orm", "pqm"):
-        if (folder / name).exists():
-            scored = rescored(trees, PackedScorer(PPM.from_pretrained(folder / name)))
-            pools[name] = {p.id: path_samples(tree, verifier) for p, tree in zip(problems, scored, strict=True)}
-    return pools
-
-
-def read_greedy(folder: Path) -> list[Tree]:
-    """The solutions of the policy alone, for their length."""
-    with closing(RunFolder.read(folder / "greedy")) as found:
-        return list(found.trees())
+    trees = solve_in(args.out / "samples", how, folder, problems, 1, config)
+    scorers = {name: folder / name for name in ("ppm", "orm", "pqm") if (folder / name).exists()}
+    return {name: rescored_samples(trees, PackedScorer(PPM.from_pretrained(model)), verifier) for name, model in scorers.items()}
 
 
 def solve_in(
-    out: Path, how: SearchConfig, models: Path, problems: list[Problem], searches: int, dtype: str | None
+    out: Path, how: SearchConfig, models: Path, problems: list[Problem], searches: int, config: EvolveConfig
 ) -> dict[str, list[Tree]]:
     """Trees of every problem, kept in a folder."""
     ppm = models / "ppm" if how.use_scores else None
     with (
         RunFolder.open(out, {"search": how.to_dict(), "searches": searches, "problems": len(problems)}) as folder,
-        open_searcher(how, models / "policy", ppm, dtype=dtype) as searcher,
+        open_searcher(how, models / "policy", ppm, dtype=config.dtype, max_rows=config.max_rows) as searcher,
     ):
         return solve(searcher, problems, searches, folder)
 

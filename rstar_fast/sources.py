@@ -76,5 +76,5 @@ def _graded(source: str) -> list[Problem]:
     split, _, per_level = source.removeprefix("graded:").partition(":")
     splits = {name: name for name in get_args(Split)}
     if split not in splits or not per_level.isdecimal() or not int(per_level):
-        raise ProblemError(f"{source}: expected graded:SPLIT:PER_LEVEL, SPLIT one of {', '.join(splits)}, as in graded:train:180")
-    return [Problem(one.id, one.question, (one.answer,)) for one in graded_problems(splits[split], int(per_level))]
+        raise ProblemError(f"{source}: expected graded:SPLIT:PER_LEVEL, SPLIT one of {', '.join(splits)}, as in graded:train:150")
+    return [one.problem for one in graded_problems(splits[split], int(per_level))]

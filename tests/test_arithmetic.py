@@ -1,23 +1,15 @@
 """Arithmetic computed without a process shows what Python shows."""
 
 import random
-import sys
-from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
+from test_program import restored_interpreter as restored_interpreter
 
 from rstar_fast.verify import ArithmeticRunner, Observation, Status
 from rstar_fast.verify.arithmetic import compute
 from rstar_fast.verify.capture import Capture
 from rstar_fast.verify.program import Program
-
-
-@pytest.fixture(autouse=True)
-def restored_interpreter() -> Iterator[None]:
-    saved = sys.stdout, sys.__stdout__, sys.modules["__main__"]
-    yield
-    sys.stdout, sys.__stdout__, sys.modules["__main__"] = saved  # type: ignore[misc]
 
 
 def by_python(source: str) -> str | None:

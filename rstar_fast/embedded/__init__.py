@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rstar_fast.embedded.problems import LEVELS, graded_problem
+from rstar_fast.embedded.problems import LEVELS, graded_problems
 from rstar_fast.problems import Problem
 
 _HERE = Path(__file__).parent
@@ -33,8 +33,8 @@ def origin() -> dict[str, Any]:
 
 def held_out_problems(n: int, seed: int = 0) -> list[Problem]:
     """`n` generated problems, the levels by turns, whose instances were in no model's training data."""
-    drawn = (graded_problem(i // len(LEVELS), seed, "held_out", LEVELS[i % len(LEVELS)]) for i in range(n))
-    return [Problem(p.id, p.question, (p.answer,)) for p in drawn]
+    per_level = -(-n // len(LEVELS))
+    return [one.problem for one in graded_problems("held_out", per_level, seed)[:n]]
 
 
 __all__ = ["base_path", "held_out_problems", "origin", "policy_path", "ppm_path"]

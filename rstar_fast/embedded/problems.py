@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Literal
 
 from rstar_fast.embedded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, Operation
+from rstar_fast.problems import Problem
 from rstar_fast.steps import ANSWER, CODE, END_OF_ANSWER, END_OF_CODE, END_OF_STEP, observation_suffix
 
 Split = Literal["train", "held_out", "reworded"]
@@ -118,6 +119,11 @@ class GradedProblem:
     def answer(self) -> str:
         """The last amount, a positive integer."""
         return str(_last_amount(self.start, self.events))
+
+    @property
+    def problem(self) -> Problem:
+        """What a search is given."""
+        return Problem(self.id, self.question, (self.answer,))
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from rstar_fast.evaluate.samples import Sample, best, likeliest, vote, within
 from rstar_fast.evaluate.statistics import Paired, Share, paired, pass_at_k
 
 if TYPE_CHECKING:
-    from rstar_fast.evaluate.run import path_samples, rescored, search_samples, solve
+    from rstar_fast.evaluate.run import path_samples, rescored, rescored_samples, search_samples, solve
 
 __all__ = [
     "Accuracy",
@@ -23,6 +23,7 @@ __all__ = [
     "pass_share",
     "path_samples",
     "rescored",
+    "rescored_samples",
     "search_samples",
     "selections",
     "solve",

@@ -1,6 +1,6 @@
 """Solving problems to see how many are solved: a policy alone, samples, searches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -114,6 +114,12 @@ def rescored(trees: Sequence[Tree], scorer: PackedScorer) -> list[Tree]:
         nodes = [replace(node, score=value) for node, value in zip(tree.nodes, values, strict=True)]
         found.append(Tree(tree.problem, nodes, tree.seed, tree.timings, tree.counts))
     return found
+
+
+def rescored_samples(pool: Mapping[str, Sequence[Tree]], scorer: PackedScorer, verifier: Verifier) -> dict[str, list[Sample]]:
+    """The `path_samples` of each problem's first tree, with the scores of another PPM."""
+    trees = rescored([trees[0] for trees in pool.values()], scorer)
+    return {problem_id: path_samples(tree, verifier) for problem_id, tree in zip(pool, trees, strict=True)}
 
 
 def _sample_of(tree: Tree, node: Node | None, tokens: int, verifier: Verifier | None) -> Sample:

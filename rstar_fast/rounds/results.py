@@ -12,7 +12,7 @@ from rstar_fast.evaluate import (
     choose,
     paired,
     path_samples,
-    rescored,
+    rescored_samples,
     search_samples,
     selections,
     vote,
@@ -26,7 +26,6 @@ from rstar_fast.rounds.groups import solved_by_group
 from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.sources import SourceVerifier
 from rstar_fast.store.config_file import write_json
-from rstar_fast.tree import Tree
 from rstar_fast.verify import Verifier
 
 Samples = dict[str, list[Sample]]
@@ -50,7 +49,8 @@ def results(context: Context) -> dict[str, Any]:
         ways |= _named("search", selections(searched))
         for stage in options["scorers"]:
             model = PPM.from_pretrained(context.run / stage, device=context.device)
-            ways |= _named(Path(stage).name, selections(at_equal_tokens(_scored(model, pool, verifier), searched)))
+            samples = rescored_samples(pool, PackedScorer(model), verifier)
+            ways |= _named(Path(stage).name, selections(at_equal_tokens(samples, searched)))
             if stage == options["scorers"][0]:
                 pairs = _pair_accuracies(context, model)
         if options["first_policy"]:
@@ -69,12 +69,6 @@ def results(context: Context) -> dict[str, Any]:
 def _searched(context: Context, stage: str, verifier: Verifier) -> Samples:
     found = by_problem(read_trees(context.run, [stage]))
     return {key: search_samples(trees, verifier) for key, trees in found.items()}
-
-
-def _scored(model: PPM, pool: dict[str, list[Tree]], verifier: Verifier) -> Samples:
-    """The samples with the scores of a model."""
-    trees = rescored([trees[0] for trees in pool.values()], PackedScorer(model))
-    return {key: path_samples(tree, verifier) for key, tree in zip(pool, trees, strict=True)}
 
 
 def _pair_accuracies(context: Context, ppm: PPM) -> dict[str, Any]:
