@@ -26,7 +26,7 @@ from rstar_fast.ppm import PPM
 from rstar_fast.rounds import EvolveConfig, evolve, process, searching, stage
 from rstar_fast.rounds.context import Context
 from rstar_fast.rounds.driver import schedule
-from rstar_fast.rounds.plan import plan
+from rstar_fast.rounds.plan import plan, training_first
 from rstar_fast.rounds.report import write_report
 from rstar_fast.rounds.stage import Stage, read_manifest
 from rstar_fast.rounds.summary import COLUMNS, groups, summarize
@@ -96,6 +96,16 @@ def test_every_stage_needs_earlier_ones_only(tmp_path: Path) -> None:
     assert by_name["round-3/search-0/part-1"].needs == ("round-2/policy", "round-2/ppm")
     seeds = [each.options["search"]["seed"] for each in stages if each.kind == "search" and each.name.endswith("part-0")]
     assert len(set(seeds)) == len(seeds) == 5
+
+
+def test_the_measuring_of_a_round_can_wait_for_the_next_policy(tmp_path: Path) -> None:
+    stages = plan(EvolveConfig.from_dict(options(tmp_path, rounds=[{}, {}, {}])))
+    names = [each.name for each in training_first(stages)]
+    assert sorted(names) == sorted(each.name for each in stages)
+    at = {name: place for place, name in enumerate(names)}
+    assert all(at[need] < at[each.name] for each in stages for need in each.needs)
+    assert at["round-2/policy"] < at["round-1/ppm"] < at["round-1/results"] < at["round-3/search-0/part-0"]
+    assert at["round-2/ppm"] < at["round-1/greedy"] < at["round-3/policy"] < at["round-2/results"] < at["round-3/ppm"]
 
 
 # The schedule.

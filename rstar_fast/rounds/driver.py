@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from rstar_fast.errors import ConfigError, StageError, StoreError
 from rstar_fast.rounds.config import SOURCES, EvolveConfig
-from rstar_fast.rounds.plan import plan
+from rstar_fast.rounds.plan import plan, training_first
 from rstar_fast.rounds.stage import Stage, read_manifest
 from rstar_fast.store.config_file import CONFIG, as_json, read_config, refuse_other_config, write_config
 from rstar_fast.store.lock import FolderLock
@@ -80,7 +80,8 @@ def evolve(
             with _log(run, stage).open("wb") as log:
                 return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
-        yield from schedule(plan(config), run, processes, start)
+        stages = plan(config)
+        yield from schedule(training_first(stages) if processes > 1 else stages, run, processes, start)
 
 
 def schedule(

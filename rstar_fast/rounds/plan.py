@@ -22,6 +22,20 @@ def plan(config: EvolveConfig) -> list[Stage]:
     return stages
 
 
+def training_first(stages: list[Stage]) -> list[Stage]:
+    """The same stages; what measures a round comes behind the next policy, to fill the cores while that is trained alone."""
+    ahead: set[str] = set()
+    for stage in reversed(stages):
+        if stage.kind == "policy" or stage.name in ahead:
+            ahead |= {stage.name, *stage.needs}
+
+    def turn(stage: Stage) -> tuple[int, bool]:
+        later = stage.name not in ahead
+        return int(stage.name.partition("/")[0].removeprefix("round-")) + later, later
+
+    return sorted(stages, key=turn)
+
+
 def _searches(config: EvolveConfig, number: int) -> list[Stage]:
     """The searches of a round, split into parts by problem."""
     this = config.rounds[number - 1]
