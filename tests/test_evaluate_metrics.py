@@ -146,6 +146,8 @@ def test_accuracies_of_a_set_of_problems() -> None:
         choose("none", {}, best)
     unscored = {"p": [sample("1"), sample("2")]}
     assert [one.name for one in selections(unscored)] == ["majority"]
+    nobody = {one.name: one.solved for one in selections({"p": [sample("", False, None, 40)]})}
+    assert nobody["weighted vote"] == nobody["best"] == (False,)
 
 
 def test_votes_do_not_depend_on_the_order_of_unequal_scores() -> None:

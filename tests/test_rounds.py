@@ -190,6 +190,7 @@ def test_the_package_takes_the_models_of_the_last_finished_round(finished: Path,
     assert told["config_sha256"] != options_digest({**opened, "parts": 3})
     measured = read_manifest(run / "round-1/results")
     assert measured and told["held_out"]["round 1"]["policy"] == measured["metrics"]["accuracy"]["policy"][:2]
+    assert measured["metrics"]["accuracy"].keys() >= {"search: weighted vote of the first 1", "search: weighted vote"}
     again = adopt(run, tmp_path)
     assert again == told
 

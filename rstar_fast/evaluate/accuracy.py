@@ -62,7 +62,7 @@ def selections(samples: Samples, prefix: str = "", top: int = VOTERS) -> list[Ac
     """
     answered = [one for of_one in samples.values() for one in of_one if one.answer]
     ways: dict[str, Choose] = {"majority": vote}
-    if answered and all(one.score is not None for one in answered):
+    if all(one.score is not None for one in answered):
         ways |= {
             "best": best,
             f"vote of {top}": partial(vote, top=top),

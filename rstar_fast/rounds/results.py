@@ -1,6 +1,7 @@
 """The stage that counts how good a round's models are on held-out problems."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def results(context: Context) -> dict[str, Any]:
         pool = by_problem(read_trees(context.run, [options["samples"]]))
         searched = _searched(context, options["searches"], verifier)
         searched = {key: samples for key, samples in searched.items() if key in pool}
-        ways |= _named("search", selections(searched))
+        ways |= _named("search", selections(searched)) | _fewer(searched)
         for stage in options["scorers"]:
             model = PPM.from_pretrained(context.run / stage, device=context.device)
             samples = rescored_samples(pool, PackedScorer(model), verifier)
@@ -69,6 +70,17 @@ def results(context: Context) -> dict[str, Any]:
 def _searched(context: Context, stage: str, verifier: Verifier) -> Samples:
     found = by_problem(read_trees(context.run, [stage]))
     return {key: search_samples(trees, verifier) for key, trees in found.items()}
+
+
+def _fewer(searched: Samples) -> dict[str, Accuracy]:
+    """The answer of the first 1, 2, 4, ... of all searches."""
+    found, count = {}, 1
+    while count < max(map(len, searched.values())):
+        name = f"search: weighted vote of the first {count}"
+        first = {key: samples[:count] for key, samples in searched.items()}
+        found[name] = choose(name, first, partial(vote, weighted=True))
+        count *= 2
+    return found
 
 
 def _pair_accuracies(context: Context, ppm: PPM) -> dict[str, Any]:
