@@ -94,8 +94,16 @@ def test_every_stage_needs_earlier_ones_only(tmp_path: Path) -> None:
     by_name = {each.name: each for each in stages}
     assert by_name["round-2/search-0/part-0"].options["ppm"] is None
     assert by_name["round-3/search-0/part-1"].needs == ("round-2/policy", "round-2/ppm")
+    assert by_name["round-2/orm"].options["data"] == ["round-2/data"]
     seeds = [each.options["search"]["seed"] for each in stages if each.kind == "search" and each.name.endswith("part-0")]
     assert len(set(seeds)) == len(seeds) == 5
+
+
+def test_a_ppm_may_learn_from_all_rounds_so_far(tmp_path: Path) -> None:
+    stages = plan(EvolveConfig.from_dict(options(tmp_path, rounds=[{}, {}], earlier_rounds=True)))
+    needs = {each.name: each.needs for each in stages}
+    assert needs["round-1/ppm"] == ("round-1/data", "round-1/policy")
+    assert needs["round-2/ppm"] == ("round-1/data", "round-2/data", "round-2/policy")
 
 
 def test_the_measuring_of_a_round_can_wait_for_the_next_policy(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
         ({"rounds": []}, r"expected one \[\[rounds\]\] or more"),
         ({"rouns": 1}, "unknown option 'rouns'"),
         ({"base": ""}, "base: expected a name, got ''"),
+        ({"earlier_rounds": 1}, "earlier_rounds: expected true or false, got 1"),
         ({"parts": 0}, "parts: expected an integer of at least 1, got 0"),
         ({"max_rows": 0}, "max_rows: expected an integer of at least 1, got 0"),
         ({"problems": []}, r"problems: expected a name or a list of names, got \[\]"),

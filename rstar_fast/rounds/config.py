@@ -68,6 +68,7 @@ class EvolveConfig:
         policy: how policies are trained.
         ppm: how PPMs (and their baselines) are trained.
         pairs: what is paired with what.
+        earlier_rounds: PPMs (and their baselines) learn from the data of earlier rounds too; the paper: from the round's alone.
         solutions: of a problem for the policy to learn from, at most, >= 1.
         evaluate: what is measured.
         parts: processes that a search is split over, by problem, >= 1.
@@ -86,6 +87,7 @@ class EvolveConfig:
     policy: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-policy"))
     ppm: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-ppm"))
     pairs: PairRules = field(default_factory=PairRules)
+    earlier_rounds: bool = False
     solutions: int = 2
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     parts: int = 1
@@ -113,6 +115,8 @@ class EvolveConfig:
             if name != "max_rows" or plain.get(name) is not None:
                 _at_least(plain, name, 1)
         _at_least(plain, "seed", 0)
+        if not isinstance(plain.get("earlier_rounds", False), bool):
+            raise ConfigError(f"earlier_rounds: expected true or false, got {plain['earlier_rounds']!r}")
         if plain.get("dtype") is not None and plain["dtype"] not in DTYPES:
             raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {plain['dtype']!r}")
         _check_reporter(plain.get("report_to", "none"))

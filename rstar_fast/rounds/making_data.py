@@ -21,8 +21,8 @@ from rstar_fast.rounds.stage import fresh_folder
 from rstar_fast.sources import read_sources
 from rstar_fast.tree import Tree
 
-_TRAJECTORIES = 4
-"""Of a problem, for the outcome and Q models: about as much to learn from as a PPM has in its pairs."""
+_TRAJECTORIES = 2
+"""Of a problem and round, for the outcome and Q models."""
 
 
 def make_data(context: Context) -> dict[str, Any]:

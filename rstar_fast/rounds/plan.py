@@ -65,12 +65,13 @@ def _models(config: EvolveConfig, number: int, searches: list[Stage]) -> list[St
     """Data, policy and PPM of a round."""
     data, policy = f"round-{number}/data", f"round-{number}/policy"
     names = tuple(stage.name for stage in searches)
+    learnt = [f"round-{n}/data" for n in range(1 if config.earlier_rounds else number, number + 1)]
     return [
         Stage(data, "data", {"searches": list(names)}, names),
         Stage(policy, "policy", {"data": data}, (data,)),
         *(
-            Stage(f"round-{number}/{objective}", "ppm", {"data": data, "policy": policy, "objective": objective}, (data, policy))
-            for objective in _objectives(config)
+            Stage(f"round-{number}/{name}", "ppm", {"data": learnt, "policy": policy, "objective": name}, (*learnt, policy))
+            for name in _objectives(config)
         ),
     ]
 

@@ -32,7 +32,8 @@ def train_a_ppm(context: Context) -> dict[str, Any]:
     from rstar_fast.evolve.train_ppm import train_ppm
 
     options = context.stage.options
-    rows = read_rows(context.run / options["data"] / ("pairs.jsonl" if options["objective"] == "ppm" else "trajectories.jsonl"))
+    name = "pairs.jsonl" if options["objective"] == "ppm" else "trajectories.jsonl"
+    rows = [row for data in options["data"] for row in read_rows(context.run / data / name)]
     config = replace(context.config.ppm, seed=context.config.seed)
     with fresh_folder(context.folder) as folder:
         return asdict(train_ppm(context.run / options["policy"], rows, folder, config, options["objective"], _reporters(context)))
