@@ -63,9 +63,11 @@ EQUAL = [
     ("(x+1)^2", "x**2 + 2*x + 1"),
     ("y=2x+1", "y = 1+2x"),
     ("5!", "120"),
+    ("-7", "-07"),
 ]
 UNEQUAL = [
     ("2", "3"),
+    ("1000000000000000000", "1000000000000000001.0"),
     ("[1,2)", "[1,2]"),
     ("(1,2)", "(2,1)"),
     ("1,2,3", "1,2"),
@@ -103,10 +105,11 @@ def test_a_problem_without_answers_is_refused(verifier: MathVerifier) -> None:
         verifier.submit(problem(), "5")
 
 
-def test_texts_need_no_worker() -> None:
+def test_texts_and_integers_need_no_worker() -> None:
     with MathVerifier() as verifier:
         assert verifier.submit(problem(r"\dfrac{1}{2}"), r"$\frac12$").result(0) == Grade(True)
         assert verifier.submit(problem("5"), "").result(0) == Grade(False)
+        assert verifier.submit(problem("5", "-700000000000000000000"), "-700000000000000000001").result(0) == Grade(False)
         assert verifier.submit(problem("5"), "{" * 100_000).result(0) == Grade(False)
         assert verifier.worker_pids() == []
 

@@ -17,11 +17,12 @@ MAX_ANSWER_CHARS = 4096
 """A longer answer is wrong unless it is an accepted one character by character."""
 
 _MODULE = "rstar_fast.verify.grade_worker"
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,99}")
 _FUNCTION_NAME = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
 class MathVerifier:
-    r"""Compares with a problem's accepted answers: first as text, then by math-verify.
+    r"""Compares with a problem's accepted answers: first as text, plain integers as such, all else by math-verify.
 
     >>> with MathVerifier() as verifier:
     ...     verifier.submit(Problem("half", "What is half of one?", (r"\frac{1}{2}",)), "0.5").result().correct
@@ -44,7 +45,7 @@ class MathVerifier:
         text = normalise(answer)
         if text and text in _normalised(problem.answers):
             return _settled(Grade(True))
-        if not text or len(answer) > MAX_ANSWER_CHARS:
+        if not text or len(answer) > MAX_ANSWER_CHARS or all(map(_INTEGER.fullmatch, (answer, *problem.answers))):
             return _settled(Grade(False))
         return self._pool.submit({"golds": problem.answers, "answer": answer})
 
