@@ -104,6 +104,7 @@ def load(name: str, layers: int | None, device: str, dtype: torch.dtype) -> PPM:
         model = PPM.from_pretrained(ppm_path() if name == EMBEDDED else name, device=device, dtype=dtype).model
         # Random tokens are no text: the embedded model's context is for problems that are shorter.
         model.config.max_position_embeddings = max(8192, model.config.max_position_embeddings)
+        model.config.ppm_likelihood = 0.0  # nor did a policy write them
     return PPM(model.to(device), Numbers(), name, ScoreSpec(prompt="{question}"))
 
 

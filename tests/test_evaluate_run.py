@@ -110,6 +110,8 @@ def test_another_model_scores_the_same_samples() -> None:
     from rstar_fast.ppm import PPM, PackedScorer
 
     trees = [make_tree(("a ", 0.0, ("5", 0.0, True)), ("c ", 0.0, ("7", 0.0, False)))]
+    for node in trees[0].nodes[1:]:
+        node.token_ids, node.logprobs = (7,), (-0.5 * node.id,)
     (again,) = rescored(trees, PackedScorer(PPM.from_pretrained(ppm_path())))
     assert [node.score is not None and -1 <= node.score <= 1 for node in again.nodes] == [True] * 5
     assert again.nodes[3].score != again.nodes[4].score
