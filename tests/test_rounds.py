@@ -99,6 +99,13 @@ def test_every_stage_needs_earlier_ones_only(tmp_path: Path) -> None:
     assert len(set(seeds)) == len(seeds) == 5
 
 
+def test_what_a_ppm_is_compared_with_can_be_left_out(tmp_path: Path) -> None:
+    opened = options(tmp_path, rounds=[{}, {}])
+    every = {each.name for each in plan(EvolveConfig.from_dict(opened))}
+    without = {each.name for each in plan(EvolveConfig.from_dict({**opened, "evaluate": {"baselines": False}}))}
+    assert every - without == {f"round-{n}/{model}" for n in (1, 2) for model in ("orm", "pqm")} | {"round-2/first-policy"}
+
+
 def test_a_ppm_may_learn_from_all_rounds_so_far(tmp_path: Path) -> None:
     stages = plan(EvolveConfig.from_dict(options(tmp_path, rounds=[{}, {}], earlier_rounds=True)))
     needs = {each.name: each.needs for each in stages}

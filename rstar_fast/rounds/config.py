@@ -42,7 +42,7 @@ class EvaluateConfig:
         samples: independent solutions of a problem, for majority and best-of-N, >= 1.
         search: how; `searches` of these are run, with the PPM's scores in place of the truth.
         held_out_pairs: share of the training problems whose pairs only measure the PPM, in (0, 1).
-        baselines: also train an ORM and a PQM, and choose by them.
+        baselines: also train an ORM and a PQM and choose by them, and search with the first round's policy and the round's PPM.
     """
 
     greedy: int = 500

@@ -90,14 +90,15 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
         _measure(config, f"{round_}/samples", policy, None, sampling, 1, how.problems),
         _measure(config, f"{round_}/searches", policy, ppm, how.search, how.searches, how.problems),
     ]
-    if number > 1:
-        stages.append(_measure(config, f"{round_}/first-policy", "round-1/policy", ppm, how.search, how.searches, how.problems))
+    first_policy = f"{round_}/first-policy" if number > 1 and how.baselines else None
+    if first_policy:
+        stages.append(_measure(config, first_policy, "round-1/policy", ppm, how.search, how.searches, how.problems))
     scorers = [f"{round_}/{objective}" for objective in _objectives(config)]
     reads: dict[str, Any] = {
         "greedy": f"{round_}/greedy",
         "samples": f"{round_}/samples",
         "searches": f"{round_}/searches",
-        "first_policy": f"{round_}/first-policy" if number > 1 else None,
+        "first_policy": first_policy,
         "scorers": scorers,
         "pairs": [f"{round_}/data", "round-1/data"],
     }
