@@ -1,11 +1,11 @@
 """Train and held-out problem files of MultiArith, SVAMP and the easier part of GSM8K, without near-duplicates between them.
 
-    python bench/real_problems.py FOLDER --out DIR [--gsm8k 300] [--seed 0]
+    python bench/real_problems.py FOLDER --out DIR [--gsm8k 300] [--train N] [--seed 0]
 
 FOLDER has multiarith.jsonl, svamp.jsonl and gsm8k_train.jsonl, rows {"id", "question", "answer"}. A third of MultiArith and of
 SVAMP is held out, drawn by a hash of the text with numbers and names masked: near-duplicates, the same text with others, stay on
 one side, and of those held out only the first is kept. Of GSM8K the shortest questions with whole answers are for training only.
-Prints the counts.
+`--train` keeps so many training problems, drawn from all. Prints the counts.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--gsm8k", type=int, default=300)
+    parser.add_argument("--train", type=int)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     train: list[Row] = []
@@ -40,8 +41,10 @@ def main() -> None:
     train += [{**row, "id": f"gsm8k/{row['id']}"} for row in easier[: args.gsm8k]]
     known = {masked(row["question"]) for row in train}
     kept = [row for row in first_of_each(held_out) if masked(row["question"]) not in known]
-    for name, rows in (("train", train), ("held_out", kept)):
+    for rows in (train, kept):
         rows.sort(key=lambda row: draw(row["question"], args.seed + 1))
+    train = train[: args.train]
+    for name, rows in (("train", train), ("held_out", kept)):
         write_rows(args.out / f"{name}.jsonl", rows)
     counts = {source: sum(row["id"].startswith(source) for row in train) for source in (*_HELD_OUT, "gsm8k")}
     print(f"train {len(train)}: {counts}")
