@@ -24,6 +24,7 @@ from card import print_card
 from safetensors.torch import load_file
 
 from rstar_fast.embedded import base_path
+from rstar_fast.embedded.problems import LEVELS
 from rstar_fast.evolve import read_rows
 from rstar_fast.rounds import EvolveConfig, read_options
 from rstar_fast.rounds.plan import plan
@@ -43,7 +44,7 @@ def main() -> int:
     config = args.out / "small.toml"
     config.write_text(small(args.per_level, args.rounds))
     stages = plan(EvolveConfig.from_dict(read_options(config)))
-    print_card(stages=len(stages), problems=6 * args.per_level, rounds=args.rounds)
+    print_card(stages=len(stages), problems=len(LEVELS) * args.per_level, rounds=args.rounds)
     unbroken, killed = args.out / "unbroken", args.out / "killed"
     if command(config, unbroken).wait():
         raise SystemExit(f"{unbroken}: the unbroken run did not end well")

@@ -27,8 +27,7 @@ def solved(problems: list[Problem], policy: str | Path) -> int:
 
 
 def of_level(level: int, count: int = 30) -> list[Problem]:
-    drawn = [graded_problem(i, 9, "held_out", level) for i in range(count)]
-    return [Problem(p.id, p.question, (p.answer,)) for p in drawn]
+    return [graded_problem(i, 9, "held_out", level).problem for i in range(count)]
 
 
 def test_held_out_problems_are_of_all_levels_by_turns() -> None:

@@ -76,7 +76,7 @@ def _fewer(searched: Samples) -> dict[str, Accuracy]:
     """The answer of the first 1, 2, 4, ... of all searches."""
     found, count = {}, 1
     while count < max(map(len, searched.values())):
-        name = f"search: weighted vote of the first {count}"
+        name = f"search: {SEARCH_ANSWER} of the first {count}"
         first = {key: samples[:count] for key, samples in searched.items()}
         found[name] = choose(name, first, partial(vote, weighted=True))
         count *= 2
