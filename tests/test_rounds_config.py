@@ -67,6 +67,7 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
         ({"rounds": [{"search": {"use_scores": True}}]}, "first round has no PPM yet"),
         ({"rounds": [{"again": [{"rollouts": 3}]}]}, "round 1: expected `more` and `again` as lists of tables"),
         ({"evaluate": {"held_out_pairs": 1.5}}, r"held_out_pairs: expected a number in \(0, 1\), got 1.5"),
+        ({"evaluate": {"baselines": 0}}, "baselines: expected true or false, got 0"),
         ({"dtype": "int8"}, "dtype: expected one of"),
         ({"search": 3}, "search: expected a table, got 3"),
     ],

@@ -115,8 +115,7 @@ class EvolveConfig:
             if name != "max_rows" or plain.get(name) is not None:
                 _at_least(plain, name, 1)
         _at_least(plain, "seed", 0)
-        if not isinstance(plain.get("earlier_rounds", False), bool):
-            raise ConfigError(f"earlier_rounds: expected true or false, got {plain['earlier_rounds']!r}")
+        _true_or_false(plain, "earlier_rounds")
         if plain.get("dtype") is not None and plain["dtype"] not in DTYPES:
             raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {plain['dtype']!r}")
         _check_reporter(plain.get("report_to", "none"))
@@ -213,6 +212,7 @@ def _evaluate(options: dict[str, Any], search: SearchConfig) -> EvaluateConfig:
     _only(options, [spec.name for spec in fields(EvaluateConfig)])
     for name in ("greedy", "problems", "searches", "samples"):
         _at_least(options, name, 1)
+    _true_or_false(options, "baselines")
     share = options.get("held_out_pairs", 0.1)
     if isinstance(share, bool) or not isinstance(share, float) or not 0 < share < 1:
         raise ConfigError(f"evaluate: held_out_pairs: expected a number in (0, 1), got {share!r}")
@@ -236,3 +236,8 @@ def _at_least(options: Mapping[str, Any], name: str, low: int) -> None:
     number = options.get(name, low)
     if isinstance(number, bool) or not isinstance(number, int) or number < low:
         raise ConfigError(f"{name}: expected an integer of at least {low}, got {number!r}")
+
+
+def _true_or_false(options: Mapping[str, Any], name: str) -> None:
+    if not isinstance(options.get(name, False), bool):
+        raise ConfigError(f"{name}: expected true or false, got {options[name]!r}")
