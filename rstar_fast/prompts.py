@@ -62,3 +62,13 @@ def make_prompt(style: PromptStyle, question: str) -> str:
     if style == "few_shot":
         return few_shot_prompt(question)
     raise PolicyError(f"prompt: expected 'finetuned' or 'few_shot', got {style!r}")
+
+
+def step_lead(style: PromptStyle) -> str:
+    """What stands between a step and the next, and is no part of what the policy writes.
+
+    A finetuned policy has marks as tokens of their own and writes the line's end itself. In a few-shot prompt a tokenizer may join
+    a mark's last character and the line's end into one token: a model never sees that line end as a token of its own, and asked
+    for it behind a mark writes something else.
+    """
+    return "\n" if style == "few_shot" else ""

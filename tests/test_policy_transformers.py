@@ -11,7 +11,7 @@ from transformers import MambaConfig, MambaForCausalLM, PreTrainedModel, PreTrai
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy import ExpandRequest, Sampling, TransformersPolicy
 from rstar_fast.policy.packed_linear import pack_linears
-from rstar_fast.prompts import finetuned_prompt
+from rstar_fast.prompts import few_shot_prompt, finetuned_prompt
 from rstar_fast.steps import Segment
 
 TOKENIZER = byte_tokenizer()
@@ -121,6 +121,24 @@ def test_requests_with_one_prompt_encode_it_once(model: PreTrainedModel) -> None
     policy = make(model)
     answers(policy, [request(i, path=[Segment(f"{i}")], n=2) for i in range(4)])
     assert policy.stats.encoded_tokens == len(prefix_ids("How many?")) + 4
+
+
+def test_a_step_of_a_few_shot_prompt_begins_behind_the_line_end() -> None:
+    """A tokenizer that joins a mark's last character and the line's end: the model must see that token, not its halves."""
+    tokenizer = byte_tokenizer(merges=[(">", "Ċ")])
+    model = tiny_model("qwen2", tokenizer, max_position_embeddings=4096)
+    policy = TransformersPolicy(model, tokenizer, prompt="few_shot")
+    step = Segment("<code>\nx = 1\n<end_of_step>", tuple(tokenizer("<code>\nx = 1\n<end_of_step>\n")["input_ids"][:-1]))
+    done = answers(policy, [request(0, sampling=SAMPLED), request(1, path=[step], sampling=SAMPLED)])
+    first, second = (done[i].candidates[0] for i in range(2))
+    assert not first.text.startswith("\n") and second.text.startswith("\n") and not second.exact
+    assert second.text == "\n" + tokenizer.decode(second.token_ids)
+    prefix = tokenizer(few_shot_prompt("How many?") + step.text + "\n")["input_ids"]
+    assert tokenizer.decode(prefix[-1:]) == ">\n"
+    with torch.inference_mode():
+        logits = model(torch.tensor([prefix + list(second.token_ids)])).logits[0, len(prefix) - 1 : -1]
+    expected = logits.log_softmax(-1).gather(-1, torch.tensor(second.token_ids)[:, None])[:, 0]
+    assert torch.allclose(torch.tensor(second.logprobs), expected, atol=1e-4)
 
 
 def test_context_limits(model: PreTrainedModel) -> None:

@@ -51,6 +51,9 @@ class ExpandRequest:
     sampling: Sampling
 
 
+Finish = Literal["mark", "eos", "length"]
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One next step.
@@ -60,13 +63,13 @@ class Candidate:
         token_ids: what was sampled, in order; empty where the engine does not tell.
         logprobs: log-probability (natural log, the model's own distribution: temperature 1, unfiltered) of each token id.
         finish: "mark" (a stop mark was written), "eos" (the model ended its text), or "length" (cut at max_tokens).
-        exact: whether `token_ids` spell exactly `text`; false where a token runs past the stop mark.
+        exact: whether `token_ids` spell exactly `text`; false where a token runs past the stop mark or the format adds text.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
-    finish: Literal["mark", "eos", "length"] = "mark"
+    finish: Finish = "mark"
     exact: bool = True
 
 

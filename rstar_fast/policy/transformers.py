@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
+from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, Finish, PolicyStats
 from rstar_fast.policy.kv import PrefixPools, RowKV
 from rstar_fast.policy.loading import CausalModel, load, load_tokenizer
 from rstar_fast.policy.packed_linear import pack_linears
@@ -25,7 +25,7 @@ from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
 from rstar_fast.policy.rows import Group, Row, pack
 from rstar_fast.policy.sampling import draw
 from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
-from rstar_fast.prompts import PromptStyle, make_prompt
+from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
 from rstar_fast.seeding import draw_key, stream
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class TransformersPolicy:
         self._tokenizer = tokenizer
         self._detokenizer = Detokenizer(tokenizer)
         self._prompt = prompt
+        self._lead = step_lead(prompt)
         self._ends = _end_tokens(model, tokenizer)
         self._store = PrefixStore(cache_bytes)
         self._max_rows = max_rows
@@ -178,6 +179,9 @@ class TransformersPolicy:
 
     def _prefix_tokens(self, request: ExpandRequest) -> list[int]:
         tokens = list(self._prompt_tokens(request.question))
+        if self._lead and request.path:
+            path = "".join(segment.text for segment in request.path)
+            return [*tokens, *self._tokenizer.encode(path + self._lead, add_special_tokens=False)]
         for segment in request.path:
             if segment.token_ids is None:
                 tokens += self._tokenizer.encode(segment.text, add_special_tokens=False)
@@ -267,14 +271,18 @@ class TransformersPolicy:
         if group.marks.may_end(token):
             text = self._detokenizer.text(group.tokens, row.tokens)
             if (end := group.marks.end(text)) >= 0:
-                return Candidate(text[:end], tuple(row.tokens), tuple(row.logprobs), "mark", end == len(text))
+                return self._candidate(row, text[:end], "mark", end == len(text))
         if token in self._ends:
             text = self._detokenizer.text(group.tokens, row.tokens[:-1])
-            return Candidate(text, tuple(row.tokens), tuple(row.logprobs), "eos", False)
+            return self._candidate(row, text, "eos", False)
         if len(row.tokens) >= group.budget:
             text = self._detokenizer.text(group.tokens, row.tokens)
-            return Candidate(text, tuple(row.tokens), tuple(row.logprobs), "length", is_whole(text))
+            return self._candidate(row, text, "length", is_whole(text))
         return None
+
+    def _candidate(self, row: Row, text: str, finish: Finish, exact: bool) -> Candidate:
+        lead = self._lead if row.group.request.path else ""
+        return Candidate(lead + text, tuple(row.tokens), tuple(row.logprobs), finish, exact and not lead)
 
     def _finish(self, row: Row, candidate: Candidate) -> None:
         group, place = row.group, self._rows.index(row)
