@@ -33,7 +33,6 @@ from rstar_fast.evaluate.run import solve
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.problems import Problem
 from rstar_fast.rounds import EvolveConfig
-from rstar_fast.rounds.context import read_trees
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.sources import SourceVerifier, read_sources
 from rstar_fast.store import RunFolder
@@ -42,6 +41,8 @@ from rstar_fast.tree import Tree
 
 PER_SEARCH = 4
 """Rollouts of one of several searches."""
+PER_DRAW = 64
+"""Independent samples of a problem that are drawn at once."""
 Samples = dict[str, list[Sample]]
 
 
@@ -63,8 +64,7 @@ def main() -> None:
     print_card(run=args.run, round=args.round, problems=len(problems))
     with SourceVerifier() as verifier:
         searched = search(args, config, problems, verifier)
-        spent = max(sum(one.tokens for one in of_one) for of_one in searched[max(searched)].values())
-        pools = draw(args, config, problems, spent, verifier)
+        pools = draw(args, config, problems, searched[max(searched)], verifier)
     points = {count: measure(searched[count], pools) for count in sorted(searched)}
     write(args.out, points)
 
@@ -88,15 +88,29 @@ def search(args: argparse.Namespace, config: EvolveConfig, problems: list[Proble
 
 
 def draw(
-    args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], spent: int, verifier: SourceVerifier
+    args: argparse.Namespace, config: EvolveConfig, problems: list[Problem], searched: Samples, verifier: SourceVerifier
 ) -> dict[str, Samples]:
-    """Independent samples with the scores of each model, by its name; as many as `spent` tokens may buy."""
+    """Independent samples with the scores of each model, by its name; of every problem as many as its searches' tokens buy."""
     folder = args.run / f"round-{args.round}"
-    shortest = min(tree.counts["generated_tokens"] for tree in read_trees(folder, ["greedy"]))
-    how = config.evaluate.search.with_changes(strategy="best_of_n", candidates=-(-spent // shortest), use_scores=False)
-    trees = solve_in(args.out / "samples", how, folder, problems, 1, config)
-    scorers = {name: folder / name for name in ("ppm", "orm", "pqm") if (folder / name).exists()}
-    return {name: rescored_samples(trees, PackedScorer(PPM.from_pretrained(model)), verifier) for name, model in scorers.items()}
+    how = config.evaluate.search.with_changes(strategy="best_of_n", candidates=PER_DRAW, use_scores=False)
+    left = {problem.id: sum(one.tokens for one in searched[problem.id]) for problem in problems}
+    draws: list[dict[str, list[Tree]]] = []
+    while unpaid := [problem for problem in problems if left[problem.id] > 0]:
+        number = len(draws)
+        trees = solve_in(args.out / f"samples-{number}", how.with_changes(seed=how.seed + number), folder, unpaid, 1, config)
+        draws.append(trees)
+        for problem in unpaid:
+            # Of a problem that failed there is no tree, now or ever: it has had its share.
+            left[problem.id] -= sum(tree.counts["generated_tokens"] for tree in trees[problem.id]) or left[problem.id]
+    pools: dict[str, Samples] = {}
+    for name in ("ppm", "orm", "pqm"):
+        if (folder / name).exists():
+            scorer = PackedScorer(PPM.from_pretrained(folder / name))
+            pools[name] = {problem.id: [] for problem in problems}
+            for trees in draws:
+                for problem_id, samples in rescored_samples({k: v for k, v in trees.items() if v}, scorer, verifier).items():
+                    pools[name][problem_id] += samples
+    return pools
 
 
 def solve_in(

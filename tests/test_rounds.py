@@ -26,6 +26,7 @@ from rstar_fast.ppm import PPM
 from rstar_fast.rounds import EvolveConfig, evolve, process, searching, stage
 from rstar_fast.rounds.context import Context
 from rstar_fast.rounds.driver import schedule
+from rstar_fast.rounds.making_data import make_data
 from rstar_fast.rounds.plan import plan, training_first
 from rstar_fast.rounds.report import write_report
 from rstar_fast.rounds.stage import Stage, read_manifest
@@ -113,6 +114,14 @@ def test_a_ppm_may_learn_from_all_rounds_so_far(tmp_path: Path) -> None:
     assert needs["round-2/ppm"] == ("round-1/data", "round-2/data", "round-2/policy")
 
 
+def test_the_data_of_a_round_may_keep_earlier_solutions(tmp_path: Path) -> None:
+    for keep in (False, True):
+        stages = plan(EvolveConfig.from_dict(options(tmp_path, rounds=[{}, {}], keep_solutions=keep)))
+        data = {each.name: each for each in stages if each.kind == "data"}
+        assert "keep" not in data["round-1/data"].options
+        assert ("round-1/data" in data["round-2/data"].needs) is keep
+
+
 def test_the_measuring_of_a_round_can_wait_for_the_next_policy(tmp_path: Path) -> None:
     stages = plan(EvolveConfig.from_dict(options(tmp_path, rounds=[{}, {}, {}])))
     names = [each.name for each in training_first(stages)]
@@ -180,6 +189,20 @@ def test_a_round_makes_models_and_results(finished: Path) -> None:
     assert manifest and set(manifest["inputs"]) == {"round-1/data"} and manifest["versions"]["torch"]
     held_out = {row["id"] for row in read_rows(run / "round-1/data/held_out_pairs.jsonl")}
     assert held_out and held_out.isdisjoint(row["id"] for row in read_rows(run / "round-1/data/pairs.jsonl"))
+
+
+def test_earlier_solutions_are_those_of_problems_not_solved_now(finished: Path, tmp_path: Path) -> None:
+    run, own = tmp_path / "run", read_rows(finished / "run/round-1/data/sft.jsonl")
+    shutil.copytree(finished / "run", run)
+    (run / "before").mkdir()
+    earlier = [{**own[0], "completion": "of a solved problem"}, {**own[0], "id": "not solved now"}]
+    (run / "before/sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in earlier))
+    config = EvolveConfig.from_dict(options(finished))
+    data = next(each for each in plan(config) if each.kind == "data")
+    again = Stage("again", "data", {**data.options, "keep": "before"}, data.needs)
+    counts = make_data(Context(run, config, again))
+    assert read_rows(run / "again/sft.jsonl") == [*own, earlier[1]]
+    assert (counts["sft_rows"], counts["kept_rows"]) == (len(own) + 1, 1)
 
 
 def test_the_report_holds_every_figure(finished: Path) -> None:

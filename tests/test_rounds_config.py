@@ -56,6 +56,7 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
         ({"rouns": 1}, "unknown option 'rouns'"),
         ({"base": ""}, "base: expected a name, got ''"),
         ({"earlier_rounds": 1}, "earlier_rounds: expected true or false, got 1"),
+        ({"keep_solutions": "yes"}, "keep_solutions: expected true or false, got 'yes'"),
         ({"parts": 0}, "parts: expected an integer of at least 1, got 0"),
         ({"max_rows": 0}, "max_rows: expected an integer of at least 1, got 0"),
         ({"problems": []}, r"problems: expected a name or a list of names, got \[\]"),

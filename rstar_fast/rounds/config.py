@@ -70,6 +70,8 @@ class EvolveConfig:
         pairs: what is paired with what.
         earlier_rounds: PPMs (and their baselines) learn from the data of earlier rounds too; the paper: from the round's alone.
         solutions: of a problem for the policy to learn from, at most, >= 1.
+        keep_solutions: of problems that a round did not solve the policy learns the solutions of the last round that did; the
+            paper: the round's alone.
         evaluate: what is measured.
         parts: processes that a search is split over, by problem, >= 1.
         dtype: of the models in searches, one of `DTYPES`; None for each engine's own choice.
@@ -89,6 +91,7 @@ class EvolveConfig:
     pairs: PairRules = field(default_factory=PairRules)
     earlier_rounds: bool = False
     solutions: int = 2
+    keep_solutions: bool = False
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     parts: int = 1
     dtype: str | None = None
@@ -115,7 +118,8 @@ class EvolveConfig:
             if name != "max_rows" or plain.get(name) is not None:
                 _at_least(plain, name, 1)
         _at_least(plain, "seed", 0)
-        _true_or_false(plain, "earlier_rounds")
+        for name in ("earlier_rounds", "keep_solutions"):
+            _true_or_false(plain, name)
         if plain.get("dtype") is not None and plain["dtype"] not in DTYPES:
             raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {plain['dtype']!r}")
         _check_reporter(plain.get("report_to", "none"))

@@ -10,6 +10,7 @@ from rstar_fast.evolve import (
     flat_pair_rows,
     merged,
     pair_group_row,
+    read_rows,
     sft_rows,
     trajectory_rows,
     without_doubtful,
@@ -36,12 +37,13 @@ def make_data(context: Context) -> dict[str, Any]:
     synthetic = {problem.id for problem in read_sources(config.synthetic)}
     trusted = without_doubtful(trees, synthetic)
     solutions = sft_rows(trusted, config.solutions)
+    kept = _kept(context, {row["id"] for row in solutions})
     measured = {tree.problem.id for tree in trusted if _is_measured(tree, config.evaluate.held_out_pairs, config.seed)}
     pairs = all_pair_groups(trusted, config.pairs)
     groups = [group for group in pairs if group.problem.id not in measured]
     held_out = [group for group in pairs if group.problem.id in measured]
     with fresh_folder(context.folder) as folder:
-        write_rows(folder / "sft.jsonl", solutions)
+        write_rows(folder / "sft.jsonl", solutions + kept)
         write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
         write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
         learnt = (tree for tree in trusted if tree.problem.id not in measured)
@@ -55,12 +57,19 @@ def make_data(context: Context) -> dict[str, Any]:
         "doubtful": len(trees) - len(trusted),
         **{name: classes[name] for name in ("easy", "medium", "hard")},
         "solved_by_group": solved_by_group((tree.problem.id, tree.solved) for tree in trees),
-        "sft_rows": len(solutions),
+        "sft_rows": len(solutions) + len(kept),
+        "kept_rows": len(kept),
         "pairs": sum(len(group.pairs) for group in groups),
         "step_pairs": sum(len(group.pairs) for group in groups if group.kind == "step"),
         "held_out_pairs": sum(len(group.pairs) for group in held_out),
         "generated_tokens": sum(tree.counts.get("generated_tokens", 0) for tree in trees),
     }
+
+
+def _kept(context: Context, solved: set[str]) -> list[dict[str, Any]]:
+    """Solutions of the round before, of problems not solved now."""
+    before = context.stage.options.get("keep")
+    return [row for row in read_rows(context.run / before / "sft.jsonl") if row["id"] not in solved] if before else []
 
 
 def _is_measured(tree: Tree, share: float, seed: int) -> bool:

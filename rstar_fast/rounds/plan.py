@@ -65,9 +65,10 @@ def _models(config: EvolveConfig, number: int, searches: list[Stage]) -> list[St
     """Data, policy and PPM of a round."""
     data, policy = f"round-{number}/data", f"round-{number}/policy"
     names = tuple(stage.name for stage in searches)
+    kept = {"keep": f"round-{number - 1}/data"} if config.keep_solutions and number > 1 else {}
     learnt = [f"round-{n}/data" for n in range(1 if config.earlier_rounds else number, number + 1)]
     return [
-        Stage(data, "data", {"searches": list(names)}, names),
+        Stage(data, "data", {"searches": list(names), **kept}, (*names, *kept.values())),
         Stage(policy, "policy", {"data": data}, (data,)),
         *(
             Stage(f"round-{number}/{name}", "ppm", {"data": learnt, "policy": policy, "objective": name}, (*learnt, policy))
