@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,10 @@ def child_of(process: "subprocess.Popen[bytes]", stage: Stage) -> int | None:
     """The process that does the stage, once it has begun; None if the command ends before."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:
-        for child in map(int, children.read_text().split()):
-            if stage.name.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
-                return child
+        with suppress(OSError):  # any of them may end while it is looked at
+            for child in map(int, children.read_text().split()):
+                if stage.name.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                    return child
         time.sleep(0.01)
     return None
 
