@@ -42,6 +42,9 @@ _PROMPTS_KEPT = 1024
 class TransformersPolicy:
     """A `Policy` over a causal language model of transformers.
 
+    What is drawn depends on the request alone and not on the batch it is written in, up to the arithmetic: matrix products of other
+    shapes differ in their last bits, and about one draw in 100,000 (fp32) falls in between.
+
     Args:
         model: a folder, a hub name, or a loaded model (left as it is).
         tokenizer: the model's; loaded from the same place when not given.
