@@ -95,21 +95,18 @@ def draw(
     how = config.evaluate.search.with_changes(strategy="best_of_n", candidates=PER_DRAW, use_scores=False)
     left = {problem.id: sum(one.tokens for one in searched[problem.id]) for problem in problems}
     draws: list[dict[str, list[Tree]]] = []
-    while unpaid := [problem for problem in problems if left[problem.id] > 0]:
+    while unpaid := [problem for problem in problems if left.get(problem.id, 0) > 0]:
         number = len(draws)
         trees = solve_in(args.out / f"samples-{number}", how.with_changes(seed=how.seed + number), folder, unpaid, 1, config)
-        draws.append(trees)
-        for problem in unpaid:
-            # Of a problem that failed there is no tree, now or ever: it has had its share.
-            left[problem.id] -= sum(tree.counts["generated_tokens"] for tree in trees[problem.id]) or left[problem.id]
+        # A problem that failed has no tree, now or ever, and is not asked again.
+        draws.append({key: of_one for key, of_one in trees.items() if of_one})
+        left = {key: left[key] - of_one[0].counts["generated_tokens"] for key, of_one in draws[-1].items()}
     pools: dict[str, Samples] = {}
     for name in ("ppm", "orm", "pqm"):
         if (folder / name).exists():
             scorer = PackedScorer(PPM.from_pretrained(folder / name))
-            pools[name] = {problem.id: [] for problem in problems}
-            for trees in draws:
-                for problem_id, samples in rescored_samples({k: v for k, v in trees.items() if v}, scorer, verifier).items():
-                    pools[name][problem_id] += samples
+            scored = [rescored_samples(trees, scorer, verifier) for trees in draws]
+            pools[name] = {problem.id: [one for of in scored for one in of.get(problem.id, [])] for problem in problems}
     return pools
 
 

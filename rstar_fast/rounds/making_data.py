@@ -38,12 +38,13 @@ def make_data(context: Context) -> dict[str, Any]:
     trusted = without_doubtful(trees, synthetic)
     solutions = sft_rows(trusted, config.solutions)
     kept = _kept(context, {row["id"] for row in solutions})
+    solutions += kept
     measured = {tree.problem.id for tree in trusted if _is_measured(tree, config.evaluate.held_out_pairs, config.seed)}
     pairs = all_pair_groups(trusted, config.pairs)
     groups = [group for group in pairs if group.problem.id not in measured]
     held_out = [group for group in pairs if group.problem.id in measured]
     with fresh_folder(context.folder) as folder:
-        write_rows(folder / "sft.jsonl", solutions + kept)
+        write_rows(folder / "sft.jsonl", solutions)
         write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
         write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
         learnt = (tree for tree in trusted if tree.problem.id not in measured)
@@ -57,7 +58,7 @@ def make_data(context: Context) -> dict[str, Any]:
         "doubtful": len(trees) - len(trusted),
         **{name: classes[name] for name in ("easy", "medium", "hard")},
         "solved_by_group": solved_by_group((tree.problem.id, tree.solved) for tree in trees),
-        "sft_rows": len(solutions) + len(kept),
+        "sft_rows": len(solutions),
         "kept_rows": len(kept),
         "pairs": sum(len(group.pairs) for group in groups),
         "step_pairs": sum(len(group.pairs) for group in groups if group.kind == "step"),
