@@ -21,10 +21,10 @@ from rstar_fast.embedded import base_path
 from rstar_fast.embedded.adopt import adopt, options_digest
 from rstar_fast.embedded.problems import graded_problems
 from rstar_fast.errors import ConfigError, DataError, PolicyError, RStarError, StageError, StoreError
-from rstar_fast.evolve import read_rows
+from rstar_fast.evolve import merged, read_rows, share_correct
 from rstar_fast.ppm import PPM
 from rstar_fast.rounds import EvolveConfig, evolve, process, searching, stage
-from rstar_fast.rounds.context import Context
+from rstar_fast.rounds.context import Context, read_trees
 from rstar_fast.rounds.driver import schedule
 from rstar_fast.rounds.making_data import make_data
 from rstar_fast.rounds.plan import plan, training_first
@@ -203,6 +203,13 @@ def test_earlier_solutions_are_those_of_problems_not_solved_now(finished: Path, 
     counts = make_data(Context(run, config, again))
     assert read_rows(run / "again/sft.jsonl") == [*own, earlier[1]]
     assert (counts["sft_rows"], counts["kept_rows"]) == (len(own) + 1, 1)
+
+    # Nor are they those of synthetic problems whose answers this round finds doubtful.
+    doubtful = {tree.problem.id for tree in merged(read_trees(run, data.options["searches"])) if share_correct(tree) < 0.5}
+    (run / "before/sft.jsonl").write_text("".join(json.dumps({**own[0], "id": id}) + "\n" for id in sorted(doubtful)))
+    counts = make_data(Context(run, replace(config, synthetic=config.problems), again))
+    assert doubtful and (counts["doubtful"], counts["kept_rows"]) == (len(doubtful), 0)
+    assert doubtful.isdisjoint(row["id"] for row in read_rows(run / "again/sft.jsonl"))
 
 
 def test_the_report_holds_every_figure(finished: Path) -> None:

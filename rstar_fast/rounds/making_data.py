@@ -37,7 +37,8 @@ def make_data(context: Context) -> dict[str, Any]:
     synthetic = {problem.id for problem in read_sources(config.synthetic)}
     trusted = without_doubtful(trees, synthetic)
     solutions = sft_rows(trusted, config.solutions)
-    kept = _kept(context, {row["id"] for row in solutions})
+    doubtful = {tree.problem.id for tree in trees} - {tree.problem.id for tree in trusted}
+    kept = _kept(context, doubtful.union(row["id"] for row in solutions))
     solutions += kept
     measured = {tree.problem.id for tree in trusted if _is_measured(tree, config.evaluate.held_out_pairs, config.seed)}
     pairs = all_pair_groups(trusted, config.pairs)
@@ -55,7 +56,7 @@ def make_data(context: Context) -> dict[str, Any]:
     return {
         "problems": len(trees),
         "solved": sum(tree.solved for tree in trees),
-        "doubtful": len(trees) - len(trusted),
+        "doubtful": len(doubtful),
         **{name: classes[name] for name in ("easy", "medium", "hard")},
         "solved_by_group": solved_by_group((tree.problem.id, tree.solved) for tree in trees),
         "sft_rows": len(solutions),
@@ -67,10 +68,10 @@ def make_data(context: Context) -> dict[str, Any]:
     }
 
 
-def _kept(context: Context, solved: set[str]) -> list[dict[str, Any]]:
-    """Solutions of the round before, of problems not solved now."""
+def _kept(context: Context, but_of: set[str]) -> list[dict[str, Any]]:
+    """Solutions of the round before, but for those of some problems."""
     before = context.stage.options.get("keep")
-    return [row for row in read_rows(context.run / before / "sft.jsonl") if row["id"] not in solved] if before else []
+    return [row for row in read_rows(context.run / before / "sft.jsonl") if row["id"] not in but_of] if before else []
 
 
 def _is_measured(tree: Tree, share: float, seed: int) -> bool:
