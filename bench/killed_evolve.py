@@ -5,7 +5,9 @@
 Two small runs of the package's configuration: DIR/unbroken, and DIR/killed, in which each stage is killed once at a random moment
 of the time it took in the other: by turns the process of the stage, and the one of the whole command. What both made is compared
 stage by stage: trees and rows (floats to a thousandth: the last bits of a log-probability depend on what was in the batch with it),
-the solved problems byte by byte, weights by their largest difference. Exits with 1 if anything but weights differs.
+the solved problems byte by byte, weights by their largest difference. Of a search it says how many trees differ, and the first
+differing texts: a draw that falls between those last bits is another token (see `TransformersPolicy`). Exits with 1 if anything but
+weights differs.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +128,7 @@ def child_of(process: "subprocess.Popen[bytes]", stage: Stage) -> int | None:
 def compare(one: Path, other: Path, kind: str) -> str:
     """How what two runs made in a stage differs."""
     if kind == "search":
-        return "equal trees" if near(trees(one), trees(other)) else "DIFFERS"
+        return compare_trees(trees(one), trees(other))
     if (one / "model.safetensors").exists():
         difference = largest_difference(one, other)
         return "equal weights" if difference == 0 else f"weights up to {difference:.0e} apart"
@@ -139,6 +142,18 @@ def trees(folder: Path) -> dict[str, Any]:
     """Trees as plain values, without their log-probabilities."""
     with RunFolder.read(folder) as run:
         return {tree.problem.id: [asdict(replace(node, logprob_bytes=b"")) for node in tree.nodes] for tree in run.trees()}
+
+
+def compare_trees(some: dict[str, Any], others: dict[str, Any]) -> str:
+    """How many trees differ, and the first two steps that do."""
+    differing = [key for key in some.keys() | others.keys() if not near(some.get(key), others.get(key))]
+    if not differing:
+        return "equal trees"
+    key = min(differing)
+    steps = ([node["step"] for node in trees.get(key, [])] for trees in (some, others))
+    apart = next(((one, other) for one, other in zip_longest(*steps) if one != other), None)
+    how = f"{apart[0]!r}, {apart[1]!r}" if apart else "equal steps"
+    return f"DIFFERS in {len(differing)} of {len(some)} trees; {key}: {how}"
 
 
 def near(one: Any, other: Any) -> bool:
