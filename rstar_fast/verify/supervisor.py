@@ -13,24 +13,22 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from rstar_fast.verify import framing
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.job import Job, Outcomes
 from rstar_fast.verify.node import Node, Zygote
+from rstar_fast.verify.poller import Poller
 from rstar_fast.verify.sandbox import namespaces
 from rstar_fast.verify.snapshots import Snapshots
 from rstar_fast.verify.wire import FrameError
 from rstar_fast.verify.worker import Channel, die_with
 from rstar_fast.verify.zygote_options import ZygoteOptions
+from rstar_fast.verify.zygotes import Zygotes
 
 _BIRTH_LIMIT_S = 10.0
 """For a clone to greet; its parent is replaced after that."""
-_START_LIMIT_S = 90.0
-"""For a zygote to be ready."""
-_MAX_STARTS = 3
 _MAX_LOSSES = 1
 _SWEEP_INTERVAL_S = 1.0
 _MAX_SNAPSHOTS = 1024
@@ -53,15 +51,13 @@ class Supervisor:
     ) -> None:
         self._channel = channel
         self._isolation = isolation
-        self._known_pids = {init_pid} if init_pid else set()
+        self._init_pid = init_pid
         self._options = options
         self._max_running = _admitted(workers, options.memory_bytes, snapshot_bytes)
-        self._max_zygotes = min(workers, len(os.sched_getaffinity(0)))
-        self._zygotes: list[Zygote] = []
-        self._start_deadline = 0.0
-        self._num_failed_starts = 0
         self._greeted = False
-        self._last_ready: dict[str, Any] = {}
+        self._poller = Poller()
+        max_zygotes = min(workers, len(os.sched_getaffinity(0)))
+        self._zygotes = Zygotes(options, max_zygotes, self._poller, self._greet, self._fail)
         self._queue: deque[Job] = deque()
         self._running: dict[Node, tuple[Job, float]] = {}
         self._building: dict[str, Job] = {}
@@ -70,20 +66,16 @@ class Supervisor:
         self._nodes: dict[int, Node] = {}
         self._strange_pids: set[int] = set()
         self._next_sweep = math.inf
-        self._epoll = select.epoll()
-        self._handlers: dict[int, Callable[[int], object]] = {}
 
     def run(self) -> None:
         """Serve until the main process is gone."""
-        self._watch(self._channel.input_fd, lambda _: self._take_work())
-        self._start_zygote()
+        self._poller.watch(self._channel.input_fd, lambda _: self._take_work())
+        self._zygotes.start()
         while True:
             self._start_programs()
-            for fd, events in self._epoll.poll(self._patience_s()):
-                handler = self._handlers.get(fd)
-                if handler:
-                    handler(events)
+            self._poller.poll(self._patience_s())
             self._end_late()
+            self._zygotes.end_late()
             self._sweep()
 
     # The main process.
@@ -97,18 +89,23 @@ class Supervisor:
 
     def _report(self) -> dict[str, Any]:
         return {
-            "isolation": self._isolation | self._last_ready["isolation"],
+            "isolation": self._isolation | self._zygotes.report["isolation"],
             "native": self._options.native,
-            "num_huge_pages": self._last_ready["num_huge_pages"],
+            "num_huge_pages": self._zygotes.report["num_huge_pages"],
             "programs_at_once": self._max_running,
             "num_snapshots": len(self._snapshots),
             "snapshot_bytes": self._snapshots.num_bytes,
             "pids": {
-                "zygotes": [zygote.pid for zygote in self._zygotes],
+                "zygotes": self._zygotes.pids,
                 "programs": [node.pid for node in self._running if node.pid],
                 "snapshots": [node.pid for node in self._nodes.values() if node not in self._running],
             },
         }
+
+    def _greet(self) -> None:
+        if not self._greeted:
+            self._greeted = True
+            self._channel.send(0, {})
 
     def _fail(self, reason: str) -> None:
         """Give up; the main process starts another supervisor, or fails what waits if this one never was ready."""
@@ -116,54 +113,16 @@ class Supervisor:
             self._channel.send(0, {"failed": reason})
         sys.exit(1)
 
-    # Zygotes.
-
-    def _start_zygote(self) -> None:
-        try:
-            zygote = Zygote(self._options)
-        except OSError as error:
-            self._fail(str(error))
-        else:
-            self._start_deadline = time.monotonic() + _START_LIMIT_S
-            self._zygotes.append(zygote)
-            self._known_pids.add(zygote.pid)
-            self._watch(zygote.sock.fileno(), lambda _: self._hear_zygote(zygote))
-
-    def _hear_zygote(self, zygote: Zygote) -> None:
-        was_ready = zygote.report is not None
-        if not zygote.receive():
-            self._end_zygote(zygote)
-        elif zygote.report and "failed" in zygote.report:
-            self._fail(str(zygote.report["failed"]))
-        elif zygote.report and not was_ready:
-            self._num_failed_starts = 0
-            self._last_ready = zygote.report
-            if not self._greeted:
-                self._greeted = True
-                self._channel.send(0, {})
-
-    def _end_zygote(self, zygote: Zygote) -> None:
-        self._unwatch(zygote.sock.fileno())
-        self._zygotes.remove(zygote)
-        self._known_pids.discard(zygote.pid)
-        zygote.end()
-        if not zygote.report:
-            self._num_failed_starts += 1
-            if self._num_failed_starts >= _MAX_STARTS:
-                self._fail("the process that programs are cloned from ended before it was ready")
-        if not self._zygotes:
-            self._start_zygote()
-
     # Programs.
 
     def _start_programs(self) -> None:
-        while self._queue and len(self._running) < self._max_running and any(zygote.report for zygote in self._zygotes):
-            self._start(self._queue.popleft())
-        if self._queue and len(self._zygotes) < self._max_zygotes and all(zygote.report for zygote in self._zygotes):
-            self._start_zygote()
+        while self._queue and len(self._running) < self._max_running and (zygote := self._zygotes.idlest()):
+            self._start(self._queue.popleft(), zygote)
+        if self._queue:
+            self._zygotes.start_another()
 
-    def _start(self, job: Job) -> None:
-        parent, executed = self._origin(job)
+    def _start(self, job: Job, zygote: Zygote) -> None:
+        parent, executed = self._origin(job, zygote)
         if parent is None:
             return
         keep = framing.KEEP if self._snapshots.enabled and job.stays_open else 0
@@ -176,13 +135,12 @@ class Supervisor:
         now = time.monotonic()
         self._running[node] = (job, now + _BIRTH_LIMIT_S)
         self._next_sweep = min(self._next_sweep, now + _SWEEP_INTERVAL_S)
-        self._watch(node.sock.fileno(), lambda events: self._hear(node, events))
+        self._poller.watch(node.sock.fileno(), lambda events: self._hear(node, events))
         if not node.send():
-            self._epoll.modify(node.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+            self._poller.watch_for_room(node.sock.fileno(), True)
 
-    def _origin(self, job: Job) -> tuple[Zygote | Node | None, str]:
+    def _origin(self, job: Job, zygote: Zygote) -> tuple[Zygote | Node | None, str]:
         """The process to clone for a job, and what that has executed; None if the job now waits for another."""
-        zygote = min((zygote for zygote in self._zygotes if zygote.report), key=lambda zygote: zygote.num_cloning)
         if job.whole or not self._snapshots.enabled:
             return zygote, ""
         job.foregone = None
@@ -209,7 +167,7 @@ class Supervisor:
 
     def _hear(self, node: Node, events: int) -> None:
         if events & select.EPOLLOUT and node.send():
-            self._epoll.modify(node.sock.fileno(), select.EPOLLIN)
+            self._poller.watch_for_room(node.sock.fileno(), False)
         if not events & ~select.EPOLLOUT:
             return
         was_born = node.pid != 0
@@ -233,7 +191,6 @@ class Supervisor:
             return False
         node.parent.num_cloning -= 1
         self._nodes[node.pid] = node
-        self._known_pids.add(node.pid)
         job, _ = self._running[node]
         self._running[node] = (job, node.begun_s + max(self._options.wall_s - node.elapsed_s, _MIN_TIME_S))
         return True
@@ -292,9 +249,9 @@ class Supervisor:
             self._forget(node, fd)
             self._lost(job, node.parent)
         elif not self._exited(node):  # it closed its channel and goes on
-            self._unwatch(fd)
+            self._poller.unwatch(fd)
             pidfd = os.pidfd_open(node.pid)
-            self._watch(pidfd, lambda _: self._exited(node, pidfd))
+            self._poller.watch(pidfd, lambda _: self._exited(node, pidfd))
 
     def _exited(self, node: Node, pidfd: int | None = None) -> bool:
         """Judge a program that ended without an answer; False if it has not ended."""
@@ -302,7 +259,7 @@ class Supervisor:
         if not pid:
             return False
         if pidfd is not None:
-            self._unwatch(pidfd)
+            self._poller.unwatch(pidfd)
             os.close(pidfd)
         self._forget(node, node.sock.fileno())
         running = self._running.pop(node, None)
@@ -322,8 +279,8 @@ class Supervisor:
         if isinstance(parent, Node):
             self._snapshots.remove(parent)
             self._end(parent)
-        elif parent in self._zygotes:
-            self._end_zygote(parent)
+        else:
+            self._zygotes.end(parent)
         job.num_losses += 1
         if job.num_losses > _MAX_LOSSES:
             self._finish(job, _answer(Status.LOST, "LostError: the processes that were to run the program ended"))
@@ -347,9 +304,6 @@ class Supervisor:
                 node.parent.num_cloning -= 1
                 self._forget(node, node.sock.fileno())
                 self._lost(job, node.parent)
-        if now > self._start_deadline:
-            for zygote in [zygote for zygote in self._zygotes if not zygote.report]:
-                self._end_zygote(zygote)
 
     def _timeout(self, wall_s: float, cpu_s: float) -> dict[str, Any]:
         return _answer(Status.TIMEOUT, f"TimeoutError: not finished after {self._options.wall_s:g} s", wall_s, cpu_s)
@@ -359,10 +313,9 @@ class Supervisor:
         node.kill()
 
     def _forget(self, node: Node, fd: int) -> None:
-        self._unwatch(fd)
+        self._poller.unwatch(fd)
         node.sock.close()
         self._nodes.pop(node.pid, None)
-        self._known_pids.discard(node.pid)
 
     def _sweep(self) -> None:
         """End processes below that no program accounts for: native code can make some past everything."""
@@ -370,7 +323,7 @@ class Supervisor:
         if now < self._next_sweep:
             return
         with contextlib.suppress(FileNotFoundError), open(f"/proc/self/task/{os.getpid()}/children") as children:
-            strange = {int(pid) for pid in children.read().split()} - self._known_pids
+            strange = {int(pid) for pid in children.read().split()}.difference(self._nodes, self._zygotes.pids, [self._init_pid])
             for pid in strange & self._strange_pids:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -378,20 +331,8 @@ class Supervisor:
         self._next_sweep = now + _SWEEP_INTERVAL_S if self._running or self._strange_pids else math.inf
 
     def _patience_s(self) -> float | None:
-        moments = [deadline for _, deadline in self._running.values()]
-        if any(not zygote.report for zygote in self._zygotes):
-            moments.append(self._start_deadline)
-        if self._next_sweep < math.inf:
-            moments.append(self._next_sweep)
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
-
-    def _watch(self, fd: int, handler: Callable[[int], object]) -> None:
-        self._handlers[fd] = handler
-        self._epoll.register(fd, select.EPOLLIN)
-
-    def _unwatch(self, fd: int) -> None:
-        if self._handlers.pop(fd, None):
-            self._epoll.unregister(fd)
+        moment = min(self._zygotes.deadline, self._next_sweep, *(deadline for _, deadline in self._running.values()))
+        return max(0.0, moment - time.monotonic()) if moment < math.inf else None
 
 
 def _answer(status: Status, text: str, wall_s: float = 0.0, cpu_s: float = 0.0, peak_bytes: int = 0) -> dict[str, Any]:
