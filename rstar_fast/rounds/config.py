@@ -70,8 +70,8 @@ class EvolveConfig:
         pairs: what is paired with what.
         earlier_rounds: PPMs (and their baselines) learn from the data of earlier rounds too; the paper: from the round's alone.
         solutions: of a problem for the policy to learn from, at most, >= 1.
-        keep_solutions: of problems that a round did not solve the policy learns the solutions of the last round that did; the
-            paper: the round's alone.
+        keep_solutions: of problems that a round did not solve the policy learns the solutions of the last round that did, but for
+            synthetic ones whose answers the round finds doubtful; the paper: the round's alone.
         evaluate: what is measured.
         parts: processes that a search is split over, by problem, >= 1.
         dtype: of the models in searches, one of `DTYPES`; None for each engine's own choice.
