@@ -150,7 +150,7 @@ def compare_trees(some: dict[str, Any], others: dict[str, Any]) -> str:
     if not differing:
         return "equal trees"
     key = min(differing)
-    steps = ([node["step"] for node in trees.get(key, [])] for trees in (some, others))
+    steps = ([node["step"] for node in side.get(key, [])] for side in (some, others))
     apart = next(((one, other) for one, other in zip_longest(*steps) if one != other), None)
     how = f"{apart[0]!r}, {apart[1]!r}" if apart else "equal steps"
     return f"DIFFERS in {len(differing)} of {len(some)} trees; {key}: {how}"
