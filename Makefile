@@ -18,7 +18,7 @@ test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/ruff format --check
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests -name '*.?pp')
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone --allowlist tests/stubtest_allowlist.txt
+	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone --allowlist tests/core/stubtest_allowlist.txt
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/interpret
 	$(BIN)/python -m pytest --ignore=tests/kernels/interpret
 
@@ -34,7 +34,7 @@ sanitize: $(VENV)/build-tools
 wheel: $(VENV)/build-tools
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
-	$(BIN)/python tests/wheel_check.py dist/*.whl
+	$(BIN)/python tests/packaging/wheel_check.py dist/*.whl
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --quick

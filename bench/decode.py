@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from card import print_card
+from lib.card import print_card
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
@@ -33,9 +33,19 @@ Level = list[ExpandRequest]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--policy", default=str(policy_path()), help="a model folder or hub name (default: the embedded model)")
-    parser.add_argument("--prompt", choices=["finetuned", "few_shot"], help="default: few_shot with --policy, else finetuned")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--policy",
+        default=str(policy_path()),
+        help="a model folder or hub name (default: the embedded model)",
+    )
+    parser.add_argument(
+        "--prompt",
+        choices=["finetuned", "few_shot"],
+        help="default: few_shot with --policy, else finetuned",
+    )
     parser.add_argument("--n", type=int, default=8, help="candidates per expansion")
     parser.add_argument("--problems", type=int, default=8)
     parser.add_argument("--depth", type=int, default=3, help="levels of the trees")
@@ -44,7 +54,9 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--max-rows", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, help="torch threads (default: 1 for the embedded model)")
+    parser.add_argument(
+        "--threads", type=int, help="torch threads (default: 1 for the embedded model)"
+    )
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
@@ -56,15 +68,21 @@ def main() -> None:
 
     prompt = args.prompt or ("finetuned" if embedded else "few_shot")
     # As a search runs the embedded model; any other as stored.
-    model = AutoModelForCausalLM.from_pretrained(args.policy, dtype=torch.float32 if embedded else "auto").eval()
-    policy = TransformersPolicy(args.policy, dtype=model.dtype, prompt=prompt, max_rows=args.max_rows)
+    model = AutoModelForCausalLM.from_pretrained(
+        args.policy, dtype=torch.float32 if embedded else "auto"
+    ).eval()
+    policy = TransformersPolicy(
+        args.policy, dtype=model.dtype, prompt=prompt, max_rows=args.max_rows
+    )
     model.to(policy.device)
     sampling = Sampling(temperature=args.temperature, top_p=args.top_p, max_tokens=args.max_tokens)
     levels = tree_work(policy, args.problems, args.depth, args.n, sampling)
     generate = Generate(model, args.policy, prompt)
     sides: dict[str, Callable[[], int]] = {
         "TransformersPolicy": lambda: run_policy(policy, levels),
-        "generate, one expansion a call": lambda: sum(generate([request]) for level in levels for request in level),
+        "generate, one expansion a call": lambda: sum(
+            generate([request]) for level in levels for request in level
+        ),
         "generate, one level a call": lambda: sum(generate(level) for level in levels),
     }
     print_card(
@@ -80,7 +98,12 @@ def main() -> None:
         for name, side in sides.items():
             begin, begin_cpu = time.perf_counter(), time.process_time()
             tokens = side()
-            rates[name].append(Rate(tokens / (time.perf_counter() - begin), tokens / (time.process_time() - begin_cpu)))
+            rates[name].append(
+                Rate(
+                    tokens / (time.perf_counter() - begin),
+                    tokens / (time.process_time() - begin_cpu),
+                )
+            )
     report(rates, policy)
 
 
@@ -104,7 +127,9 @@ class Generate:
     def __call__(self, requests: Level) -> int:
         """Answer requests in one call; returns the number of tokens written."""
         sampling, n = requests[0].sampling, requests[0].num_candidates
-        texts = [make_prompt(self.prompt, r.question) + "".join(s.text for s in r.path) for r in requests]  # type: ignore[arg-type]
+        texts = [
+            make_prompt(self.prompt, r.question) + "".join(s.text for s in r.path) for r in requests
+        ]  # type: ignore[arg-type]
         inputs = self.tokenizer(texts, return_tensors="pt", padding=True).to(self.model.device)
         with torch.inference_mode():
             output = self.model.generate(  # type: ignore[operator]
@@ -124,17 +149,26 @@ class Generate:
         return int((written != self.tokenizer.pad_token_id).sum())
 
 
-def tree_work(policy: TransformersPolicy, problems: int, depth: int, n: int, sampling: Sampling) -> list[Level]:
+def tree_work(
+    policy: TransformersPolicy, problems: int, depth: int, n: int, sampling: Sampling
+) -> list[Level]:
     """Expansions level by level; each level goes on behind the first candidate of the one above that ends a step."""
-    level = [ExpandRequest(i, p.id, 0, p.question, (), n, 0, sampling) for i, p in enumerate(held_out_problems(problems))]
+    level = [
+        ExpandRequest(i, p.id, 0, p.question, (), n, 0, sampling)
+        for i, p in enumerate(held_out_problems(problems))
+    ]
     levels = []
     for at in range(depth):
         levels.append(level)
         answers = decode(policy, level)
         level = [
-            ExpandRequest(r.id, r.problem_id, at + 1, r.question, (*r.path, segment(chosen)), n, 0, sampling)
+            ExpandRequest(
+                r.id, r.problem_id, at + 1, r.question, (*r.path, segment(chosen)), n, 0, sampling
+            )
             for r in level
-            if (chosen := next((c for c in answers[r.id] if c.text.endswith("<end_of_step>")), None))
+            if (
+                chosen := next((c for c in answers[r.id] if c.text.endswith("<end_of_step>")), None)
+            )
         ]
     return [level for level in levels if level]
 
@@ -170,9 +204,13 @@ def report(rates: dict[str, list[Rate]], policy: TransformersPolicy) -> None:
     wall = {name: statistics.median(rate.wall for rate in values) for name, values in rates.items()}
     cpu = {name: statistics.median(rate.cpu for rate in values) for name, values in rates.items()}
     ours = "TransformersPolicy"
-    print(f"\n{'':34}{'tokens/s':>10}{'min':>10}{'max':>10}{'ours is':>10}{'tokens/cpu s':>14}{'ours is':>10}")
+    print(
+        f"\n{'':34}{'tokens/s':>10}{'min':>10}{'max':>10}{'ours is':>10}{'tokens/cpu s':>14}{'ours is':>10}"
+    )
     for name, values in rates.items():
-        spread = f"{min(rate.wall for rate in values):10.1f}{max(rate.wall for rate in values):10.1f}"
+        spread = (
+            f"{min(rate.wall for rate in values):10.1f}{max(rate.wall for rate in values):10.1f}"
+        )
         by_wall, by_cpu = f"{wall[ours] / wall[name]:9.2f}x", f"{cpu[ours] / cpu[name]:9.2f}x"
         print(f"{name:34}{wall[name]:10.1f}{spread}{by_wall}{cpu[name]:14.1f}{by_cpu}")
     stats = policy.stats

@@ -19,23 +19,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from card import print_card
+from lib.card import print_card
 
 from rstar_fast.verify import Executor, Limits
-from rstar_fast.verify.executor import PRELOAD
-from rstar_fast.verify.source import source_of
-from rstar_fast.verify.zygote_options import ZygoteOptions
+from rstar_fast.verify.execute.executor import PRELOAD
+from rstar_fast.verify.execute.source import source_of
+from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 
-TRACES = Path(__file__).with_name("traces.jsonl")
+TRACES = Path(__file__).parents[1] / "tests" / "data" / "traces.jsonl"
 CUBIC = "<code>\nfrom sympy import *\nx = symbols('x')\nprint(solve(Eq(x**3 - {i}*x**2 + 11*x - 7, 0), x)[0])\n<end_of_code>"
 TRIVIAL = "<code>\nx = {i}\nprint(x + 1)\n<end_of_code>"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, default=2, help="programs at once in the table of latencies")
-    parser.add_argument("--pages", choices=["huge", "4k"], default="huge", help="of every side's heap")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="programs at once in the table of latencies"
+    )
+    parser.add_argument(
+        "--pages", choices=["huge", "4k"], default="huge", help="of every side's heap"
+    )
     parser.add_argument("--python", action="store_true", help="the executor's path without C++")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
@@ -47,26 +53,47 @@ def main() -> None:
     with Executor(workers=1, **setup) as executor, Other(setup) as other:
         executor.run(["1"])
         report = executor.report()
-        print_card(pages=args.pages, huge_pages_made=report["num_huge_pages"], cloning="python" if args.python else "C++")
+        print_card(
+            pages=args.pages,
+            huge_pages_made=report["num_huge_pages"],
+            cloning="python" if args.python else "C++",
+        )
         print_isolation(report["isolation"])
         rates = programs_and_forks(executor, other, args.repeats, 100 if args.quick else 300)
         traces = [json.loads(line) for line in TRACES.read_text().splitlines()]
         with Executor(workers=1, snapshot_bytes=0, **setup) as rerunning:
-            by_trace = {trace["name"]: siblings(trace["steps"], executor, rerunning, other, args.repeats) for trace in traces}
+            by_trace = {
+                trace["name"]: siblings(trace["steps"], executor, rerunning, other, args.repeats)
+                for trace in traces
+            }
         print_traces(by_trace)
     latency = latencies(args.workers, setup, 100 if args.quick else 400)
     print(json.dumps({**rates, "traces": by_trace, "latency": latency}))
 
 
 class Other:
-    """The process of bench/bare_fork.py."""
+    """The process of bench/lib/bare_fork.py."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
         options = ZygoteOptions("stdout", 0, PRELOAD, None, **asdict(Limits()), **setup)
-        packages = [":".join(sys.modules[name].__path__) for name in ("rstar_fast", "rstar_fast.verify")]
-        command = [sys.executable, str(Path(__file__).with_name("bare_fork.py")), *packages, json.dumps(asdict(options))]
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        packages = [
+            ":".join(sys.modules[name].__path__) for name in ("rstar_fast", "rstar_fast.verify")
+        ]
+        command = [
+            sys.executable,
+            str(Path(__file__).parent / "lib" / "bare_fork.py"),
+            *packages,
+            json.dumps(asdict(options)),
+        ]
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": "0",
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def __enter__(self) -> "Other":
         return self
@@ -82,12 +109,18 @@ class Other:
         return answer
 
 
-def programs_and_forks(executor: Executor, other: Other, repeats: int, count: int) -> dict[str, float]:
+def programs_and_forks(
+    executor: Executor, other: Other, repeats: int, count: int
+) -> dict[str, float]:
     """Programs and bare forks, in turns."""
     sides: dict[str, Callable[[int], dict[str, float]]] = {
         "bare fork": lambda repeat: other.ask("fork", count),
-        "trivial program": lambda repeat: timed(executor, TRIVIAL, range(repeat * count, (repeat + 1) * count)),
-        "sympy cubic": lambda repeat: timed(executor, CUBIC, range(repeat * count // 10, (repeat + 1) * count // 10)),
+        "trivial program": lambda repeat: timed(
+            executor, TRIVIAL, range(repeat * count, (repeat + 1) * count)
+        ),
+        "sympy cubic": lambda repeat: timed(
+            executor, CUBIC, range(repeat * count // 10, (repeat + 1) * count // 10)
+        ),
     }
     counts = {"sympy cubic": count // 10}
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
@@ -99,8 +132,13 @@ def programs_and_forks(executor: Executor, other: Other, repeats: int, count: in
     bare = statistics.median(row[0] for row in rows["bare fork"])
     per_cpu_s = {name: statistics.median(row[0] for row in values) for name, values in rows.items()}
     for name, values in rows.items():
-        print(f"{name:18}{per_cpu_s[name]:16.0f}{statistics.median(row[1] for row in values):14.0f}{per_cpu_s[name] / bare:16.2f}")
-    ratio = statistics.median(mine[0] / fork[0] for mine, fork in zip(rows["trivial program"], rows["bare fork"], strict=True))
+        print(
+            f"{name:18}{per_cpu_s[name]:16.0f}{statistics.median(row[1] for row in values):14.0f}{per_cpu_s[name] / bare:16.2f}"
+        )
+    ratio = statistics.median(
+        mine[0] / fork[0]
+        for mine, fork in zip(rows["trivial program"], rows["bare fork"], strict=True)
+    )
     return {
         "programs_per_s_per_core": round(per_cpu_s["trivial program"], 1),
         "bare_fork_per_s_per_core": round(bare, 1),
@@ -126,28 +164,43 @@ def cpu_s(pids: dict[str, list[int]]) -> float:
     for pid in pids["supervisor"] + pids["zygotes"]:
         total += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
     for pid in pids["supervisor"]:
-        total += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15])) * TICK_S
+        total += (
+            sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]))
+            * TICK_S
+        )
     return total
 
 
-def siblings(steps: list[str], executor: Executor, rerunning: Executor, other: Other, repeats: int) -> dict[str, float]:
+def siblings(
+    steps: list[str], executor: Executor, rerunning: Executor, other: Other, repeats: int
+) -> dict[str, float]:
     """The last step of a program, many times: from a snapshot, from its beginning in a fresh fork, in a warm process."""
     *beginning, last = steps
 
     def one(on: Executor, number: int) -> float:
         begin_s = time.perf_counter()
-        assert on.run([*beginning, last.replace("<end_of_code>", f"# {number}\n<end_of_code>")]).status == "ok"
+        assert (
+            on.run([*beginning, last.replace("<end_of_code>", f"# {number}\n<end_of_code>")]).status
+            == "ok"
+        )
         return (time.perf_counter() - begin_s) * 1e3
 
     one(executor, -1)
     samples: dict[str, list[float]] = {"sibling_ms": [], "rerun_ms": [], "reused_worker_ms": []}
     for repeat in range(repeats):
-        samples["sibling_ms"] += [one(executor, number) for number in range(repeat * 8, repeat * 8 + 8)]
+        samples["sibling_ms"] += [
+            one(executor, number) for number in range(repeat * 8, repeat * 8 + 8)
+        ]
         samples["rerun_ms"] += [one(rerunning, repeat)]
-        samples["reused_worker_ms"] += [other.ask("run", 3, json.dumps(source_of(steps)))["wall_s"] / 3 * 1e3]
+        samples["reused_worker_ms"] += [
+            other.ask("run", 3, json.dumps(source_of(steps)))["wall_s"] / 3 * 1e3
+        ]
     report = executor.report()
     row = {name: round(statistics.median(values), 2) for name, values in samples.items()}
-    return {**row, "snapshot_mb": round(report["snapshot_bytes"] / max(1, report["num_snapshots"]) / 1e6, 2)}
+    return {
+        **row,
+        "snapshot_mb": round(report["snapshot_bytes"] / max(1, report["num_snapshots"]) / 1e6, 2),
+    }
 
 
 def latencies(workers: int, setup: dict[str, Any], count: int) -> dict[str, float]:
@@ -162,8 +215,13 @@ def latencies(workers: int, setup: dict[str, Any], count: int) -> dict[str, floa
                 executor.run([TRIVIAL.replace("{i}", f"{i} + len('{name}')")])
                 times.append((time.perf_counter() - begin_s) * 1e3)
             times.sort()
-            row[f"{name}_p50_ms"], row[f"{name}_p99_ms"] = round(times[count // 2], 2), round(times[count * 99 // 100], 2)
-            print(f"latency {name:14} p50 {row[f'{name}_p50_ms']:8.2f} ms   p99 {row[f'{name}_p99_ms']:8.2f} ms")
+            row[f"{name}_p50_ms"], row[f"{name}_p99_ms"] = (
+                round(times[count // 2], 2),
+                round(times[count * 99 // 100], 2),
+            )
+            print(
+                f"latency {name:14} p50 {row[f'{name}_p50_ms']:8.2f} ms   p99 {row[f'{name}_p99_ms']:8.2f} ms"
+            )
             executor.submit(["import os\nwhile True: pass"])
     return row
 
@@ -176,10 +234,14 @@ def print_isolation(isolation: dict[str, str]) -> None:
 
 def print_traces(by_trace: dict[str, dict[str, float]]) -> None:
     names = ("sibling_ms", "rerun_ms", "reused_worker_ms", "snapshot_mb")
-    print(f"\n{'last step':18}" + "".join(f"{name:>18}" for name in names) + f"{'reused/sibling':>18}")
+    print(
+        f"\n{'last step':18}" + "".join(f"{name:>18}" for name in names) + f"{'reused/sibling':>18}"
+    )
     for trace, row in by_trace.items():
         print(
-            f"{trace:18}" + "".join(f"{row[name]:18.2f}" for name in names) + f"{row['reused_worker_ms'] / row['sibling_ms']:18.1f}"
+            f"{trace:18}"
+            + "".join(f"{row[name]:18.2f}" for name in names)
+            + f"{row['reused_worker_ms'] / row['sibling_ms']:18.1f}"
         )
     print()
 

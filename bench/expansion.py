@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from card import print_card
+from lib.card import print_card
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.policy.base import Candidate, Expansion
@@ -60,7 +60,9 @@ class Engine:
         return Scores(request.id, self.scores[request.node % 64, : len(request.children)])
 
 
-def drive(searched: Search, problems: Iterator[Problem], engine: Engine, expansions: int) -> dict[str, float]:
+def drive(
+    searched: Search, problems: Iterator[Problem], engine: Engine, expansions: int
+) -> dict[str, float]:
     """Let at least so many expansions be done: the seconds inside the search by part, and the number of `expansions`."""
     spent, done, clock = dict.fromkeys(PARTS, 0.0), 0, time.process_time
     while done < expansions:
@@ -81,7 +83,9 @@ def drive(searched: Search, problems: Iterator[Problem], engine: Engine, expansi
     return {**spent, "expansions": done}
 
 
-def measure(children: int, expansions: int, profile: cProfile.Profile | None = None) -> dict[str, float]:
+def measure(
+    children: int, expansions: int, profile: cProfile.Profile | None = None
+) -> dict[str, float]:
     """Microseconds per expansion by part, in the steady state."""
     config = SearchConfig(candidates=children, rollouts=8, max_depth=8, max_active=32)
     searched, engine = Search(config), Engine(children)
@@ -97,9 +101,13 @@ def measure(children: int, expansions: int, profile: cProfile.Profile | None = N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
-    parser.add_argument("--profile", action="store_true", help="the functions that the time of 32 children goes to")
+    parser.add_argument(
+        "--profile", action="store_true", help="the functions that the time of 32 children goes to"
+    )
     args = parser.parse_args()
     expansions, repeats = (600, 5) if args.quick else (2000, 15)
     sizes = (8, 32)
@@ -109,9 +117,15 @@ def main() -> None:
         for children in sizes:
             runs[children].append(measure(children, expansions))
     totals = {children: sorted(sum(run.values()) for run in runs[children]) for children in sizes}
-    print(f"\n{'us an expansion':10}{'':8}" + "".join(f"{f'{children} children':>14}" for children in sizes))
+    print(
+        f"\n{'us an expansion':10}{'':8}"
+        + "".join(f"{f'{children} children':>14}" for children in sizes)
+    )
     for name, quantile in (("best", 0.0), ("median", 0.5), ("p90", 0.9)):
-        print(f"{name:18}" + "".join(f"{np.quantile(totals[children], quantile):14.1f}" for children in sizes))
+        print(
+            f"{name:18}"
+            + "".join(f"{np.quantile(totals[children], quantile):14.1f}" for children in sizes)
+        )
     for part, meaning in PARTS.items():
         medians = [statistics.median(run[part] for run in runs[children]) for children in sizes]
         print(f"  {part:16}" + "".join(f"{median:14.1f}" for median in medians) + f"   {meaning}")
@@ -119,7 +133,16 @@ def main() -> None:
         profile = cProfile.Profile()
         measure(32, expansions, profile)
         pstats.Stats(profile).sort_stats("tottime").print_stats(22)
-    print(json.dumps({"us_per_expansion": {str(children): round(statistics.median(totals[children]), 1) for children in sizes}}))
+    print(
+        json.dumps(
+            {
+                "us_per_expansion": {
+                    str(children): round(statistics.median(totals[children]), 1)
+                    for children in sizes
+                }
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from card import print_card
-from device_speed import peak_bandwidth, peak_flops, seconds_of
-from packed_trees import STEP, search_trees
+from lib.card import print_card
+from lib.device_speed import peak_bandwidth, peak_flops, seconds_of
+from lib.packed_trees import STEP, search_trees
 from torch import Tensor
 
 from rstar_fast.errors import KernelError
@@ -44,25 +44,41 @@ Run = Callable[[], Tensor]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, nargs="+", help="packed (default: 8192 32768 131072; on a CPU 2048)")
-    parser.add_argument("--heads", type=int, nargs=2, default=[28, 4], help="of queries and of keys (default: a 7B model's)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--tokens", type=int, nargs="+", help="packed (default: 8192 32768 131072; on a CPU 2048)"
+    )
+    parser.add_argument(
+        "--heads",
+        type=int,
+        nargs=2,
+        default=[28, 4],
+        help="of queries and of keys (default: a 7B model's)",
+    )
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--width", type=int, default=3584, help="of the model, for the value head")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="of torch, on a CPU")
-    parser.add_argument("--tune", action="store_true", help="find the fastest configurations for this GPU and write them down")
-    parser.add_argument("--aot", action="store_true", help="compile for every target, and print what that takes")
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="find the fastest configurations for this GPU and write them down",
+    )
+    parser.add_argument(
+        "--aot", action="store_true", help="compile for every target, and print what that takes"
+    )
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.aot:
-        from ahead_of_time import report
+        from lib.ahead_of_time import report
 
         print(json.dumps({"rows": report()}))
         return
     if args.tune:
-        from tune import tune
+        from lib.tune import tune
 
         print(json.dumps({"rows": tune(args.tokens[0] if args.tokens else 32768)}))
         return
@@ -88,7 +104,9 @@ def main() -> None:
     print(json.dumps({"peak_flops": flops, "peak_bytes_per_s": bandwidth, "rows": rows}))
 
 
-def attention_rows(tokens: int, args: argparse.Namespace, dtype: torch.dtype, peak: float) -> list[dict[str, Any]]:
+def attention_rows(
+    tokens: int, args: argparse.Namespace, dtype: torch.dtype, peak: float
+) -> list[dict[str, Any]]:
     """Tree attention over so many tokens."""
     heads, kv_heads = args.heads
     device = str(torch.get_default_device())
@@ -109,17 +127,25 @@ def attention_rows(tokens: int, args: argparse.Namespace, dtype: torch.dtype, pe
     if device != "cpu":
         sides |= _flash_attention(inputs, causal)
     with torch.no_grad():
-        expected = tree_attention(*inputs, layout, impl="reference" if tokens <= 4096 else "blockwise")
+        expected = tree_attention(
+            *inputs, layout, impl="reference" if tokens <= 4096 else "blockwise"
+        )
         for name, (run, cost) in sides.items():
             if cost == pairs:
                 _hold(name, run(), expected)
     del expected
-    share = f"visible of all pairs {2 * pairs / tokens**2:.1%}, of those in tiles {pairs / tiles:.1%}"
+    share = (
+        f"visible of all pairs {2 * pairs / tokens**2:.1%}, of those in tiles {pairs / tiles:.1%}"
+    )
     print(f"\ntree attention, {tokens:,} tokens; {share}")
     rows = []
     for backward, cost in ((False, 4), (True, 10)):
-        found = take_turns({name: _timed(run, inputs, backward) for name, (run, _) in sides.items()}, args.repeats)
-        print(f"{'backward' if backward else 'forward':28}{'ms':>10}{'T op/s':>10}{'of peak':>9}{'on tiles':>10}{'ours is':>10}")
+        found = take_turns(
+            {name: _timed(run, inputs, backward) for name, (run, _) in sides.items()}, args.repeats
+        )
+        print(
+            f"{'backward' if backward else 'forward':28}{'ms':>10}{'T op/s':>10}{'of peak':>9}{'on tiles':>10}{'ours is':>10}"
+        )
         ours = found[next(iter(sides))]
         for name, seconds in found.items():
             if seconds is None:
@@ -128,7 +154,10 @@ def attention_rows(tokens: int, args: argparse.Namespace, dtype: torch.dtype, pe
             rate = cost * args.dim * heads * sides[name][1] / seconds
             on_tiles = rate * tiles / pairs if sides[name][1] == pairs else rate
             faster = f"{seconds / ours:9.2f}x" if ours and sides[name][1] == pairs else ""
-            print(f"{name:28}{1e3 * seconds:10.3f}{rate / 1e12:10.3f}{rate / peak:9.1%}{on_tiles / peak:10.1%}{faster}", flush=True)
+            print(
+                f"{name:28}{1e3 * seconds:10.3f}{rate / 1e12:10.3f}{rate / peak:9.1%}{on_tiles / peak:10.1%}{faster}",
+                flush=True,
+            )
             rows.append(
                 {
                     "kernel": "tree_attention",
@@ -144,7 +173,9 @@ def attention_rows(tokens: int, args: argparse.Namespace, dtype: torch.dtype, pe
     return rows
 
 
-def value_head_rows(args: argparse.Namespace, dtype: torch.dtype, bandwidth: float) -> list[dict[str, Any]]:
+def value_head_rows(
+    args: argparse.Namespace, dtype: torch.dtype, bandwidth: float
+) -> list[dict[str, Any]]:
     """The value head at one token in sixty, against norm and projection of all."""
     tokens = max(args.tokens)
     hidden = torch.randn(tokens, args.width, dtype=dtype).requires_grad_()
@@ -155,17 +186,28 @@ def value_head_rows(args: argparse.Namespace, dtype: torch.dtype, bandwidth: flo
         return (F.rms_norm(hidden, (args.width,), norm, 1e-6) @ head)[index].float()
 
     sides: dict[str, Run] = {
-        f"ours, {impl}": (lambda impl=impl: value_head(hidden, index, norm, head, eps=1e-6, impl=impl)[0])
+        f"ours, {impl}": (
+            lambda impl=impl: value_head(hidden, index, norm, head, eps=1e-6, impl=impl)[0]
+        )
         for impl in (("triton", "reference") if hidden.is_cuda else ("reference",))
     } | {"torch, every token": every_token}
-    return _memory_rows("value_head", sides, [hidden, norm, head], len(index) * args.width * hidden.element_size(), bandwidth, args)
+    return _memory_rows(
+        "value_head",
+        sides,
+        [hidden, norm, head],
+        len(index) * args.width * hidden.element_size(),
+        bandwidth,
+        args,
+    )
 
 
 def preference_loss_rows(args: argparse.Namespace, bandwidth: float) -> list[dict[str, Any]]:
     """The preference loss over groups of two against two."""
     count = 4096
     scores = torch.randn(4 * count).requires_grad_()
-    groups = PairGroups.of([([4 * i, 4 * i + 1], [4 * i + 2, 4 * i + 3]) for i in range(count)], scores.device)
+    groups = PairGroups.of(
+        [([4 * i, 4 * i + 1], [4 * i + 2, 4 * i + 3]) for i in range(count)], scores.device
+    )
     quads = scores.view(count, 2, 2)
 
     def by_hand() -> Tensor:
@@ -179,7 +221,12 @@ def preference_loss_rows(args: argparse.Namespace, bandwidth: float) -> list[dic
 
 
 def _memory_rows(
-    kernel: str, sides: dict[str, Run], inputs: list[Tensor], num_bytes: int, bandwidth: float, args: argparse.Namespace
+    kernel: str,
+    sides: dict[str, Run],
+    inputs: list[Tensor],
+    num_bytes: int,
+    bandwidth: float,
+    args: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     with torch.no_grad():
         expected = next(iter(sides.values()))()
@@ -187,20 +234,35 @@ def _memory_rows(
             _hold(name, run(), expected)
     rows = []
     for backward in (False, True):
-        print(f"\n{kernel + (', backward' if backward else ''):28}{'us':>10}{'GB/s':>10}{'of peak':>9}")
-        found = take_turns({name: _timed(run, inputs, backward) for name, run in sides.items()}, args.repeats)
+        print(
+            f"\n{kernel + (', backward' if backward else ''):28}{'us':>10}{'GB/s':>10}{'of peak':>9}"
+        )
+        found = take_turns(
+            {name: _timed(run, inputs, backward) for name, run in sides.items()}, args.repeats
+        )
         for name, seconds in found.items():
             if seconds is None:
                 continue
             rate = (1 + backward) * num_bytes / seconds
-            print(f"{name:28}{1e6 * seconds:10.1f}{rate / 1e9:10.2f}{rate / bandwidth:9.1%}", flush=True)
+            print(
+                f"{name:28}{1e6 * seconds:10.1f}{rate / 1e9:10.2f}{rate / bandwidth:9.1%}",
+                flush=True,
+            )
             rows.append(
-                {"kernel": kernel, "side": name, "backward": backward, "seconds": seconds, "of_peak_bandwidth": rate / bandwidth}
+                {
+                    "kernel": kernel,
+                    "side": name,
+                    "backward": backward,
+                    "seconds": seconds,
+                    "of_peak_bandwidth": rate / bandwidth,
+                }
             )
     return rows
 
 
-def take_turns(sides: dict[str, Callable[[], float] | None], repeats: int) -> dict[str, float | None]:
+def take_turns(
+    sides: dict[str, Callable[[], float] | None], repeats: int
+) -> dict[str, float | None]:
     """The median seconds of each side; None where it cannot run."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for i in range(repeats + 1):
@@ -235,11 +297,15 @@ def _dense_mask(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout) -
     if mask is None:
         end, index = layout.tensor("end"), torch.arange(layout.num_keys)
         mask = layout.kept["bench"] = (index <= index[:, None]) & (index[:, None] < end)
-    return F.scaled_dot_product_attention(query[None], key[None], value[None], attn_mask=mask, enable_gqa=True)[0]
+    return F.scaled_dot_product_attention(
+        query[None], key[None], value[None], attn_mask=mask, enable_gqa=True
+    )[0]
 
 
 def _causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    return F.scaled_dot_product_attention(query[None], key[None], value[None], is_causal=True, enable_gqa=True)[0]
+    return F.scaled_dot_product_attention(
+        query[None], key[None], value[None], is_causal=True, enable_gqa=True
+    )[0]
 
 
 def _flash_attention(inputs: list[Tensor], pairs: int) -> dict[str, tuple[Run, int]]:
@@ -250,7 +316,9 @@ def _flash_attention(inputs: list[Tensor], pairs: int) -> dict[str, tuple[Run, i
         return {}
     return {
         "flash_attn, dense causal": (
-            lambda: flash_attn_func(*(tensor.transpose(0, 1)[None] for tensor in inputs), causal=True)[0].transpose(0, 1),
+            lambda: flash_attn_func(
+                *(tensor.transpose(0, 1)[None] for tensor in inputs), causal=True
+            )[0].transpose(0, 1),
             pairs,
         )
     }

@@ -15,9 +15,9 @@ import sys
 import time
 
 import numpy as np
-from card import print_card
-from resident import resident_bytes
-from simulated import endless_problems, write
+from lib.card import print_card
+from lib.resident import resident_bytes
+from lib.simulated import endless_problems, write
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.policy.base import Expansion
@@ -28,7 +28,9 @@ from rstar_fast.verify.base import Observation, Status
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--active", type=int, default=4096)
     parser.add_argument("--candidates", type=int, default=32)
     parser.add_argument("--rollouts", type=int, default=8)
@@ -37,7 +39,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.active = 128
-    config = SearchConfig(candidates=args.candidates, rollouts=args.rollouts, max_depth=8, max_active=args.active)
+    config = SearchConfig(
+        candidates=args.candidates, rollouts=args.rollouts, max_depth=8, max_active=args.active
+    )
     print_card(config=config.to_dict(), step_tokens=args.step_tokens)
     gc.collect()
     before, started = resident_bytes(), time.perf_counter()
@@ -49,18 +53,31 @@ def main() -> None:
     tokens = sum(len(node.id_bytes) for node in nodes) // 4
     parts = {
         "node objects": sum(sys.getsizeof(node) + sys.getsizeof(node.score) for node in nodes),
-        "token ids, logprobs": sum(sys.getsizeof(node.id_bytes) + sys.getsizeof(node.logprob_bytes) for node in nodes),
+        "token ids, logprobs": sum(
+            sys.getsizeof(node.id_bytes) + sys.getsizeof(node.logprob_bytes) for node in nodes
+        ),
         "texts of steps": sum(sys.getsizeof(node.step) for node in nodes),
         "statistics (forest)": search._forest.memory_bytes,
     }
     parts["all else"] = held - sum(parts.values())
-    print(f"\n{search.num_active:,} active trees, {len(nodes):,} nodes, {tokens:,} tokens ({seconds:.0f} s)")
+    print(
+        f"\n{search.num_active:,} active trees, {len(nodes):,} nodes, {tokens:,} tokens ({seconds:.0f} s)"
+    )
     print(f"{'':24}{'MiB':>10}{'bytes/node':>12}")
     for name, size in {**parts, "in all (resident)": held}.items():
         print(f"{name:24}{size / 2**20:10,.0f}{size / len(nodes):12,.0f}")
     per_node = {name: round(size / len(nodes), 1) for name, size in parts.items()}
     counts = {"trees": search.num_active, "nodes": len(nodes), "tokens": tokens}
-    print(json.dumps({**counts, "bytes": held, "bytes_per_node": round(held / len(nodes), 1), "parts": per_node}))
+    print(
+        json.dumps(
+            {
+                **counts,
+                "bytes": held,
+                "bytes_per_node": round(held / len(nodes), 1),
+                "parts": per_node,
+            }
+        )
+    )
 
 
 def grow(search: Search, count: int, step_tokens: int) -> None:
@@ -68,7 +85,10 @@ def grow(search: Search, count: int, step_tokens: int) -> None:
     search.add(itertools.islice(endless_problems(), count))
     while work := search.ask():
         for request in work.expand:
-            keys = [draw_key(0, request.problem_id, request.node, i) for i in range(request.num_candidates)]
+            keys = [
+                draw_key(0, request.problem_id, request.node, i)
+                for i in range(request.num_candidates)
+            ]
             steps = tuple(write(key, len(request.path), step_tokens) for key in keys)
             search.tell(request.id, Expansion(request.id, steps))
         for run in work.run:

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from card import print_card
-from score_sides import SCORING, SIBLINGS, TRAINING, Numbers, Work
+from lib.card import print_card
+from lib.score_sides import SCORING, SIBLINGS, TRAINING, Numbers, Work
 from transformers import AutoModelForSequenceClassification, Qwen2Config
 
 from rstar_fast.embedded import ppm_path
@@ -60,11 +60,17 @@ SEARCH, WHOLE = "packed, sparse", "packed, whole trees"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", default=[EMBEDDED], help="embedded, 0.5B, 1.5B, 7B, or a PPM's folder")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model", nargs="+", default=[EMBEDDED], help="embedded, 0.5B, 1.5B, 7B, or a PPM's folder"
+    )
     parser.add_argument("--layers", type=int, help="of the random models (default: all)")
     parser.add_argument("--depth", type=int, nargs="+", default=[8, 16])
-    parser.add_argument("--candidates", type=int, nargs="*", default=[8, 32], help="none: no scoring")
+    parser.add_argument(
+        "--candidates", type=int, nargs="*", default=[8, 32], help="none: no scoring"
+    )
     parser.add_argument("--trees", type=int, default=2, help="that grow side by side")
     parser.add_argument("--question", type=int, default=150, help="tokens")
     parser.add_argument("--step", type=int, default=60, help="tokens")
@@ -80,42 +86,83 @@ def main() -> None:
         args.depth, args.candidates, args.trees, args.repeats = [8], [8], 1, 1
     torch.set_num_threads(args.threads)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    print_card(device=device, dtype=args.dtype, threads=args.threads, question=args.question, step=args.step, trees=args.trees)
+    print_card(
+        device=device,
+        dtype=args.dtype,
+        threads=args.threads,
+        question=args.question,
+        step=args.step,
+        trees=args.trees,
+    )
     rows = []
     with torch.device(device):
         for name in args.model:
             ppm = load(name, args.layers, device, getattr(torch, args.dtype))
-            rows += [scoring_row(name, ppm, depth, count, args) for depth in args.depth for count in args.candidates]
+            rows += [
+                scoring_row(name, ppm, depth, count, args)
+                for depth in args.depth
+                for count in args.candidates
+            ]
             if not args.skip_training:
                 rows.append(training_row(name, ppm, min(args.depth), args))
-    ours = [row["sides"][side]["tokens_per_distinct"] for row in rows for side in (SEARCH, WHOLE, "packed") if side in row["sides"]]
+    ours = [
+        row["sides"][side]["tokens_per_distinct"]
+        for row in rows
+        for side in (SEARCH, WHOLE, "packed")
+        if side in row["sides"]
+    ]
     speedups = {row["name"]: row["sides"][row["ours"]]["speedup"] for row in rows}
-    print(json.dumps({"tokens_encoded_per_distinct": max(ours), "speedup_vs_per_path": speedups, "rows": rows}))
+    print(
+        json.dumps(
+            {
+                "tokens_encoded_per_distinct": max(ours),
+                "speedup_vs_per_path": speedups,
+                "rows": rows,
+            }
+        )
+    )
 
 
 def load(name: str, layers: int | None, device: str, dtype: torch.dtype) -> PPM:
     """A PPM that reads numbers for texts."""
     if name in SHAPES:
         torch.manual_seed(0)
-        shape = {**SHAPES[name], "max_position_embeddings": 8192, "vocab_size": VOCABULARY, "num_labels": 1}
+        shape = {
+            **SHAPES[name],
+            "max_position_embeddings": 8192,
+            "vocab_size": VOCABULARY,
+            "num_labels": 1,
+        }
         config = Qwen2Config(**{**shape, **({"num_hidden_layers": layers} if layers else {})})
         model: Any = AutoModelForSequenceClassification.from_config(config, dtype=dtype)
     else:
-        model = PPM.from_pretrained(ppm_path() if name == EMBEDDED else name, device=device, dtype=dtype).model
+        model = PPM.from_pretrained(
+            ppm_path() if name == EMBEDDED else name, device=device, dtype=dtype
+        ).model
         # Random tokens are no text: the embedded model's context is for problems that are shorter.
         model.config.max_position_embeddings = max(8192, model.config.max_position_embeddings)
         model.config.ppm_likelihood = 0.0  # nor did a policy write them
     return PPM(model.to(device), Numbers(), name, ScoreSpec(prompt="{question}"))
 
 
-def scoring_row(name: str, ppm: PPM, depth: int, candidates: int, args: argparse.Namespace) -> dict[str, Any]:
+def scoring_row(
+    name: str, ppm: PPM, depth: int, candidates: int, args: argparse.Namespace
+) -> dict[str, Any]:
     """Score one work by every side."""
     work = Work.draw(args.trees, depth, candidates, args.question, args.step, _vocabulary(ppm))
     sides: dict[str, Callable[[], Any]] = {
         side: (lambda run=run: run(ppm, work, args.batch_tokens)) for side, run in SCORING.items()
     }
     title = f"{name}, {ppm.model.config.num_hidden_layers} layers: scoring, depth {depth}, {candidates} candidates"
-    return compare(title, sides, SEARCH, work.num_nodes, work.distinct, TOLERANCE[ppm.model.dtype], args.repeats)
+    return compare(
+        title,
+        sides,
+        SEARCH,
+        work.num_nodes,
+        work.distinct,
+        TOLERANCE[ppm.model.dtype],
+        args.repeats,
+    )
 
 
 def training_row(name: str, ppm: PPM, depth: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -127,10 +174,20 @@ def training_row(name: str, ppm: PPM, depth: int, args: argparse.Namespace) -> d
         ppm.model.zero_grad()
         found = run(ppm, work, args.batch_tokens)
         if len(gradients) < len(TRAINING):
-            gradients.append(torch.cat([weight.grad.flatten() for weight in ppm.model.parameters() if weight.grad is not None]))
+            gradients.append(
+                torch.cat(
+                    [
+                        weight.grad.flatten()
+                        for weight in ppm.model.parameters()
+                        if weight.grad is not None
+                    ]
+                )
+            )
         return found
 
-    sides: dict[str, Callable[[], Any]] = {side: (lambda run=run: train(run)) for side, run in TRAINING.items()}
+    sides: dict[str, Callable[[], Any]] = {
+        side: (lambda run=run: train(run)) for side, run in TRAINING.items()
+    }
     title = f"{name}, {ppm.model.config.num_hidden_layers} layers: training, depth {depth}, {work.num_nodes} nodes in pairs"
     tolerance = TOLERANCE[ppm.model.dtype]
     row = compare(title, sides, "packed", work.num_nodes, work.distinct, tolerance, args.repeats)
@@ -141,12 +198,21 @@ def training_row(name: str, ppm: PPM, depth: int, args: argparse.Namespace) -> d
 
 
 def compare(
-    title: str, sides: dict[str, Callable[[], Any]], ours: str, nodes: int, distinct: int, tolerance: float, repeats: int
+    title: str,
+    sides: dict[str, Callable[[], Any]],
+    ours: str,
+    nodes: int,
+    distinct: int,
+    tolerance: float,
+    repeats: int,
 ) -> dict[str, Any]:
     """Hold the sides to one result, then time them in turns; the first is what the others are compared with."""
     found = {side: run() for side, run in sides.items()}
     first = np.asarray(next(iter(found.values()))[0])
-    differs = {side: float(np.max(np.abs(np.asarray(result) - first))) for side, (result, _) in found.items()}
+    differs = {
+        side: float(np.max(np.abs(np.asarray(result) - first)))
+        for side, (result, _) in found.items()
+    }
     if not max(differs.values()) < tolerance:
         raise SystemExit(f"{title}: the results differ by up to {differs}: nothing is timed")
     seconds: dict[str, list[float]] = {side: [] for side in sides}
@@ -166,7 +232,9 @@ def compare(
         }
         for side in sides
     }
-    print(f"\n{title}\n{'':24}{'nodes/s':>10}{'min':>10}{'max':>10}{'faster':>9}{'encoded/distinct':>18}{'differs':>10}")
+    print(
+        f"\n{title}\n{'':24}{'nodes/s':>10}{'min':>10}{'max':>10}{'faster':>9}{'encoded/distinct':>18}{'differs':>10}"
+    )
     for side, row in rows.items():
         spread = f"{nodes / max(seconds[side]):10.1f}{nodes / min(seconds[side]):10.1f}"
         text = f"{side:24}{row['nodes_per_s']:10.1f}{spread}{row['speedup']:8.2f}x{row['tokens_per_distinct']:18.2f}"

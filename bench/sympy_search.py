@@ -2,7 +2,7 @@
 
     python bench/sympy_search.py [--quick] [--tokens-per-s 5000] [--candidates 8] [--rollouts 8] [--workers 2]
 
-Each tree grows over one of the programs of bench/traces.jsonl, every candidate of a node being the program's next step, under
+Each tree grows over one of the programs of tests/data/traces.jsonl, every candidate of a node being the program's next step, under
 another name; a policy answers from that script at the given rate. Both sides take turns; medians of the repeats. Prints a card, a
 table and, as the last line, one JSON document.
 """
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from card import print_card
+from lib.card import print_card
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.policy.base import ExpandRequest, Expansion
@@ -25,7 +25,12 @@ from rstar_fast.search import Searcher
 from rstar_fast.tree import Tree
 from rstar_fast.verify import Executor, Limits
 
-TRACES = [json.loads(line) for line in Path(__file__).with_name("traces.jsonl").read_text().splitlines()]
+TRACES = [
+    json.loads(line)
+    for line in (Path(__file__).parents[1] / "tests" / "data" / "traces.jsonl")
+    .read_text()
+    .splitlines()
+]
 CHARS_PER_TOKEN = 3
 SIDES: dict[str, dict[str, Any]] = {"snapshots": {}, "run again": {"snapshot_bytes": 0}}
 
@@ -40,22 +45,34 @@ class PacedPolicy(ScriptedPolicy):
     def step(self) -> list[Expansion]:
         begin_s = time.perf_counter()
         expansions = super().step()
-        chars = sum(len(candidate.text) for expansion in expansions for candidate in expansion.candidates)
-        time.sleep(max(0.0, chars / CHARS_PER_TOKEN / self._tokens_per_s - (time.perf_counter() - begin_s)))
+        chars = sum(
+            len(candidate.text) for expansion in expansions for candidate in expansion.candidates
+        )
+        time.sleep(
+            max(0.0, chars / CHARS_PER_TOKEN / self._tokens_per_s - (time.perf_counter() - begin_s))
+        )
         return expansions
 
 
 def next_steps(request: ExpandRequest) -> list[str]:
     trace = TRACES[int(request.problem_id) % len(TRACES)]["steps"]
-    depth = sum(segment.text.count("<end_of_step>") + segment.text.count("<end_of_code>") for segment in request.path)
+    depth = sum(
+        segment.text.count("<end_of_step>") + segment.text.count("<end_of_code>")
+        for segment in request.path
+    )
     if depth == len(trace):
-        return [f"<answer>The answer is \\boxed{{{i}}}.<end_of_answer>" for i in range(request.num_candidates)]
+        return [
+            f"<answer>The answer is \\boxed{{{i}}}.<end_of_answer>"
+            for i in range(request.num_candidates)
+        ]
     head, mark, _ = trace[depth].rpartition("<end_of_")
     return [f"{head}# {i}\n{mark}{_}" for i in range(request.num_candidates)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tokens-per-s", type=float, default=5000.0, help="of the policy")
     parser.add_argument("--candidates", type=int, default=8)
     parser.add_argument("--rollouts", type=int, default=8)
@@ -80,7 +97,10 @@ def main() -> None:
         for side in args.sides:
             rows[side].append(measure(side, config, args))
     names = list(next(iter(rows.values()))[0])
-    medians = {side: {name: statistics.median(row[name] for row in values) for name in names} for side, values in rows.items()}
+    medians = {
+        side: {name: statistics.median(row[name] for row in values) for name in names}
+        for side, values in rows.items()
+    }
     print("\n" + " " * 12 + "".join(f"{name:>24}" for name in names))
     for side, median in medians.items():
         print(f"{side:12}" + "".join(f"{median[name]:24.3f}" for name in names))

@@ -15,10 +15,10 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 import torch
-from card import print_card
-from pipeline import measure_models
-from schedule import Window, measure_engine, measure_lockstep, measure_ours
-from simulated import Machine
+from lib.card import print_card
+from lib.pipeline import measure_models
+from lib.schedule import Window, measure_engine, measure_lockstep, measure_ours
+from lib.simulated import Machine
 
 from rstar_fast.cli.options import parse_settings
 from rstar_fast.config import SearchConfig
@@ -28,21 +28,54 @@ from rstar_fast.search.engines import EMBEDDED
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--policy", default=EMBEDDED, help="a model folder or hub name (default: the embedded model)")
-    parser.add_argument("--ppm", help="a PPM folder (default: the embedded PPM with the embedded policy, else none)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--policy",
+        default=EMBEDDED,
+        help="a model folder or hub name (default: the embedded model)",
+    )
+    parser.add_argument(
+        "--ppm", help="a PPM folder (default: the embedded PPM with the embedded policy, else none)"
+    )
     parser.add_argument("--problems", help="a problem file (default: generated problems)")
-    parser.add_argument("--limit", type=int, default=64, help="problems per repeat; no two repeats share one")
+    parser.add_argument(
+        "--limit", type=int, default=64, help="problems per repeat; no two repeats share one"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--preset", default="fast")
-    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="changes to the preset")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="OPTION=VALUE", help="changes to the preset"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that run steps")
-    parser.add_argument("--simulate", action="store_true", help="judge the scheduler with simulated engines")
-    parser.add_argument("--active", type=int, nargs="+", help="problems at once (default: the preset's; simulated 16 256 4096)")
-    parser.add_argument("--candidates", type=int, nargs="+", help="candidates (default: the preset's; simulated 8)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="simulated: measured window of every row")
-    parser.add_argument("--machine", nargs="*", default=[], metavar="FIELD=VALUE", help="simulated: changes to the machine")
-    parser.add_argument("--profile", metavar="FILE", help="write a trace (of the last row of ours, of the last repeat)")
+    parser.add_argument(
+        "--simulate", action="store_true", help="judge the scheduler with simulated engines"
+    )
+    parser.add_argument(
+        "--active",
+        type=int,
+        nargs="+",
+        help="problems at once (default: the preset's; simulated 16 256 4096)",
+    )
+    parser.add_argument(
+        "--candidates", type=int, nargs="+", help="candidates (default: the preset's; simulated 8)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=30.0, help="simulated: measured window of every row"
+    )
+    parser.add_argument(
+        "--machine",
+        nargs="*",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="simulated: changes to the machine",
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="write a trace (of the last row of ours, of the last repeat)",
+    )
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
     args = parser.parse_args()
     if args.simulate:
@@ -61,14 +94,26 @@ def run_models(args: argparse.Namespace) -> None:
         settings = {"use_scores": False, "annotate_terminals_with_ground_truth": True, **settings}
     preset = SearchConfig.preset(args.preset, **settings)
     count = 2 + args.limit * args.repeats
-    problems = load_problems(args.problems, limit=count) if args.problems else held_out_problems(count, seed=1)
-    print_card(policy=args.policy, ppm=ppm, torch_threads=torch.get_num_threads(), problems=len(problems), config=preset.to_dict())
+    problems = (
+        load_problems(args.problems, limit=count)
+        if args.problems
+        else held_out_problems(count, seed=1)
+    )
+    print_card(
+        policy=args.policy,
+        ppm=ppm,
+        torch_threads=torch.get_num_threads(),
+        problems=len(problems),
+        config=preset.to_dict(),
+    )
     rows = []
     for active in args.active or [preset.max_active]:
         for candidates in args.candidates or [preset.candidates]:
             config = replace(preset, max_active=active, candidates=candidates)
             print(f"\n{active} problems at once, {candidates} candidates")
-            row = measure_models(config, args.policy, ppm, args.workers, problems, args.repeats, args.profile)
+            row = measure_models(
+                config, args.policy, ppm, args.workers, problems, args.repeats, args.profile
+            )
             rows.append({"active": active, "candidates": candidates, **row})
     print(json.dumps({"rows": rows}))
 
@@ -82,11 +127,15 @@ def simulate(args: argparse.Namespace) -> None:
     options = {"rollouts": 8, "max_depth": 8, **parse_settings(args.set)}
     print_card(machine=asdict(machine), config=options, window=asdict(window))
     shares = f"{'places':>8}{'PPM':>7}{'runs':>7}{'tree':>7}"
-    print(f"\n{'problems':>8}{'cand.':>7}  {'':10}{'tokens/s':>9}{'of best':>9}{shares}{'KB/problem':>12}{'wall s':>8}")
+    print(
+        f"\n{'problems':>8}{'cand.':>7}  {'':10}{'tokens/s':>9}{'of best':>9}{shares}{'KB/problem':>12}{'wall s':>8}"
+    )
     rows = []
     for active in args.active or [16, 256, 4096]:
         for candidates in args.candidates or [8]:
-            config = SearchConfig.from_dict({**options, "candidates": candidates, "max_active": active})
+            config = SearchConfig.from_dict(
+                {**options, "candidates": candidates, "max_active": active}
+            )
             row: dict[str, Any] = {"active": active, "candidates": candidates}
             row["engine"] = measure_engine(machine, config, window)
             row["ours"] = measure_ours(machine, config, window, args.profile)
@@ -112,7 +161,9 @@ def _machine(settings: list[str]) -> Machine:
     pairs = [setting.partition("=")[::2] for setting in settings]
     unknown = [name for name, _ in pairs if name not in kinds]
     if unknown:
-        raise SystemExit(f"--machine: expected fields of {', '.join(kinds)}; got {', '.join(unknown)}")
+        raise SystemExit(
+            f"--machine: expected fields of {', '.join(kinds)}; got {', '.join(unknown)}"
+        )
     return Machine(**{name: kinds[name](value) for name, value in pairs})
 
 

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from card import print_card
+from lib.card import print_card
+from lib.plain_tree import PlainNode, simulate
 from numpy.typing import NDArray
-from plain_tree import PlainNode, simulate
 
 from rstar_fast._core import Forest, simd_level, simd_levels, use_simd_level
 
@@ -82,16 +82,22 @@ def check(work: Work) -> None:
             forest = Forest(work.trees, work.nodes_per_tree)
             forest.threads = threads
             grow(forest, work)
-            grown.append([(forest.visits(tree), forest.value_sums(tree)) for tree in range(work.trees)])
+            grown.append(
+                [(forest.visits(tree), forest.value_sums(tree)) for tree in range(work.trees)]
+            )
     use_simd_level(simd_levels()[0])
     for other in grown[1:]:
         for (visits, sums), (visits_too, sums_too) in zip(grown[0], other, strict=True):
             if not (np.array_equal(visits, visits_too) and np.array_equal(sums, sums_too)):
-                raise SystemExit("two instruction sets or thread counts made different trees: nothing is quoted")
+                raise SystemExit(
+                    "two instruction sets or thread counts made different trees: nothing is quoted"
+                )
     for tree in range(0, work.trees, max(1, work.trees // 4)):
         visits, total = grown[0][tree][0], sorted(grown[0][tree][0])
         if sorted(plain_visits(grow_plain(work, tree))) != total:
-            raise SystemExit(f"the plain tree {tree} has other visits ({len(visits)} nodes): nothing is quoted")
+            raise SystemExit(
+                f"the plain tree {tree} has other visits ({len(visits)} nodes): nothing is quoted"
+            )
 
 
 def plain_visits(root: PlainNode) -> list[int]:
@@ -122,7 +128,9 @@ class Row:
 
     def __str__(self) -> str:
         low, high = np.quantile(self.rates, [0.1, 0.9])
-        return f"{self.name:44}{self.median:14,.0f}{low:14,.0f}{high:14,.0f}{1e9 / self.median:12,.0f}"
+        return (
+            f"{self.name:44}{self.median:14,.0f}{low:14,.0f}{high:14,.0f}{1e9 / self.median:12,.0f}"
+        )
 
 
 def forest_row(name: str, work: Work, forest: Forest, level: str, threads: int = 1) -> Row:
@@ -169,7 +177,9 @@ def plain_bytes_per_node(work: Work) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
     parser.add_argument("--repeats", type=int)
     args = parser.parse_args()
@@ -188,17 +198,34 @@ def main() -> None:
     python = plain_row(Work(1, sims, 2.0))
     rows = [
         headline,
-        *(forest_row(f"256 trees, c = {c:g}", Work(256, sims, c), forest, best) for c in (0.5, 0.1)),
-        *(forest_row(f"256 trees, c = 2, {level}", main_work, forest, level) for level in simd_levels()[1:]),
+        *(
+            forest_row(f"256 trees, c = {c:g}", Work(256, sims, c), forest, best)
+            for c in (0.5, 0.1)
+        ),
+        *(
+            forest_row(f"256 trees, c = 2, {level}", main_work, forest, level)
+            for level in simd_levels()[1:]
+        ),
         fresh_row(main_work),
         *(forest_row(f"1 tree, c = {c:g}", Work(1, sims, c), one, best) for c in (2.0, 0.5, 0.1)),
         *(forest_row(f"4096 trees, c = {work.c:g}", work, many_forest, best) for work in many),
-        *(forest_row(f"4096 trees, c = 2, {n} threads, wall time", many[0], many_forest, best, n) for n in (2,)),
-        forest_row("256 trees, c = 2, unscored", Work(256, sims // 4, 2.0, scored=False), forest, best),
+        *(
+            forest_row(f"4096 trees, c = 2, {n} threads, wall time", many[0], many_forest, best, n)
+            for n in (2,)
+        ),
+        forest_row(
+            "256 trees, c = 2, unscored", Work(256, sims // 4, 2.0, scored=False), forest, best
+        ),
         python,
         plain_row(Work(1, sims, 0.1)),
     ]
-    print_card(simd=", ".join(simd_levels()), children=CHILDREN, sims=sims, sims_of_4096=many_sims, repeats=repeats)
+    print_card(
+        simd=", ".join(simd_levels()),
+        children=CHILDREN,
+        sims=sims,
+        sims_of_4096=many_sims,
+        repeats=repeats,
+    )
     for row in rows:  # warm-up: touches every forest's memory
         row.run()
     for _ in range(repeats):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rstar_fast.config import SearchConfig as SearchConfig
 from rstar_fast.errors import RStarError as RStarError
+from rstar_fast.failure import Failure as Failure
 from rstar_fast.problems import Problem as Problem
 from rstar_fast.problems import load_problems as load_problems
 from rstar_fast.tree import Tree as Tree
@@ -23,10 +24,24 @@ if TYPE_CHECKING:
     from rstar_fast.verify import Executor as Executor
     from rstar_fast.verify import MathVerifier as MathVerifier
 
-_LAZY = {"policy": "FunctionPolicy TransformersPolicy", "ppm": "PPM PackedScorer", "search": "Search Searcher"}
+_LAZY = {
+    "policy": "FunctionPolicy TransformersPolicy",
+    "ppm": "PPM PackedScorer",
+    "search": "Search Searcher",
+}
 _LAZY |= {"store": "RunFolder", "verify": "Executor MathVerifier"}
 
-__all__ = sorted(["Problem", "RStarError", "SearchConfig", "Tree", "load_problems", *" ".join(_LAZY.values()).split()])
+__all__ = sorted(
+    [
+        "Failure",
+        "Problem",
+        "RStarError",
+        "SearchConfig",
+        "Tree",
+        "load_problems",
+        *" ".join(_LAZY.values()).split(),
+    ]
+)
 __version__ = metadata.version("rstar_fast")
 
 

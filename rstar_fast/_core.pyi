@@ -49,7 +49,12 @@ class Forest:
     """
 
     def __init__(
-        self, max_trees: int, nodes_per_tree: int, *, memory_limit_bytes: int | None = None, keep_values: bool = False
+        self,
+        max_trees: int,
+        nodes_per_tree: int,
+        *,
+        memory_limit_bytes: int | None = None,
+        keep_values: bool = False,
     ) -> None:
         """An empty forest.
 
@@ -127,7 +132,10 @@ class Forest:
         """Nodes in a tree, root included."""
 
     def expand(
-        self, nodes: NDArray[np.int32], counts: NDArray[np.int32], values: NDArray[np.float64] | None = None
+        self,
+        nodes: NDArray[np.int32],
+        counts: NDArray[np.int32],
+        values: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int32]:
         """Gives each node its children, unexpanded; a claim on it ends.
 
@@ -333,7 +341,9 @@ class BlockLists:
     def transpose(self) -> BlockLists:
         """The same pairs by column."""
 
-def pack(parents: NDArray[np.int32], num_tokens: NDArray[np.int32], tokens: NDArray[np.int32]) -> Pack:
+def pack(
+    parents: NDArray[np.int32], num_tokens: NDArray[np.int32], tokens: NDArray[np.int32]
+) -> Pack:
     """Packs trees of token runs in depth-first order.
 
     Roots and siblings keep the order given. Array arguments have one dimension, exactly the dtype shown, and are contiguous (else

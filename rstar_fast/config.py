@@ -71,18 +71,24 @@ class SearchConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             _check(field.name, getattr(self, field.name))
-        if self.strategy == "mcts" and not (self.use_scores or self.annotate_terminals_with_ground_truth):
+        if self.strategy == "mcts" and not (
+            self.use_scores or self.annotate_terminals_with_ground_truth
+        ):
             raise ConfigError(
                 "strategy 'mcts' needs a value for final answers: set use_scores (a PPM) or annotate_terminals_with_ground_truth"
             )
         if self.strategy == "beam" and not self.use_scores:
-            raise ConfigError("strategy 'beam' keeps the best-scored steps: it needs use_scores (a PPM)")
+            raise ConfigError(
+                "strategy 'beam' keeps the best-scored steps: it needs use_scores (a PPM)"
+            )
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "SearchConfig":
         """The preset `name`, with changes. Unknown names and options raise `ConfigError`."""
         if name not in PRESETS:
-            raise ConfigError(f"unknown preset {name!r}{_hint(name, PRESETS)}; presets: {', '.join(PRESETS)}")
+            raise ConfigError(
+                f"unknown preset {name!r}{_hint(name, PRESETS)}; presets: {', '.join(PRESETS)}"
+            )
         return cls.from_dict({**PRESETS[name], **changes})
 
     @classmethod
@@ -91,7 +97,9 @@ class SearchConfig:
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
-                raise ConfigError(f"unknown option {name!r}{_hint(name, known)}; options: {', '.join(known)}")
+                raise ConfigError(
+                    f"unknown option {name!r}{_hint(name, known)}; options: {', '.join(known)}"
+                )
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,8 +130,16 @@ PRESETS: dict[str, dict[str, Any]] = {
     "rstar-math-data": {"candidates": 12, "rollouts": 48, **_GROUND_TRUTH},
     "paper-round-1": {"candidates": 5, "rollouts": 8, "prompt": "few_shot", **_GROUND_TRUTH},
     "paper-round-2": {"candidates": 8, "rollouts": 16, **_GROUND_TRUTH},
-    "paper-round-3": {"candidates": 8, "rollouts": 16, "annotate_terminals_with_ground_truth": True},
-    "paper-round-4": {"candidates": 16, "rollouts": 16, "annotate_terminals_with_ground_truth": True},
+    "paper-round-3": {
+        "candidates": 8,
+        "rollouts": 16,
+        "annotate_terminals_with_ground_truth": True,
+    },
+    "paper-round-4": {
+        "candidates": 16,
+        "rollouts": 16,
+        "annotate_terminals_with_ground_truth": True,
+    },
     "fast": {"candidates": 8, "rollouts": 4},
     "beam": {"strategy": "beam", "candidates": 8, "beam_width": 4},
     "greedy": {"strategy": "greedy", "candidates": 1, "temperature": 0.0, "use_scores": False},
@@ -168,7 +184,9 @@ def _check(name: str, value: Any) -> None:
         floor, ceiling, closed = _FLOAT_RANGES[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not (floor <= value <= ceiling) or (value == floor and not closed):
-            raise ConfigError(f"{name}: expected a number in {'[' if closed else '('}{floor:g}, {ceiling:g}], got {value!r}")
+            raise ConfigError(
+                f"{name}: expected a number in {'[' if closed else '('}{floor:g}, {ceiling:g}], got {value!r}"
+            )
     elif not isinstance(value, bool):
         raise ConfigError(f"{name}: expected true or false, got {value!r}")
 

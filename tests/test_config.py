@@ -15,12 +15,36 @@ def test_presets_are_valid_and_survive_plain_values(name: str) -> None:
 
 def test_preset_values_are_the_published_ones() -> None:
     released = SearchConfig.preset("rstar-math")
-    assert (released.candidates, released.rollouts, released.max_depth, released.c) == (32, 12, 16, 2.0)
+    assert (released.candidates, released.rollouts, released.max_depth, released.c) == (
+        32,
+        12,
+        16,
+        2.0,
+    )
     data = SearchConfig.preset("rstar-math-data")
-    assert (data.candidates, data.rollouts, data.annotate_terminals_with_ground_truth) == (12, 48, True)
-    assert [SearchConfig.preset(f"paper-round-{i}").rollouts for i in (1, 2, 3, 4)] == [8, 16, 16, 16]
-    assert [SearchConfig.preset(f"paper-round-{i}").candidates for i in (1, 2, 3, 4)] == [5, 8, 8, 16]
-    assert [SearchConfig.preset(f"paper-round-{i}").use_scores for i in (1, 2, 3, 4)] == [False, False, True, True]
+    assert (data.candidates, data.rollouts, data.annotate_terminals_with_ground_truth) == (
+        12,
+        48,
+        True,
+    )
+    assert [SearchConfig.preset(f"paper-round-{i}").rollouts for i in (1, 2, 3, 4)] == [
+        8,
+        16,
+        16,
+        16,
+    ]
+    assert [SearchConfig.preset(f"paper-round-{i}").candidates for i in (1, 2, 3, 4)] == [
+        5,
+        8,
+        8,
+        16,
+    ]
+    assert [SearchConfig.preset(f"paper-round-{i}").use_scores for i in (1, 2, 3, 4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,25 @@ import pytest
 import rstar_fast
 from rstar_fast import _core
 
-PUBLIC = ["Executor", "FunctionPolicy", "MathVerifier", "PPM", "PackedScorer", "Problem", "RStarError", "RunFolder"]
+PUBLIC = [
+    "Executor",
+    "FunctionPolicy",
+    "MathVerifier",
+    "PPM",
+    "PackedScorer",
+    "Problem",
+    "RStarError",
+    "RunFolder",
+]
 PUBLIC += ["Search", "SearchConfig", "Searcher", "TransformersPolicy", "Tree", "load_problems"]
 HEAVY = {"torch", "transformers", "triton", "datasets", "math_verify", "sympy"}
 
 
 def test_import_loads_nothing_heavy() -> None:
     program = "import sys, rstar_fast; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "rstar_fast" in loaded
     assert not HEAVY & set(loaded)
 

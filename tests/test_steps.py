@@ -31,7 +31,13 @@ def test_marks() -> None:
 
 
 def test_keys_differ_in_every_part_and_streams_repeat() -> None:
-    keys = {draw_key(s, p, n, i) for s in (0, 1) for p in ("a", "b", "1") for n in (0, 1, 11) for i in (0, 1)}
+    keys = {
+        draw_key(s, p, n, i)
+        for s in (0, 1)
+        for p in ("a", "b", "1")
+        for n in (0, 1, 11)
+        for i in (0, 1)
+    }
     assert len(keys) == 2 * 3 * 3 * 2
     assert (stream(5).random(4) == stream(5).random(4)).all()
 

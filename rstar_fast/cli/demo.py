@@ -27,12 +27,14 @@ what it can, policy and PPM learn from the trees, and the better pair searches a
 from plain to idiomatic; none of them, under any names, was in training."""
 _HOW = """\
 Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Neither is told the right answer.
-How the models are made again: python -m rstar_fast.embedded.train_base, rstar-fast evolve --config rstar_fast/embedded/evolve.toml,
-python -m rstar_fast.embedded.adopt."""
+How the models are made again: python -m recipes.embedded.train_base, rstar-fast evolve --config recipes/embedded/evolve.toml,
+python -m recipes.embedded.adopt."""
 
 # Cooler than the searches that make data: those want mistakes to learn from.
 SEARCH = SearchConfig(candidates=6, rollouts=8, temperature=0.5, max_depth=8, max_step_tokens=40)
-GREEDY = SearchConfig.preset("greedy", max_depth=SEARCH.max_depth, max_step_tokens=SEARCH.max_step_tokens)
+GREEDY = SearchConfig.preset(
+    "greedy", max_depth=SEARCH.max_depth, max_step_tokens=SEARCH.max_step_tokens
+)
 SHOWN_DEPTH = 4
 
 
@@ -44,9 +46,13 @@ def add_parser(commands: Any) -> None:
         description="The small models in the package on held-out generated problems: before self-evolution, after it, with search.",
         allow_abbrev=False,
     )
-    parser.add_argument("--problems", type=int, default=100, metavar="N", help="how many problems (100)")
     parser.add_argument(
-        "--json", metavar="F", help="write base_accuracy, policy_accuracy, search_accuracy and problems to this file"
+        "--problems", type=int, default=100, metavar="N", help="how many problems (100)"
+    )
+    parser.add_argument(
+        "--json",
+        metavar="F",
+        help="write base_accuracy, policy_accuracy, search_accuracy and problems to this file",
     )
     parser.set_defaults(run=run)
 
@@ -65,7 +71,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     with (
         open_searcher(SEARCH, EMBEDDED, EMBEDDED) as searcher,
         open_searcher(GREEDY, base_path(), dtype="float32") as base,
-        Searcher(searcher.policy, GREEDY, runner=searcher.runner, verifier=searcher.verifier) as policy,
+        Searcher(
+            searcher.policy, GREEDY, runner=searcher.runner, verifier=searcher.verifier
+        ) as policy,
     ):
         ways = [
             _solve(console, "base, greedy", base, problems),
@@ -114,8 +122,16 @@ def _table(ways: list[_Outcome]) -> Table:
     table = Table(*head, box=None, pad_edge=False, header_style="bold")
     for way in ways:
         share = Share(len(way.correct), way.num_problems)
-        tokens = sum(tree.counts.get("generated_tokens", 0) for tree in way.trees) / way.num_problems
-        table.add_row(way.title, f"{share.successes} of {share.trials}", str(share), f"{tokens:,.0f}", f"{way.seconds:.1f}")
+        tokens = (
+            sum(tree.counts.get("generated_tokens", 0) for tree in way.trees) / way.num_problems
+        )
+        table.add_row(
+            way.title,
+            f"{share.successes} of {share.trials}",
+            str(share),
+            f"{tokens:,.0f}",
+            f"{way.seconds:.1f}",
+        )
     return table
 
 
@@ -124,12 +140,18 @@ def _show_a_tree(console: Console, greedy: _Outcome, search: _Outcome) -> None:
     from rstar_fast.viewer import trajectory_view, tree_view
 
     solved = {tree.problem.id for tree in greedy.correct}
-    gained = [(tree, best) for tree in search.correct if tree.problem.id not in solved and (best := tree.best())]
+    gained = [
+        (tree, best)
+        for tree in search.correct
+        if tree.problem.id not in solved and (best := tree.best())
+    ]
     if not gained:
         console.print("\nsearch got no problem right that greedy got wrong", soft_wrap=True)
         return
     tree, best = min(gained, key=lambda pair: (len(pair[0].nodes), pair[0].problem.id))
-    console.print("\none problem's tree, which greedy got wrong and search got right\n", style="bold")
+    console.print(
+        "\none problem's tree, which greedy got wrong and search got right\n", style="bold"
+    )
     console.print(tree_view(tree, SHOWN_DEPTH))
     console.print("\nthe solution that was chosen\n", style="bold")
     console.print(trajectory_view(tree, best.id), soft_wrap=True)
@@ -137,8 +159,12 @@ def _show_a_tree(console: Console, greedy: _Outcome, search: _Outcome) -> None:
 
 def _write_json(path: Path, ways: list[_Outcome]) -> None:
     names = ("base_accuracy", "policy_accuracy", "search_accuracy")
-    record = {name: len(way.correct) / way.num_problems for name, way in zip(names, ways, strict=True)}
+    record = {
+        name: len(way.correct) / way.num_problems for name, way in zip(names, ways, strict=True)
+    }
     try:
-        path.write_text(json.dumps({**record, "problems": ways[0].num_problems}) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps({**record, "problems": ways[0].num_problems}) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error

@@ -13,8 +13,8 @@ from rstar_fast.cli.console import Exit
 from rstar_fast.cli.options import parse_settings
 
 if TYPE_CHECKING:
-    from rstar_fast.rounds import Event
-    from rstar_fast.rounds.summary import RoundSummary
+    from rstar_fast.evolve import Event
+    from rstar_fast.evolve.summary import RoundSummary
 
 _EPILOG = """\
 Every stage (a search, a training, a measurement) is finished once; stopped or killed, the same command goes on where it was.
@@ -38,9 +38,21 @@ def add_parser(commands: Any) -> None:
     add = parser.add_argument
     add("--config", required=True, metavar="C", help="TOML file: models, problems, rounds")
     add("--out", required=True, metavar="DIR", help="folder of the run, made if missing")
-    add("--set", nargs="+", action="extend", default=[], metavar="OPTION=VALUE", help="changes to the file's top level")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="changes to the file's top level",
+    )
     add("--processes", type=int, default=1, metavar="N", help="stages at once (1)")
-    add("--workers", type=int, metavar="N", help="processes that run programs, of each search (one per core)")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that run programs, of each search (one per core)",
+    )
     add("--threads", type=int, metavar="N", help="of each stage (the cores shared out)")
     add("--device", metavar="D", help="cpu, cuda, cuda:1, ... (a GPU where there is one)")
     parser.set_defaults(run=run)
@@ -48,12 +60,17 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do what is not done yet, then write the report."""
-    from rstar_fast.rounds import evolve, read_options
-    from rstar_fast.rounds.report import write_report
-    from rstar_fast.rounds.summary import summarize
+    from rstar_fast.evolve import evolve, read_options
+    from rstar_fast.evolve.report import write_report
+    from rstar_fast.evolve.summary import summarize
 
     options = {**read_options(args.config), **parse_settings(args.set)}
-    how = {"processes": args.processes, "workers": args.workers, "threads": args.threads, "device": args.device}
+    how = {
+        "processes": args.processes,
+        "workers": args.workers,
+        "threads": args.threads,
+        "device": args.device,
+    }
     out = Path(args.out)
     try:
         for event in evolve(options, out, **how):
@@ -61,7 +78,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             if event.kind == "done" and event.stage.kind == "results":
                 console.print(table(summarize(out)))
     except KeyboardInterrupt:
-        console.print(f"\nstopped; to go on, run the same command again:\n  {args.command_line}", soft_wrap=True)
+        console.print(
+            f"\nstopped; to go on, run the same command again:\n  {args.command_line}",
+            soft_wrap=True,
+        )
         return Exit.INTERRUPTED
     files = write_report(out)
     console.print(table(summarize(out)))
@@ -74,26 +94,43 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _tell(event: "Event", console: Console) -> None:
     if event.manifest:
-        metrics = {name: value for name, value in event.manifest["metrics"].items() if isinstance(value, int | float)}
+        metrics = {
+            name: value
+            for name, value in event.manifest["metrics"].items()
+            if isinstance(value, int | float)
+        }
         shown = ", ".join(
-            f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value:,}" for name, value in metrics.items()
+            f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value:,}"
+            for name, value in metrics.items()
         )
-        console.print(f"{event.stage.name}: {event.manifest['seconds']:.0f} s; {shown}", soft_wrap=True, highlight=False)
+        console.print(
+            f"{event.stage.name}: {event.manifest['seconds']:.0f} s; {shown}",
+            soft_wrap=True,
+            highlight=False,
+        )
     else:
-        console.print(f"{event.stage.name}: {event.kind} {event.reason}".rstrip(), soft_wrap=True, highlight=False, markup=False)
+        console.print(
+            f"{event.stage.name}: {event.kind} {event.reason}".rstrip(),
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
 
 
 def table(summaries: "Sequence[RoundSummary]") -> Table:
     """Round by round: what was solved, learnt from, and how good the models are."""
-    from rstar_fast.rounds.report import percent
-    from rstar_fast.rounds.summary import COLUMNS
+    from rstar_fast.evolve.report import percent
+    from rstar_fast.evolve.summary import COLUMNS
 
     shown = Table("round", "solved", "solutions", "pairs", *COLUMNS, "pair order", box=None)
     for one in summaries:
         shown.add_row(
             str(one.number),
             percent(one.solved) if one.solved else "",
-            *(f"{one.counts[name]:,}" if name in one.counts else "" for name in ("sft_rows", "pairs")),
+            *(
+                f"{one.counts[name]:,}" if name in one.counts else ""
+                for name in ("sft_rows", "pairs")
+            ),
             *(percent(one.accuracy[name]) if name in one.accuracy else "" for name in COLUMNS),
             "; ".join(f"{100 * of.value:.0f}" for of in one.pairs.values()),
         )
@@ -102,8 +139,8 @@ def table(summaries: "Sequence[RoundSummary]") -> Table:
 
 def groups_table(summaries: "Sequence[RoundSummary]") -> Table:
     """What the policy alone solves of each group of held-out problems, round by round."""
-    from rstar_fast.rounds.report import percent
-    from rstar_fast.rounds.summary import groups
+    from rstar_fast.evolve.report import percent
+    from rstar_fast.evolve.summary import groups
 
     shown = Table("policy alone", *(f"round {one.number}" for one in summaries), box=None)
     for group in groups(summaries):

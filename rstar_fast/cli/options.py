@@ -30,7 +30,9 @@ def presets_table() -> str:
     """Every preset with what it sets, and every option with its default and meaning."""
     width = max(map(len, PRESETS))
     presets = [f"  {name:{width}}  {_words(PRESETS[name])}" for name in PRESETS]
-    return "\n".join(["presets:", *presets, "", "options of --set, with their defaults:", *_options()])
+    return "\n".join(
+        ["presets:", *presets, "", "options of --set, with their defaults:", *_options()]
+    )
 
 
 def _parse(kind: type, text: str) -> Any:
@@ -57,5 +59,9 @@ def _options() -> list[str]:
     lines = []
     for line in dedent(attributes.rstrip(" ")).rstrip().split("\n"):
         name, colon, meaning = line.partition(": ")
-        lines.append(f"  {_words({name: defaults[name]})}: {meaning}" if colon and name in defaults else f"  {line}")
+        lines.append(
+            f"  {_words({name: defaults[name]})}: {meaning}"
+            if colon and name in defaults
+            else f"  {line}"
+        )
     return lines

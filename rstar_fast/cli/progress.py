@@ -10,7 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rstar_fast.search import Failure, Searcher
+from rstar_fast.failure import Failure
+from rstar_fast.search import Searcher
 from rstar_fast.search.run import Totals
 from rstar_fast.tree import Tree
 from rstar_fast.viewer.run import busy_line
@@ -31,7 +32,14 @@ class Progress:
         title: what the display is headed by.
     """
 
-    def __init__(self, console: Console, searcher: Searcher, totals: Totals, num_problems: int, title: str = "problems") -> None:
+    def __init__(
+        self,
+        console: Console,
+        searcher: Searcher,
+        totals: Totals,
+        num_problems: int,
+        title: str = "problems",
+    ) -> None:
         self._console = console
         self._searcher = searcher
         self._totals = totals
@@ -46,14 +54,24 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=4, transient=True)
+            self._live = Live(
+                get_renderable=self._view,
+                console=self._console,
+                refresh_per_second=4,
+                transient=True,
+            )
             self._live.start()
         else:
             self._thread = threading.Thread(target=self._print_lines, name="progress", daemon=True)
             self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop.set()
         if self._live is not None:
             self._live.stop()
@@ -63,7 +81,10 @@ class Progress:
     def note(self, ended: Tree | Failure) -> None:
         """Say why a problem could not be searched."""
         if isinstance(ended, Failure):
-            self._console.print(f"{clean(ended.problem.id)} failed: {one_line(ended.reason, MAX_REASON)}", soft_wrap=True)
+            self._console.print(
+                f"{clean(ended.problem.key)} failed: {one_line(ended.reason, MAX_REASON)}",
+                soft_wrap=True,
+            )
 
     def line(self) -> str:
         """Everything on one line."""
@@ -80,13 +101,21 @@ class Progress:
         elapsed = time.perf_counter() - self._started
         tokens = self._searcher.policy.stats.generated_tokens - self._tokens_before
         done, left = self._done - self._done_before, self._num_problems - self._done
-        text = f"{tokens:,} tokens, {tokens / max(elapsed, 1e-9):,.0f}/s; {duration(elapsed)} elapsed"
+        text = (
+            f"{tokens:,} tokens, {tokens / max(elapsed, 1e-9):,.0f}/s; {duration(elapsed)} elapsed"
+        )
         return f"{text}, about {duration(elapsed / done * left)} left" if done and left else text
 
     def _view(self) -> RenderableType:
         head = Table.grid(padding=(0, 1))
-        head.add_row(self._title, ProgressBar(self._num_problems, self._done, width=32), self._counts())
-        return Group(head, Text(self._rates()), Text(f"busy: {busy_line(self._searcher.stats.record())}", "dim"))
+        head.add_row(
+            self._title, ProgressBar(self._num_problems, self._done, width=32), self._counts()
+        )
+        return Group(
+            head,
+            Text(self._rates()),
+            Text(f"busy: {busy_line(self._searcher.stats.record())}", "dim"),
+        )
 
     def _print_lines(self) -> None:
         while not self._stop.wait(PLAIN_INTERVAL_S):

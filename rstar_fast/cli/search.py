@@ -12,7 +12,7 @@ from rstar_fast.cli.console import Exit
 from rstar_fast.cli.options import parse_settings, presets_table
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, RStarError
-from rstar_fast.sources import read_problems
+from rstar_fast.problems import read_problems
 from rstar_fast.viewer.text import counted
 
 if TYPE_CHECKING:
@@ -47,16 +47,46 @@ def add_parser(commands: Any) -> None:
         metavar="F",
         help="JSON or JSONL file with question and answer, data set NAME[[:CONFIG]:SPLIT], or reasoning_gym:DATASET:SIZE[:SEED]",
     )
-    add("--policy", required=True, metavar="DIR", help="folder or hub name of a causal language model, or `embedded`")
-    add("--ppm", metavar="DIR", help="folder or hub name of a PPM, or `embedded`; needed where use_scores is true")
+    add(
+        "--policy",
+        required=True,
+        metavar="DIR",
+        help="folder or hub name of a causal language model, or `embedded`",
+    )
+    add(
+        "--ppm",
+        metavar="DIR",
+        help="folder or hub name of a PPM, or `embedded`; needed where use_scores is true",
+    )
     add("--preset", required=True, metavar="P", help="how to search, see below")
     add("--out", required=True, metavar="RUN", help="run folder, made if missing")
-    add("--limit", type=int, metavar="N", help="take only the first N problems (the folder may get more later)")
-    add("--seed", type=int, metavar="S", help="of every random draw: the same seed gives the same trees (0)")
-    add("--set", nargs="+", action="extend", default=[], metavar="OPTION=VALUE", help="changes to the preset, see below")
+    add(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="take only the first N problems (the folder may get more later)",
+    )
+    add(
+        "--seed",
+        type=int,
+        metavar="S",
+        help="of every random draw: the same seed gives the same trees (0)",
+    )
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="changes to the preset, see below",
+    )
     add("--workers", type=int, metavar="N", help="processes that run steps (one per core)")
     add("--device", metavar="D", help="cpu, cuda, cuda:1, ... (a GPU where there is one)")
-    add("--dtype", metavar="D", help="float32, bfloat16, float16 (default: chosen by the model and the device)")
+    add(
+        "--dtype",
+        metavar="D",
+        help="float32, bfloat16, float16 (default: chosen by the model and the device)",
+    )
     add("--max-rows", type=int, metavar="N", help="candidates that the policy writes at once")
     parser.set_defaults(run=run)
 
@@ -71,7 +101,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     config = _config(args)
     problems = read_problems(args.problems, args.limit)
-    as_run = run_config(config, policy=args.policy, ppm=args.ppm, problems=args.problems, dtype=args.dtype)
+    as_run = run_config(
+        config, policy=args.policy, ppm=args.ppm, problems=args.problems, dtype=args.dtype
+    )
     totals = Totals()
     try:
         with ExitStack() as stack:
@@ -79,10 +111,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
             if (Path(args.out) / "config.json").exists():
                 folder = stack.enter_context(RunFolder.open(args.out, as_run))
                 folder.check(problems)
-                _count_done(folder, {problem.id for problem in problems}, totals)
-                console.print(f"{args.out}: {totals.trees:,} of {counted(len(problems), 'problem')} done already")
+                _count_done(folder, {problem.key for problem in problems}, totals)
+                console.print(
+                    f"{args.out}: {totals.trees:,} of {counted(len(problems), 'problem')} done already"
+                )
             if totals.trees < len(problems):
-                console.print(f"loading {args.policy}" + (f" and {args.ppm}" if args.ppm else ""), soft_wrap=True)
+                console.print(
+                    f"loading {args.policy}" + (f" and {args.ppm}" if args.ppm else ""),
+                    soft_wrap=True,
+                )
                 searcher = stack.enter_context(
                     open_searcher(
                         config,
@@ -125,13 +162,15 @@ def _config(args: argparse.Namespace) -> SearchConfig:
             "or search without one, by the known answers: --set use_scores=false annotate_terminals_with_ground_truth=true"
         )
     if args.ppm and not config.use_scores:
-        raise ConfigError(f"preset {args.preset!r} asks no PPM (use_scores=false): leave --ppm out, or add --set use_scores=true")
+        raise ConfigError(
+            f"preset {args.preset!r} asks no PPM (use_scores=false): leave --ppm out, or add --set use_scores=true"
+        )
     return config
 
 
 def _count_done(folder: "RunFolder", wanted: set[str], totals: "Totals") -> None:
     for tree in folder.trees():
-        if tree.problem.id in wanted:
+        if tree.problem.key in wanted:
             totals.add(tree)
 
 

@@ -53,7 +53,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from rstar_fast.viewer import problem_view, run_view, trajectory_view, tree_view
 
     if args.id is None and (args.trajectory or args.depth is not None):
-        raise ConfigError("--trajectory and --depth show one problem: say which, as in `rstar-fast show RUN ID --trajectory`")
+        raise ConfigError(
+            "--trajectory and --depth show one problem: say which, as in `rstar-fast show RUN ID --trajectory`"
+        )
     if args.depth is not None and args.depth < 1:
         raise ConfigError(f"--depth: expected at least 1, got {args.depth}")
     folder = RunFolder.read(args.folder)
@@ -71,16 +73,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _find(folder: "RunFolder", problem_id: str) -> Tree:
     for tree in folder.trees():
-        if tree.problem.id == problem_id:
+        if tree.problem.key == problem_id:
             return tree
     for failure in folder.failures():
-        if failure.problem_id == problem_id:
+        if failure.problem.key == problem_id:
             raise StoreError(f"{folder.path}: problem {problem_id!r} has no tree: {failure.reason}")
     ids = sorted(folder.done)
     close = get_close_matches(problem_id, ids, n=3)
     listed = f"{', '.join(ids[:_MAX_IDS])}{', ...' if len(ids) > _MAX_IDS else ''}" or "none"
     meant = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise StoreError(f"{folder.path}: no tree of a problem {problem_id!r}{meant or '.'} It has {len(ids):,}: {listed}")
+    raise StoreError(
+        f"{folder.path}: no tree of a problem {problem_id!r}{meant or '.'} It has {len(ids):,}: {listed}"
+    )
 
 
 def _node(tree: Tree, wanted: str) -> int:
@@ -90,10 +94,14 @@ def _node(tree: Tree, wanted: str) -> int:
         node = _best_correct(tree)
     else:
         if not wanted.isdecimal() or not 0 < int(wanted) < len(tree.nodes):
-            raise ConfigError(f"--trajectory: expected best, correct or a node in 1..{len(tree.nodes) - 1}, got {wanted!r}")
+            raise ConfigError(
+                f"--trajectory: expected best, correct or a node in 1..{len(tree.nodes) - 1}, got {wanted!r}"
+            )
         return int(wanted)
     if node is None:
-        raise ConfigError(f"--trajectory {wanted}: problem {tree.problem.id!r} has no {'correct ' * (wanted == 'correct')}answer")
+        raise ConfigError(
+            f"--trajectory {wanted}: problem {tree.problem.id!r} has no {'correct ' * (wanted == 'correct')}answer"
+        )
     return node.id
 
 

@@ -253,7 +253,24 @@ OPERATIONS = (
     ),
 )
 
-NAMES = ("Tom", "Ana", "Ben", "Mia", "Leo", "Eva", "Sam", "Zoe", "Max", "Ida", "Noah", "Lily", "Omar", "Ruth", "Kai", "Nina")
+NAMES = (
+    "Tom",
+    "Ana",
+    "Ben",
+    "Mia",
+    "Leo",
+    "Eva",
+    "Sam",
+    "Zoe",
+    "Max",
+    "Ida",
+    "Noah",
+    "Lily",
+    "Omar",
+    "Ruth",
+    "Kai",
+    "Nina",
+)
 ITEMS = (
     "plums",
     "coins",
@@ -277,4 +294,8 @@ ASK = "How many now?"
 
 def words_of(wordings: Iterable[str]) -> tuple[str, ...]:
     """The words of wordings, slots left out, sorted."""
-    return tuple(sorted({word for wording in wordings for word in wording.split() if not word.startswith("{")}))
+    return tuple(
+        sorted(
+            {word for wording in wordings for word in wording.split() if not word.startswith("{")}
+        )
+    )

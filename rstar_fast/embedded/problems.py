@@ -14,7 +14,14 @@ from typing import Literal
 
 from rstar_fast.embedded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, Operation
 from rstar_fast.problems import Problem
-from rstar_fast.steps import ANSWER, CODE, END_OF_ANSWER, END_OF_CODE, END_OF_STEP, observation_suffix
+from rstar_fast.steps import (
+    ANSWER,
+    CODE,
+    END_OF_ANSWER,
+    END_OF_CODE,
+    END_OF_STEP,
+    observation_suffix,
+)
 
 Split = Literal["train", "held_out", "reworded"]
 """Training problems; held-out ones in the same wordings; held-out ones whose hardest events have wordings of this split alone."""
@@ -92,7 +99,10 @@ class GradedProblem:
     def sentences(self) -> tuple[str, ...]:
         """What is told of each event, its day first."""
         days = DAYS[self.first_day :]
-        return tuple(f"{day} {e.wording.format(**self._words, **e.slots)}" for day, e in zip(days, self.events, strict=False))
+        return tuple(
+            f"{day} {e.wording.format(**self._words, **e.slots)}"
+            for day, e in zip(days, self.events, strict=False)
+        )
 
     @property
     def question(self) -> str:
@@ -107,7 +117,9 @@ class GradedProblem:
     @property
     def instance(self) -> str:
         """The problem without names and things."""
-        return "|".join([str(self.start), str(self.first_day), *(f"{e.wording}{e.code}" for e in self.events)])
+        return "|".join(
+            [str(self.start), str(self.first_day), *(f"{e.wording}{e.code}" for e in self.events)]
+        )
 
     @property
     def home(self) -> Literal["train", "held_out"]:
@@ -135,27 +147,39 @@ def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedPro
     """Problem `index` of an endless list; level 0, all plain, is what the base is trained on (and is never reworded)."""
     rng = random.Random(f"{split}/{level}/{seed}/{index}")
     while True:
-        chosen = [(operation, operation.wordings[tier]) for tier in _tiers(rng, level) for operation in [rng.choice(OPERATIONS)]]
+        chosen = [
+            (operation, operation.wordings[tier])
+            for tier in _tiers(rng, level)
+            for operation in [rng.choice(OPERATIONS)]
+        ]
         if split == "reworded":
-            chosen = [(o, o.unseen if wording == o.wordings[level] else wording) for o, wording in chosen]
+            chosen = [
+                (o, o.unseen if wording == o.wordings[level] else wording) for o, wording in chosen
+            ]
         problem = make_problem(rng, chosen, f"{split}-L{level}-{seed}-{index}", level)
         if problem is not None and problem.home == ("train" if split == "train" else "held_out"):
             return problem
 
 
-def graded_problems(split: Split, per_level: int, seed: int = 0, levels: Sequence[int] = LEVELS) -> list[GradedProblem]:
+def graded_problems(
+    split: Split, per_level: int, seed: int = 0, levels: Sequence[int] = LEVELS
+) -> list[GradedProblem]:
     """The first `per_level` problems of each level, the levels by turns; level 0 has none that are reworded."""
     levels = [level for level in levels if level or split != "reworded"]
     return [graded_problem(i, seed, split, level) for i in range(per_level) for level in levels]
 
 
-def make_problem(rng: random.Random, chosen: Sequence[tuple[Operation, str]], name: str, level: int) -> GradedProblem | None:
+def make_problem(
+    rng: random.Random, chosen: Sequence[tuple[Operation, str]], name: str, level: int
+) -> GradedProblem | None:
     """A problem of these operations and their wordings, in this order; None where no numbers that fit were found."""
     for _ in range(_TRIES):
         amount = start = rng.randint(*_STARTS)
         events: list[Event] = []
         for operation, wording in chosen:
-            event = Event(operation, wording, tuple(rng.randint(*ends) for ends in operation.ranges))
+            event = Event(
+                operation, wording, tuple(rng.randint(*ends) for ends in operation.ranges)
+            )
             if not event.possible(amount):
                 break
             events.append(event)
@@ -163,7 +187,9 @@ def make_problem(rng: random.Random, chosen: Sequence[tuple[Operation, str]], na
         else:
             person, friend = rng.sample(NAMES, 2)
             first_day = rng.randrange(len(DAYS) - len(events) + 1)
-            return GradedProblem(name, level, start, first_day, tuple(events), person, friend, rng.choice(ITEMS))
+            return GradedProblem(
+                name, level, start, first_day, tuple(events), person, friend, rng.choice(ITEMS)
+            )
     return None
 
 
@@ -172,7 +198,10 @@ def write_steps(problem: GradedProblem, events: Sequence[Event]) -> tuple[str, .
 
     A step for each: its comment repeats what the question tells, its code says what that means. The last one also prints.
     """
-    texts = [f"\n# {told}\nn = {event.code}\n" for told, event in zip(problem.sentences, events, strict=True)]
+    texts = [
+        f"\n# {told}\nn = {event.code}\n"
+        for told, event in zip(problem.sentences, events, strict=True)
+    ]
     texts[0] = f"{CODE}\n# start\nn = {problem.start}{texts[0]}"
     amount = str(_last_amount(problem.start, events))
     texts[-1] += f"print(n)\n{END_OF_CODE}{observation_suffix(amount)}"

@@ -7,7 +7,13 @@ from rstar_fast.evaluate.samples import Sample, best, likeliest, vote, within
 from rstar_fast.evaluate.statistics import Paired, Share, paired, pass_at_k
 
 if TYPE_CHECKING:
-    from rstar_fast.evaluate.run import path_samples, rescored, rescored_samples, search_samples, solve
+    from rstar_fast.evaluate.run import (
+        path_samples,
+        rescored,
+        rescored_samples,
+        search_samples,
+        solve,
+    )
 
 __all__ = [
     "Accuracy",

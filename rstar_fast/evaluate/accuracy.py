@@ -79,7 +79,9 @@ def pass_share(samples: Samples, k: int) -> Share:
 
     The interval is that of so many solved problems among them: somewhat too wide, as a problem's own share is no coin.
     """
-    shares = [pass_at_k(len(of_one), sum(one.correct for one in of_one), k) for of_one in samples.values()]
+    shares = [
+        pass_at_k(len(of_one), sum(one.correct for one in of_one), k) for of_one in samples.values()
+    ]
     return Share(sum(shares), len(shares))
 
 
@@ -93,5 +95,10 @@ def at_equal_tokens(pool: Samples, spent: Samples) -> dict[str, list[Sample]]:
     """
     missing = [problem for problem in spent if not pool.get(problem)]
     if missing:
-        raise ConfigError(f"expected samples of every problem, got none of {', '.join(missing[:3])}")
-    return {problem: within(pool[problem], sum(one.tokens for one in of_one)) for problem, of_one in spent.items()}
+        raise ConfigError(
+            f"expected samples of every problem, got none of {', '.join(missing[:3])}"
+        )
+    return {
+        problem: within(pool[problem], sum(one.tokens for one in of_one))
+        for problem, of_one in spent.items()
+    }

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
+from rstar_fast.data.trajectories import mean_logprob
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate.samples import Sample
-from rstar_fast.evolve.trajectories import mean_logprob
 from rstar_fast.ppm.packed_scorer import PackedScorer
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
@@ -15,11 +15,12 @@ from rstar_fast.store import RunFolder
 from rstar_fast.tree import Node, Tree
 from rstar_fast.verify.base import Verifier
 
-_MARK = "#"
-
 
 def solve(
-    searcher: Searcher, problems: Sequence[Problem], searches: int = 1, folder: RunFolder | None = None
+    searcher: Searcher,
+    problems: Sequence[Problem],
+    searches: int = 1,
+    folder: RunFolder | None = None,
 ) -> dict[str, list[Tree]]:
     """Search every problem, several times over if asked; all of it in one run of the engines.
 
@@ -45,36 +46,34 @@ def solve(
         if not problem.answers:
             raise ConfigError(f"problem {problem.id!r}: expected an accepted answer to evaluate by")
     found: dict[str, dict[int, Tree]] = {problem.id: {} for problem in problems}
-    by_id = {problem.id: problem for problem in problems}
     all_copies = copies(problems, searches)
-    with closing(searcher.search(all_copies) if folder is None else search_to_folder(searcher, all_copies, folder)) as run:
+    with closing(
+        searcher.search(all_copies)
+        if folder is None
+        else search_to_folder(searcher, all_copies, folder)
+    ) as run:
         ended: list[Tree] = [one for one in run if isinstance(one, Tree)]
     for tree in ended if folder is None else folder.trees():
-        problem_id, _, number = tree.problem.id.rpartition(_MARK)
-        if problem_id in found and int(number) < searches:
-            tree.problem = by_id[problem_id]
-            found[problem_id][int(number)] = tree
+        problem, number = tree.problem, tree.problem.copy
+        if problem.id in found and number is not None and number < searches:
+            tree.problem = replace(problem, copy=None)
+            found[problem.id][number] = tree
     return {problem_id: [trees[i] for i in sorted(trees)] for problem_id, trees in found.items()}
 
 
 def copies(problems: Sequence[Problem], searches: int) -> Iterator[Problem]:
-    """Each problem as often as it is to be searched, under ids of their own; first all of them once."""
+    """Yield each problem once for every search of it, first copy 0 of all problems, then copy 1, and so on."""
     for number in range(searches):
         for problem in problems:
-            yield replace(problem, id=f"{problem.id}{_MARK}{number}")
+            yield replace(problem, copy=number)
 
 
 def by_problem(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
-    """Trees of `copies`, by the id of the problem that was copied, in the order given."""
+    """Group the trees of copies by the id of their problem, in the order given."""
     found: dict[str, list[Tree]] = {}
     for tree in trees:
-        found.setdefault(original_id(tree.problem.id), []).append(tree)
+        found.setdefault(tree.problem.id, []).append(tree)
     return found
-
-
-def original_id(copy: str) -> str:
-    """Of the problem that a copy is of."""
-    return copy.rpartition(_MARK)[0]
 
 
 def search_samples(trees: Iterable[Tree], verifier: Verifier | None = None) -> list[Sample]:
@@ -84,7 +83,10 @@ def search_samples(trees: Iterable[Tree], verifier: Verifier | None = None) -> l
         trees: of one problem.
         verifier: where given, what the last program printed counts as the answer of a tree that has none.
     """
-    return [_sample_of(tree, tree.best(), tree.counts.get("generated_tokens", 0), verifier) for tree in trees]
+    return [
+        _sample_of(tree, tree.best(), tree.counts.get("generated_tokens", 0), verifier)
+        for tree in trees
+    ]
 
 
 def path_samples(tree: Tree, verifier: Verifier | None = None) -> list[Sample]:
@@ -116,15 +118,22 @@ def rescored(trees: Sequence[Tree], scorer: PackedScorer) -> list[Tree]:
     return found
 
 
-def rescored_samples(pool: Mapping[str, Sequence[Tree]], scorer: PackedScorer, verifier: Verifier) -> dict[str, list[Sample]]:
+def rescored_samples(
+    pool: Mapping[str, Sequence[Tree]], scorer: PackedScorer, verifier: Verifier
+) -> dict[str, list[Sample]]:
     """The `path_samples` of each problem's first tree, with the scores of another PPM."""
     trees = rescored([trees[0] for trees in pool.values()], scorer)
-    return {problem_id: path_samples(tree, verifier) for problem_id, tree in zip(pool, trees, strict=True)}
+    return {
+        problem_id: path_samples(tree, verifier)
+        for problem_id, tree in zip(pool, trees, strict=True)
+    }
 
 
 def _sample_of(tree: Tree, node: Node | None, tokens: int, verifier: Verifier | None) -> Sample:
     if node is not None and node.end == "answer":
-        return Sample(node.answer, bool(node.correct), tokens, node.score, mean_logprob(tree.path(node.id)))
+        return Sample(
+            node.answer, bool(node.correct), tokens, node.score, mean_logprob(tree.path(node.id))
+        )
     printed = _printed(tree, node) if verifier is not None else None
     if printed is None or verifier is None:
         return Sample("", False, tokens)
@@ -136,5 +145,9 @@ def _sample_of(tree: Tree, node: Node | None, tokens: int, verifier: Verifier | 
 def _printed(tree: Tree, leaf: Node | None) -> Node | None:
     """The last step, on the way to a leaf or (None) in the tree, that closed its program and printed something."""
     path = tree.nodes[1:] if leaf is None else tree.path(leaf.id)
-    printed = [node for node in path if node.suffix and node.status == "ok" and (node.observation or "").strip()]
+    printed = [
+        node
+        for node in path
+        if node.suffix and node.status == "ok" and (node.observation or "").strip()
+    ]
     return printed[-1] if printed else None

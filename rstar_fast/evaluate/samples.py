@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.verify.answers import normalise
+from rstar_fast.verify.grade.answers import normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,9 @@ def best(samples: Sequence[Sample]) -> Sample | None:
     return ranked[0] if ranked else None
 
 
-def vote(samples: Sequence[Sample], top: int | None = None, weighted: bool = False) -> Sample | None:
+def vote(
+    samples: Sequence[Sample], top: int | None = None, weighted: bool = False
+) -> Sample | None:
     """The answer given most often, as its best-scored sample; None without any.
 
     Answers are the same if their normal forms are. Ties go to the answer with the better-scored (without scores: earlier) sample.
@@ -56,7 +58,11 @@ def vote(samples: Sequence[Sample], top: int | None = None, weighted: bool = Fal
     for one in voters:
         form = normalise(one.answer)
         first.setdefault(form, one)
-        weights[form] = weights.get(form, 0.0) + ((one.score or 0.0) + 1) / 2 if weighted else weights.get(form, 0.0) + 1.0
+        weights[form] = (
+            weights.get(form, 0.0) + ((one.score or 0.0) + 1) / 2
+            if weighted
+            else weights.get(form, 0.0) + 1.0
+        )
     # max() takes the first of equals, and dicts keep the order in which answers came.
     return first[max(weights, key=weights.__getitem__)] if weights else None
 
@@ -85,5 +91,7 @@ def _ranked(samples: Sequence[Sample], needed: bool = True) -> list[Sample]:
     if scored == len(answered):
         return sorted(answered, key=lambda one: -(one.score or 0.0))
     if needed or scored:
-        raise ConfigError(f"expected a score of every answer to choose by, got {scored} among {len(answered)}")
+        raise ConfigError(
+            f"expected a score of every answer to choose by, got {scored} among {len(answered)}"
+        )
     return answered

@@ -26,7 +26,9 @@ class Share:
 
     def __post_init__(self) -> None:
         if self.trials < 1 or not 0 <= self.successes <= self.trials:
-            raise ConfigError(f"expected successes among at least 1 trial, got {self.successes} of {self.trials}")
+            raise ConfigError(
+                f"expected successes among at least 1 trial, got {self.successes} of {self.trials}"
+            )
 
     @property
     def value(self) -> float:
@@ -42,7 +44,11 @@ class Share:
         """
         spread = Z_95**2 / self.trials
         centre = (self.value + spread / 2) / (1 + spread)
-        half = Z_95 * sqrt(self.value * (1 - self.value) / self.trials + spread / (4 * self.trials)) / (1 + spread)
+        half = (
+            Z_95
+            * sqrt(self.value * (1 - self.value) / self.trials + spread / (4 * self.trials))
+            / (1 + spread)
+        )
         # It holds the value, which rounding can miss where none or all succeed.
         return max(0.0, min(self.value, centre - half)), min(1.0, max(self.value, centre + half))
 
@@ -73,9 +79,7 @@ class Paired:
 
     def __str__(self) -> str:
         low, high = (100 * end for end in self.interval)
-        return (
-            f"{100 * self.difference:+.1f} [{low:+.1f}, {high:+.1f}] (+{self.only_first} -{self.only_second}, p {self.p_value:.2g})"
-        )
+        return f"{100 * self.difference:+.1f} [{low:+.1f}, {high:+.1f}] (+{self.only_first} -{self.only_second}, p {self.p_value:.2g})"
 
 
 def paired(first: Sequence[bool], second: Sequence[bool], seed: int = 0) -> Paired:
@@ -90,14 +94,23 @@ def paired(first: Sequence[bool], second: Sequence[bool], seed: int = 0) -> Pair
         ConfigError: there are no problems, or not the same number of them.
     """
     if len(first) != len(second) or not first:
-        raise ConfigError(f"expected the same problems on both sides, one at least, got {len(first)} and {len(second)}")
+        raise ConfigError(
+            f"expected the same problems on both sides, one at least, got {len(first)} and {len(second)}"
+        )
     gains = np.asarray(first, np.int8) - np.asarray(second, np.int8)
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
     # A resample is decided by how many wins, losses and draws it drew.
     shares = np.array([wins, losses, len(gains) - wins - losses]) / len(gains)
     drawn = np.random.default_rng(seed).multinomial(len(gains), shares, _RESAMPLES)
     low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / len(gains), [0.025, 0.975])
-    return Paired(len(gains), wins, losses, (wins - losses) / len(gains), (float(low), float(high)), _sign_test(wins, losses))
+    return Paired(
+        len(gains),
+        wins,
+        losses,
+        (wins - losses) / len(gains),
+        (float(low), float(high)),
+        _sign_test(wins, losses),
+    )
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
@@ -107,7 +120,9 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
     0.5
     """
     if not 1 <= k <= samples or not 0 <= right <= samples:
-        raise ConfigError(f"pass@k: expected 1 <= k <= samples and right ones among them, got k {k}, {right} right of {samples}")
+        raise ConfigError(
+            f"pass@k: expected 1 <= k <= samples and right ones among them, got k {k}, {right} right of {samples}"
+        )
     return 1.0 - comb(samples - right, k) / comb(samples, k)
 
 

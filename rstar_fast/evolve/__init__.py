@@ -1,43 +1,6 @@
-"""Self-evolution: training data from finished trees, and the models trained on it.
+"""Self-evolution: rounds of searching, making data, training and measuring, as stages that are finished once and for all."""
 
-What needs torch is in modules of its own: `train_policy`, `train_ppm`, `pair_accuracy`.
-"""
+from rstar_fast.evolve.config import EvaluateConfig, EvolveConfig, RoundConfig, read_options
+from rstar_fast.evolve.driver import Event, evolve
 
-from rstar_fast.evolve.difficulty import Difficulty, SearchAgain, difficulty, searches_again, share_correct, without_doubtful
-from rstar_fast.evolve.merging import merge, merged
-from rstar_fast.evolve.pairs import PAPER, RELEASED, PairGroup, PairRules, all_pair_groups, pair_groups
-from rstar_fast.evolve.reference_trees import read_reference_trees, write_reference_trees
-from rstar_fast.evolve.rows import flat_pair_rows, group_of_row, pair_group_row, read_rows, trajectory_rows, write_rows
-from rstar_fast.evolve.selection import best_solutions, sft_rows
-from rstar_fast.evolve.training_config import TrainConfig
-from rstar_fast.evolve.trajectories import Trajectory, trajectories
-
-__all__ = [
-    "PAPER",
-    "RELEASED",
-    "Difficulty",
-    "PairGroup",
-    "PairRules",
-    "SearchAgain",
-    "TrainConfig",
-    "Trajectory",
-    "all_pair_groups",
-    "best_solutions",
-    "difficulty",
-    "flat_pair_rows",
-    "group_of_row",
-    "merge",
-    "merged",
-    "pair_group_row",
-    "pair_groups",
-    "read_reference_trees",
-    "read_rows",
-    "searches_again",
-    "sft_rows",
-    "share_correct",
-    "trajectories",
-    "trajectory_rows",
-    "without_doubtful",
-    "write_reference_trees",
-    "write_rows",
-]
+__all__ = ["EvaluateConfig", "Event", "EvolveConfig", "RoundConfig", "evolve", "read_options"]

@@ -12,7 +12,11 @@ Loader = Callable[[], Callable[..., Any]]
 
 
 def choose(
-    operation: str, impls: Mapping[str, Loader], impl: str | None, device: torch.device, portable: str
+    operation: str,
+    impls: Mapping[str, Loader],
+    impl: str | None,
+    device: torch.device,
+    portable: str,
 ) -> Callable[..., Any]:
     """The implementation to call.
 
@@ -31,5 +35,7 @@ def choose(
     if impl not in impls:
         raise KernelError(f"{operation}: impl: expected one of {', '.join(impls)}, got {impl!r}")
     if impl == "triton" and not find_spec("triton"):
-        raise KernelError(f"{operation}: impl='triton' needs the package triton, which is not installed")
+        raise KernelError(
+            f"{operation}: impl='triton' needs the package triton, which is not installed"
+        )
     return impls[impl]()

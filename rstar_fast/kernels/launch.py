@@ -38,11 +38,17 @@ def check(operation: str, *tensors: Tensor) -> None:
     """
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:
-            raise KernelError(f"{operation}: impl='triton' takes float16, bfloat16 and float32, got {tensor.dtype}")
+            raise KernelError(
+                f"{operation}: impl='triton' takes float16, bfloat16 and float32, got {tensor.dtype}"
+            )
         if interpreting() and tensor.dtype == torch.bfloat16:
-            raise KernelError(f"{operation}: Triton's interpreter computes bfloat16 wrongly; it takes float16 and float32")
+            raise KernelError(
+                f"{operation}: Triton's interpreter computes bfloat16 wrongly; it takes float16 and float32"
+            )
         if not interpreting() and tensor.device.type == "cpu":
-            raise KernelError(f"{operation}: impl='triton' takes GPU tensors, got {tensor.device} (without TRITON_INTERPRET=1)")
+            raise KernelError(
+                f"{operation}: impl='triton' takes GPU tensors, got {tensor.device} (without TRITON_INTERPRET=1)"
+            )
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:

@@ -2,7 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, Policy, PolicyStats, Sampling
+from rstar_fast.policy.base import (
+    Candidate,
+    ExpandRequest,
+    Expansion,
+    Policy,
+    PolicyStats,
+    Sampling,
+)
 from rstar_fast.policy.function import FunctionPolicy
 from rstar_fast.policy.scripted import ScriptedPolicy
 

@@ -113,10 +113,14 @@ def shared_prefix_attention(
         [1, tokens, query_heads, value_dim], and no weights.
     """
     if packed_batch is None:
-        raise PolicyError(f"{type(module).__name__} does not hand the keyword arguments of the model's forward on to its attention")
+        raise PolicyError(
+            f"{type(module).__name__} does not hand the keyword arguments of the model's forward on to its attention"
+        )
     for name in _UNSUPPORTED:
         if kwargs.get(name) is not None:
-            raise PolicyError(f"{type(module).__name__} uses {name!r} in its attention, which is not supported")
+            raise PolicyError(
+                f"{type(module).__name__} uses {name!r} in its attention, which is not supported"
+            )
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     kv_heads, tokens = key.shape[1:3]
@@ -131,7 +135,9 @@ def shared_prefix_attention(
             keys, values = span.prefix.layer(layer)
             keys[:, :, span.prefix.known :] = key[:, :, span.begin : span.end]
             values[:, :, span.prefix.known :] = value[:, :, span.begin : span.end]
-            out[:, :, span.begin : span.end] = _encode(folded[:, :, span.begin : span.end], keys, values, span.mask, scale)
+            out[:, :, span.begin : span.end] = _encode(
+                folded[:, :, span.begin : span.end], keys, values, span.mask, scale
+            )
         if packed_batch.shared:
             _decode(packed_batch, layer, folded, key, value, scale, out)
     return out.flatten(0, 1).transpose(0, 1)[None], None
@@ -139,18 +145,32 @@ def shared_prefix_attention(
 
 def causal_mask(tokens: int, known: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Additive mask [tokens, known + tokens] of new tokens behind `known` ones."""
-    return torch.full((tokens, known + tokens), torch.finfo(dtype).min, dtype=dtype, device=device).triu_(known + 1)
+    return torch.full(
+        (tokens, known + tokens), torch.finfo(dtype).min, dtype=dtype, device=device
+    ).triu_(known + 1)
 
 
-def _encode(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+def _encode(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
     """New tokens of one prefix: query [kv_heads, group, tokens, dim] over keys [1, kv_heads, prefix, dim]."""
     by_group = query.transpose(0, 1)
     group = len(by_group)
     keys, values = keys.expand(group, -1, -1, -1), values.expand(group, -1, -1, -1)
-    return F.scaled_dot_product_attention(by_group, keys, values, attn_mask=mask, scale=scale).transpose(0, 1)
+    return F.scaled_dot_product_attention(
+        by_group, keys, values, attn_mask=mask, scale=scale
+    ).transpose(0, 1)
 
 
-def _decode(batch: PackedBatch, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, out: Tensor) -> None:
+def _decode(
+    batch: PackedBatch,
+    layer: int,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    out: Tensor,
+) -> None:
     """Running rows: query [kv_heads, group, tokens, dim]; writes their new KV to `own` and their results to `out`."""
     assert batch.own is not None and batch.places is not None and batch.mask is not None
     num_rows, longest = len(batch.places), batch.mask.shape[-1]
@@ -159,27 +179,40 @@ def _decode(batch: PackedBatch, layer: int, query: Tensor, key: Tensor, value: T
     values[batch.places, :, batch.lengths] = value[0, :, :num_rows].transpose(0, 1)
 
     by_row = query[:, :, :num_rows].permute(2, 0, 1, 3)
-    own_out, own_lse = _attend(by_row, keys[:num_rows, :, :longest], values[:num_rows, :, :longest], batch.mask, scale)
+    own_out, own_lse = _attend(
+        by_row, keys[:num_rows, :, :longest], values[:num_rows, :, :longest], batch.mask, scale
+    )
     prefix_out, prefix_lse = torch.empty_like(own_out), torch.empty_like(own_lse)
     for part in batch.shared:
         prefix_out[part.rows], prefix_lse[part.rows] = _attend_prefixes(part, layer, by_row, scale)
     weight = torch.sigmoid(prefix_lse - own_lse)[..., None]
-    out[:, :, :num_rows] = torch.lerp(own_out.float(), prefix_out.float(), weight).permute(1, 2, 0, 3)
+    out[:, :, :num_rows] = torch.lerp(own_out.float(), prefix_out.float(), weight).permute(
+        1, 2, 0, 3
+    )
 
 
-def _attend_prefixes(part: Shared, layer: int, by_row: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def _attend_prefixes(
+    part: Shared, layer: int, by_row: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
     """Rows over their prefixes: by_row [rows, kv_heads, group, dim]; results and logarithms of the rows of `part`."""
     places, width = part.gather.shape
     longest, buffer = part.mask.shape[-1], part.pool.buffer
-    keys, values = buffer.keys[layer][:places, :, :longest], buffer.values[layer][:places, :, :longest]
+    keys, values = (
+        buffer.keys[layer][:places, :, :longest],
+        buffer.values[layer][:places, :, :longest],
+    )
     heads, group = by_row.shape[1:3]
     query = by_row[part.gather].permute(0, 2, 3, 1, 4).reshape(places, heads, group * width, -1)
     found, lse = _attend(query, keys, values, part.mask, scale)
     found = found.view(places, heads, group, width, -1).permute(0, 3, 1, 2, 4).flatten(0, 1)
-    return found[part.at], lse.view(places, heads, group, width).permute(0, 3, 1, 2).flatten(0, 1)[part.at]
+    return found[part.at], lse.view(places, heads, group, width).permute(0, 3, 1, 2).flatten(0, 1)[
+        part.at
+    ]
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+def _attend(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float
+) -> tuple[Tensor, Tensor]:
     """Softmax attention and the logarithm of its denominators.
 
     Args:
@@ -193,7 +226,9 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, sc
         [batch, heads, queries, value_dim] and float32 [batch, heads, queries].
     """
     if query.device.type == "cpu" and keys.shape[-1] == values.shape[-1]:
-        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, keys, values, attn_mask=mask, scale=scale)
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, keys, values, attn_mask=mask, scale=scale
+        )
         return out, lse
     scores = torch.matmul(query, keys.transpose(-1, -2)).float() * scale
     if mask is not None:

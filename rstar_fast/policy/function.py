@@ -61,9 +61,14 @@ class FunctionPolicy(QueuedPolicy):
     """
 
     def __init__(
-        self, function: Callable[[list[ExpandRequest]], Sequence[Answer]], batch: int = 0, name: str | None = None
+        self,
+        function: Callable[[list[ExpandRequest]], Sequence[Answer]],
+        batch: int = 0,
+        name: str | None = None,
     ) -> None:
-        super().__init__(batch, name or str(getattr(function, "__qualname__", type(function).__name__)))
+        super().__init__(
+            batch, name or str(getattr(function, "__qualname__", type(function).__name__))
+        )
         self._function = function
 
     def step(self) -> list[Expansion]:
@@ -72,26 +77,53 @@ class FunctionPolicy(QueuedPolicy):
             return []
         now = self._take()
         answers = self._function(now)
-        if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) != len(now):
-            got = f"{len(answers)} answers" if isinstance(answers, Sequence) else repr(type(answers).__name__)
-            raise PolicyError(f"{self.name}: expected a list of one list of candidates for each of {len(now)} requests, got {got}")
-        return [self._expansion(request, answer) for request, answer in zip(now, answers, strict=True)]
+        if (
+            not isinstance(answers, Sequence)
+            or isinstance(answers, str)
+            or len(answers) != len(now)
+        ):
+            got = (
+                f"{len(answers)} answers"
+                if isinstance(answers, Sequence)
+                else repr(type(answers).__name__)
+            )
+            raise PolicyError(
+                f"{self.name}: expected a list of one list of candidates for each of {len(now)} requests, got {got}"
+            )
+        return [
+            self._expansion(request, answer) for request, answer in zip(now, answers, strict=True)
+        ]
 
     def _expansion(self, request: ExpandRequest, answer: object) -> Expansion:
         if not isinstance(answer, Sequence) or isinstance(answer, str):
-            return self._wrong(request, f"expected a list of candidates, got {type(answer).__name__}")
+            return self._wrong(
+                request, f"expected a list of candidates, got {type(answer).__name__}"
+            )
         if not 1 <= len(answer) <= request.num_candidates:
-            return self._wrong(request, f"expected 1 to {request.num_candidates} candidates, got {len(answer)}")
+            return self._wrong(
+                request, f"expected 1 to {request.num_candidates} candidates, got {len(answer)}"
+            )
         candidates = []
         for i, item in enumerate(answer):
             if not isinstance(item, str | Candidate):
-                return self._wrong(request, f"candidate {i}: expected a str or a Candidate, got {type(item).__name__}")
+                return self._wrong(
+                    request,
+                    f"candidate {i}: expected a str or a Candidate, got {type(item).__name__}",
+                )
             candidate = Candidate(item) if isinstance(item, str) else item
             if candidate.logprobs and len(candidate.logprobs) != len(candidate.token_ids):
-                counts = f"{len(candidate.token_ids)} token ids and {len(candidate.logprobs)} logprobs"
-                return self._wrong(request, f"candidate {i}: expected a log-probability for each token id, got {counts}")
+                counts = (
+                    f"{len(candidate.token_ids)} token ids and {len(candidate.logprobs)} logprobs"
+                )
+                return self._wrong(
+                    request,
+                    f"candidate {i}: expected a log-probability for each token id, got {counts}",
+                )
             if not all(map(isfinite, candidate.logprobs)):
-                return self._wrong(request, f"candidate {i}: expected finite log-probabilities, got {candidate.logprobs}")
+                return self._wrong(
+                    request,
+                    f"candidate {i}: expected finite log-probabilities, got {candidate.logprobs}",
+                )
             self.stats.generated_tokens += len(candidate.token_ids)
             candidates.append(candidate)
         return Expansion(request.id, tuple(candidates))

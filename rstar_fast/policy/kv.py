@@ -56,13 +56,21 @@ class _Buffer:
         self._layout = layout
         self.places, self.capacity = places, capacity
         # Zeros, since a masked place still enters the product: 0 * NaN would be NaN.
-        self.keys = [layout.empty(places, shape.heads, capacity, shape.key_dim).zero_() for shape in layout.layers]
-        self.values = [layout.empty(places, shape.heads, capacity, shape.value_dim).zero_() for shape in layout.layers]
+        self.keys = [
+            layout.empty(places, shape.heads, capacity, shape.key_dim).zero_()
+            for shape in layout.layers
+        ]
+        self.values = [
+            layout.empty(places, shape.heads, capacity, shape.value_dim).zero_()
+            for shape in layout.layers
+        ]
 
     def grown(self, places: int, capacity: int) -> "_Buffer":
         """A larger buffer that holds what this one does."""
         larger = _Buffer(self._layout, places, capacity)
-        for new, old in zip((*larger.keys, *larger.values), (*self.keys, *self.values), strict=True):
+        for new, old in zip(
+            (*larger.keys, *larger.values), (*self.keys, *self.values), strict=True
+        ):
             new[: self.places, :, : self.capacity] = old
         return larger
 
@@ -73,7 +81,9 @@ class _Buffer:
 
     def flat(self, place: int, tokens: slice) -> Tensor:
         """The flat form of some tokens of a place."""
-        pieces = [kv[place, :, tokens] for pair in zip(self.keys, self.values, strict=True) for kv in pair]
+        pieces = [
+            kv[place, :, tokens] for pair in zip(self.keys, self.values, strict=True) for kv in pair
+        ]
         return torch.cat([piece.transpose(0, 1).flatten(1) for piece in pieces], 1)
 
 
@@ -129,7 +139,9 @@ class PrefixKV:
     def layer(self, layer: int) -> tuple[Tensor, Tensor]:
         """Keys and values of a layer, [1, heads, tokens, dim]; views."""
         buffer, here = self.pool.buffer, slice(self.place, self.place + 1)
-        return buffer.keys[layer][here, :, : self.tokens], buffer.values[layer][here, :, : self.tokens]
+        return buffer.keys[layer][here, :, : self.tokens], buffer.values[layer][
+            here, :, : self.tokens
+        ]
 
     def fill(self, flat: Tensor) -> None:
         """Take the KV of the first tokens from the flat form [tokens, width]."""
@@ -137,8 +149,12 @@ class PrefixKV:
         for layer, shape in enumerate(self.pool.layout.layers):
             keys, values = self.layer(layer)
             middle, end = start + shape.heads * shape.key_dim, start + shape.width
-            keys[0, :, : self.known] = flat[:, start:middle].view(self.known, shape.heads, -1).transpose(0, 1)
-            values[0, :, : self.known] = flat[:, middle:end].view(self.known, shape.heads, -1).transpose(0, 1)
+            keys[0, :, : self.known] = (
+                flat[:, start:middle].view(self.known, shape.heads, -1).transpose(0, 1)
+            )
+            values[0, :, : self.known] = (
+                flat[:, middle:end].view(self.known, shape.heads, -1).transpose(0, 1)
+            )
             start = end
 
     def flat(self, start: int) -> Tensor:

@@ -16,11 +16,15 @@ class _PackedLinear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.bias = linear.bias
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _TYPICAL_TOKENS)
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(
+            linear.weight.detach(), _TYPICAL_TOKENS
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features]."""
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self.bias, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs, self._packed, self.bias, "none", [], ""
+        )
         return out
 
 
@@ -32,7 +36,9 @@ def pack_linears(model: nn.Module) -> int:
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
-        if type(child) is nn.Linear and child.weight.dtype == torch.bfloat16 and child.weight.device.type == "cpu"
+        if type(child) is nn.Linear
+        and child.weight.dtype == torch.bfloat16
+        and child.weight.device.type == "cpu"
     ]
     for parent, name, child in found:
         setattr(parent, name, _PackedLinear(child))
@@ -42,4 +48,6 @@ def pack_linears(model: nn.Module) -> int:
 def _available() -> bool:
     operators = torch.ops.mkldnn
     needed = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
-    return all(hasattr(operators, name) for name in needed) and bool(operators._is_mkldnn_bf16_supported())
+    return all(hasattr(operators, name) for name in needed) and bool(
+        operators._is_mkldnn_bf16_supported()
+    )

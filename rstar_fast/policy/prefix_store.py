@@ -26,7 +26,9 @@ class _Segment:
 
     __slots__ = ("children", "kv", "parent", "tokens", "used")
 
-    def __init__(self, tokens: tuple[int, ...], kv: Tensor | None, parent: "_Segment | None", used: int) -> None:
+    def __init__(
+        self, tokens: tuple[int, ...], kv: Tensor | None, parent: "_Segment | None", used: int
+    ) -> None:
         self.tokens = tokens
         self.kv = kv
         self.parent = parent
@@ -102,7 +104,9 @@ class PrefixStore:
     def _evict(self) -> None:
         """Drop least recently used leaves until a tenth of the capacity is free again."""
         segments = self._segments()
-        leaves = [(node.used, number, node) for number, node in enumerate(segments) if not node.children]
+        leaves = [
+            (node.used, number, node) for number, node in enumerate(segments) if not node.children
+        ]
         heapq.heapify(leaves)
         number = len(segments)
         while leaves and self.size_bytes > 0.9 * self.capacity_bytes:

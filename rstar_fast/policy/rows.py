@@ -120,5 +120,7 @@ def _mask(lengths: Tensor, layout: Layout) -> Tensor:
     """Additive [len(lengths), 1, 1, longest]: each may look at its first so many keys."""
     longest = int(lengths.max())
     mask = torch.zeros(len(lengths), 1, 1, longest, dtype=layout.dtype)
-    mask.masked_fill_(torch.arange(longest) >= lengths[:, None, None, None], torch.finfo(layout.dtype).min)
+    mask.masked_fill_(
+        torch.arange(longest) >= lengths[:, None, None, None], torch.finfo(layout.dtype).min
+    )
     return mask.to(layout.device)

@@ -24,7 +24,9 @@ class Draw(NamedTuple):
     logprobs: Tensor
 
 
-def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.0, top_k: int = 0) -> Draw:
+def draw(
+    logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.0, top_k: int = 0
+) -> Draw:
     """Draw one token per row.
 
     Top-k is applied first, top-p to what top-k left (renormalised), as transformers does.
@@ -57,7 +59,12 @@ def _whole_vocabulary(weights: Tensor, uniforms: Tensor) -> Tensor:
     block_ends = blocks.sum(-1).double().cumsum(-1)
     target = uniforms[:, None] * block_ends[:, -1:]
     block = _first_above(block_ends, target)
-    rest = target - torch.where(block > 0, block_ends.gather(-1, (block - 1).clamp(min=0)[:, None])[:, 0], 0.0)[:, None]
+    rest = (
+        target
+        - torch.where(
+            block > 0, block_ends.gather(-1, (block - 1).clamp(min=0)[:, None])[:, 0], 0.0
+        )[:, None]
+    )
     inside = blocks[torch.arange(rows, device=weights.device), block].double()
     # The two sums are rounded differently, so `rest` may pass the block's own last value by a hair.
     ends = inside.cumsum(-1)
@@ -79,7 +86,9 @@ def _most_probable(weights: Tensor, uniforms: Tensor, top_p: float, top_k: int) 
     return tokens
 
 
-def _nucleus(values: Tensor, ids: Tensor, wanted: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+def _nucleus(
+    values: Tensor, ids: Tensor, wanted: Tensor, uniforms: Tensor
+) -> tuple[Tensor, Tensor]:
     """The tokens drawn from the nuclei of sorted rows, and whether each row held its whole nucleus."""
     ends = values.double().cumsum(-1)
     last = (ends < wanted[:, None]).sum(-1).clamp(max=ends.shape[-1] - 1)[:, None]

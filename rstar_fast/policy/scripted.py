@@ -20,7 +20,13 @@ class ScriptedPolicy(QueuedPolicy):
         name: identity for the run record.
     """
 
-    def __init__(self, script: Script, batch: int = 0, shuffle_seed: int | None = None, name: str = "scripted") -> None:
+    def __init__(
+        self,
+        script: Script,
+        batch: int = 0,
+        shuffle_seed: int | None = None,
+        name: str = "scripted",
+    ) -> None:
         super().__init__(batch, name)
         self._script = script
         self._random = None if shuffle_seed is None else random.Random(shuffle_seed)
@@ -37,6 +43,11 @@ class ScriptedPolicy(QueuedPolicy):
         else:
             path = "".join(segment.text for segment in request.path)
             if path not in self._script:
-                return Expansion(request.id, error=f"{self.name}: the script has no candidates for the path {path!r}")
+                return Expansion(
+                    request.id,
+                    error=f"{self.name}: the script has no candidates for the path {path!r}",
+                )
             texts = self._script[path]
-        return Expansion(request.id, tuple(Candidate(text) for text in texts[: request.num_candidates]))
+        return Expansion(
+            request.id, tuple(Candidate(text) for text in texts[: request.num_candidates])
+        )

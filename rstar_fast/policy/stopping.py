@@ -27,7 +27,11 @@ class Detokenizer:
         return both[len(before) :] if both.startswith(before) else self._decode(list(tokens))
 
     def _decode(self, tokens: list[int]) -> str:
-        return str(self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        return str(
+            self._tokenizer.decode(
+                tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
+            )
+        )
 
 
 class StopMarks:
@@ -39,7 +43,9 @@ class StopMarks:
         # Byte-level tokenizers spell printable ASCII as itself; for any other final character every token is looked at.
         self._any_token = any(not ("!" <= final <= "~") for final in finals)
         vocabulary = tokenizer.get_vocab()
-        self._endings = frozenset(token_id for token, token_id in vocabulary.items() if finals & set(token))
+        self._endings = frozenset(
+            token_id for token, token_id in vocabulary.items() if finals & set(token)
+        )
 
     def may_end(self, token: int) -> bool:
         """Whether a mark can be complete now that this token was written."""

@@ -79,7 +79,9 @@ class TransformersPolicy:
         else:
             self.name = model.config.name_or_path or type(model).__name__
             if tokenizer is None:
-                raise PolicyError(f"policy {self.name!r}: expected the tokenizer of the loaded model, got none")
+                raise PolicyError(
+                    f"policy {self.name!r}: expected the tokenizer of the loaded model, got none"
+                )
         self.stats = PolicyStats()
         self._model = CausalModel.of(model)
         self._tokenizer = tokenizer
@@ -140,7 +142,11 @@ class TransformersPolicy:
     def _admit(self) -> list[Group]:
         """Requests to be encoded now: as long as there are places for rows nobody waits for."""
         admitted: list[Group] = []
-        free = self._max_rows - len(self._rows) - sum(g.request.num_candidates - g.started for g in self._groups)
+        free = (
+            self._max_rows
+            - len(self._rows)
+            - sum(g.request.num_candidates - g.started for g in self._groups)
+        )
         new_tokens = 0
         while self._queue and free > 0:
             request = self._queue[0]
@@ -151,7 +157,9 @@ class TransformersPolicy:
                 continue
             known, pieces = self._store.match(tokens[:-1])
             new_tokens += len(tokens) - known
-            if admitted and (new_tokens > _ENCODE_TOKENS or self._encoding_soon(tokens, known, admitted)):
+            if admitted and (
+                new_tokens > _ENCODE_TOKENS or self._encoding_soon(tokens, known, admitted)
+            ):
                 break
             prefix = self._prefixes.place(len(tokens))
             if known:
@@ -168,7 +176,9 @@ class TransformersPolicy:
         """Whether waiting for what is being encoded now saves encoding it twice."""
         if self._store.capacity_bytes == 0:
             return False
-        return any(common_length(group.tokens, tokens) - known >= _WORTH_WAITING for group in admitted)
+        return any(
+            common_length(group.tokens, tokens) - known >= _WORTH_WAITING for group in admitted
+        )
 
     def _refusal(self, request: ExpandRequest, tokens: list[int]) -> str | None:
         context = self._model.context_tokens
@@ -213,7 +223,9 @@ class TransformersPolicy:
             self.stats.reused_tokens += group.prefix.known
             self.stats.encoded_tokens += len(group.tokens) - group.prefix.known
             if self._store.capacity_bytes:
-                self._store.insert(group.tokens, group.prefix.known, group.prefix.flat(group.prefix.known))
+                self._store.insert(
+                    group.tokens, group.prefix.known, group.prefix.flat(group.prefix.known)
+                )
         num_rows = len(self._rows)
         for i, group in enumerate(admitted):
             # A copy: a view would keep the logits of all rows alive.
@@ -248,13 +260,25 @@ class TransformersPolicy:
         by_sampling: dict[tuple[float, float, int], list[int]] = {}
         for i, row in enumerate(rows):
             sampling = row.group.request.sampling
-            by_sampling.setdefault((sampling.temperature, sampling.top_p, sampling.top_k), []).append(i)
+            by_sampling.setdefault(
+                (sampling.temperature, sampling.top_p, sampling.top_k), []
+            ).append(i)
         broken: dict[int, Group] = {}
         for (temperature, top_p, top_k), members in by_sampling.items():
-            uniforms = torch.tensor([rows[i].random.random() for i in members], dtype=torch.float64).to(logits.device)
-            drawn = draw(logits if len(members) == len(rows) else logits[members], uniforms, temperature, top_p, top_k)
+            uniforms = torch.tensor(
+                [rows[i].random.random() for i in members], dtype=torch.float64
+            ).to(logits.device)
+            drawn = draw(
+                logits if len(members) == len(rows) else logits[members],
+                uniforms,
+                temperature,
+                top_p,
+                top_k,
+            )
             finite = drawn.logprobs.isfinite().tolist()
-            for i, token, logprob, sane in zip(members, drawn.tokens.tolist(), drawn.logprobs.tolist(), finite, strict=True):
+            for i, token, logprob, sane in zip(
+                members, drawn.tokens.tolist(), drawn.logprobs.tolist(), finite, strict=True
+            ):
                 if not sane:
                     broken[id(rows[i].group)] = rows[i].group
                 rows[i].tokens.append(token)
@@ -285,20 +309,26 @@ class TransformersPolicy:
 
     def _candidate(self, row: Row, text: str, finish: Finish, exact: bool) -> Candidate:
         lead = self._lead if row.group.request.path else ""
-        return Candidate(lead + text, tuple(row.tokens), tuple(row.logprobs), finish, exact and not lead)
+        return Candidate(
+            lead + text, tuple(row.tokens), tuple(row.logprobs), finish, exact and not lead
+        )
 
     def _finish(self, row: Row, candidate: Candidate) -> None:
         group, place = row.group, self._rows.index(row)
         known = len(row.tokens) - 1
         if known and self._store.capacity_bytes:
-            self._store.insert(group.tokens + row.tokens[:-1], len(group.tokens), self._own.flat(place, known))
+            self._store.insert(
+                group.tokens + row.tokens[:-1], len(group.tokens), self._own.flat(place, known)
+            )
         self._vacate(place)
         group.candidates[row.sample] = candidate
         count = group.request.num_candidates
         if len(group.candidates) == count:
             self._groups.remove(group)
             group.prefix.release()
-            self._done.append(Expansion(group.request.id, tuple(group.candidates[i] for i in range(count))))
+            self._done.append(
+                Expansion(group.request.id, tuple(group.candidates[i] for i in range(count)))
+            )
 
     def _fail(self, group: Group, reason: str) -> None:
         self._drop(group)
@@ -328,7 +358,11 @@ class TransformersPolicy:
             for group in list(self._groups):
                 self._drop(group)
             self._new_buffers()
-            self._done.append(Expansion(request.id, error=f"{self.name}: out of memory with a single row: {error}"))
+            self._done.append(
+                Expansion(
+                    request.id, error=f"{self.name}: out of memory with a single row: {error}"
+                )
+            )
             return
         self._store.clear()
         self._max_rows = max(1, self._max_rows // 2)

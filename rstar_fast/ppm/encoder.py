@@ -54,7 +54,9 @@ class Encoder:
             end, num_tokens = begin, 0
             taken: set[Prefix] = set()
             while end < len(targets):
-                missing = [node for node in targets[end].path() if node.kv is None and node not in taken]
+                missing = [
+                    node for node in targets[end].path() if node.kv is None and node not in taken
+                ]
                 num_tokens += sum(len(node.tokens) for node in missing)
                 if end > begin and num_tokens > self._budget:
                     break
@@ -97,13 +99,17 @@ class Encoder:
         return f"the PPM's score is {wrong[0]}" if wrong else None
 
     @torch.inference_mode()
-    def _forward(self, nodes: list[Prefix], new: list[Prefix], prefixes: Prefixes, keep: Keep) -> list[float]:
+    def _forward(
+        self, nodes: list[Prefix], new: list[Prefix], prefixes: Prefixes, keep: Keep
+    ) -> list[float]:
         """The values of `new`, by one forward behind what is kept of `nodes`; what is kept of it is kept only if all are finite."""
         place = {node: i for i, node in enumerate(nodes)}
         parents = [place.get(node.parent, -1) if node.parent else -1 for node in nodes]
         counts = [len(node.tokens) for node in nodes]
         tokens = [token for node in nodes for token in node.tokens]
-        packed = pack(np.array(parents, np.int32), np.array(counts, np.int32), np.array(tokens, np.int32))
+        packed = pack(
+            np.array(parents, np.int32), np.array(counts, np.int32), np.array(tokens, np.int32)
+        )
         begins = {node: int(begin) for node, begin in zip(nodes, packed.begin, strict=True)}
         asks = np.ones(len(tokens), np.bool_)
         known = [(begins[node], node.kv) for node in nodes if node.kv is not None]
@@ -114,7 +120,9 @@ class Encoder:
         layout = TreeLayout(packed.end, packed.position, queries, self.model.ppm.model.device)
         batch = PackedBatch(layout, known, keep=bool(to_keep))
         last = packed.score_index[[place[node] for node in new]]
-        _, scores = self.model.forward(packed, batch, np.searchsorted(queries, last).astype(np.int32))
+        _, scores = self.model.forward(
+            packed, batch, np.searchsorted(queries, last).astype(np.int32)
+        )
         self.stats.forwards += 1
         self.stats.encoded_tokens += len(queries)
         self.stats.reused_tokens += len(tokens) - len(queries)
@@ -122,5 +130,7 @@ class Encoder:
         if batch.kv is not None and bool(scores.isfinite().all()):
             for node in to_keep:
                 # A copy: a view would hold on to the whole batch.
-                prefixes.keep(node, batch.kv[:, :, :, begins[node] : begins[node] + len(node.tokens)].clone())
+                prefixes.keep(
+                    node, batch.kv[:, :, :, begins[node] : begins[node] + len(node.tokens)].clone()
+                )
         return values

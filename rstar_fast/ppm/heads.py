@@ -45,7 +45,10 @@ def read_head(name: str, spec: ScoreSpec, model: Any, tokenizer: Any) -> tuple[n
     wrong, right = _outputs(name, spec, tokenizer, len(weight))
     row, constant = weight[right], 0.0 if bias is None else float(bias[right])
     if wrong is not None:
-        row, constant = row - weight[wrong], constant - (0.0 if bias is None else float(bias[wrong]))
+        row, constant = (
+            row - weight[wrong],
+            constant - (0.0 if bias is None else float(bias[wrong])),
+        )
     head: nn.Module = _linear(row[None], None)
     if layered:
         head = nn.Sequential(_linear(weights["0.weight"], weights["0.bias"]), nn.ReLU(), head)
@@ -73,15 +76,21 @@ def read_weights(name: str, prefix: str) -> dict[str, Tensor]:
     return found
 
 
-def _outputs(name: str, spec: ScoreSpec, tokenizer: Any, num_outputs: int) -> tuple[int | None, int]:
+def _outputs(
+    name: str, spec: ScoreSpec, tokenizer: Any, num_outputs: int
+) -> tuple[int | None, int]:
     """Which of a head's outputs say wrong and right; a single one is the log-odds themselves."""
     if spec.labels is None:
         if num_outputs not in (1, 2):
-            raise ScoreError(f"{name}: {spec.weights}: expected one output, or two for wrong and right, got {num_outputs}")
+            raise ScoreError(
+                f"{name}: {spec.weights}: expected one output, or two for wrong and right, got {num_outputs}"
+            )
         return (None if num_outputs == 1 else 0), num_outputs - 1
     ids = [tokenizer(label, add_special_tokens=False).input_ids for label in spec.labels]
     if any(len(label) != 1 or label[0] >= num_outputs for label in ids):
-        raise ScoreError(f"{name}: labels: expected a token below {num_outputs} for each of {spec.labels}, got {ids}")
+        raise ScoreError(
+            f"{name}: labels: expected a token below {num_outputs} for each of {spec.labels}, got {ids}"
+        )
     return ids[0][0], ids[1][0]
 
 

@@ -26,24 +26,36 @@ def load_config(name: str) -> Any:
         raise ScoreError(f"{name}: expected a model's folder or hub name: {error}") from error
 
 
-def load_model(name: str, device: str | None, dtype: str | torch.dtype | None, new_head: bool) -> Any:
+def load_model(
+    name: str, device: str | None, dtype: str | torch.dtype | None, new_head: bool
+) -> Any:
     """The model with one label. Only the weight of a head that is new anyway may be missing, or of another shape."""
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
     try:
         with _quiet():
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                name, num_labels=1, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=new_head
+                name,
+                num_labels=1,
+                dtype=dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=new_head,
             )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ScoreError(f"{name}: could not be loaded as a sequence-classification model: {error}") from error
+        raise ScoreError(
+            f"{name}: could not be loaded as a sequence-classification model: {error}"
+        ) from error
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Linear) or head.bias is not None:
-        raise ScoreError(f"{name}: {type(model).__name__}: expected a linear head `score` without bias, got {head}")
+        raise ScoreError(
+            f"{name}: {type(model).__name__}: expected a linear head `score` without bias, got {head}"
+        )
     missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
     missing -= {"score.weight"} if new_head else set()
     if missing:
-        raise ScoreError(f"{name}: expected the weights of a {type(model).__name__}; missing: {', '.join(sorted(missing))}")
+        raise ScoreError(
+            f"{name}: expected the weights of a {type(model).__name__}; missing: {', '.join(sorted(missing))}"
+        )
     return model.to(device)
 
 
@@ -75,7 +87,10 @@ def find_file(name: str, file: str) -> str | None:
     """Path of a file of a folder or hub name; None if it has none."""
     try:
         found: str | None = cached_file(
-            name, file, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
+            name,
+            file,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
         )
     except OSError:
         return None
@@ -88,12 +103,25 @@ def read_reference_head(file: str) -> tuple[Tensor, float]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ScoreError(f"{file}: expected a state dict saved by torch.save: {error}") from error
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)} if isinstance(state, dict) else {}
+    tensors = (
+        {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        if isinstance(state, dict)
+        else {}
+    )
     parts = {key.rpartition(".")[2]: value for key, value in tensors.items()}
     bias = parts.get("bias", torch.zeros(1))
-    if len(parts) != len(tensors) or not {"weight"} <= set(parts) <= {"weight", "bias"} or bias.numel() != 1:
-        got = ", ".join(f"{key} {list(value.shape)}" for key, value in tensors.items()) or type(state).__name__
-        raise ScoreError(f"{file}: expected one weight [1, hidden] and at most one bias [1], got {got}")
+    if (
+        len(parts) != len(tensors)
+        or not {"weight"} <= set(parts) <= {"weight", "bias"}
+        or bias.numel() != 1
+    ):
+        got = (
+            ", ".join(f"{key} {list(value.shape)}" for key, value in tensors.items())
+            or type(state).__name__
+        )
+        raise ScoreError(
+            f"{file}: expected one weight [1, hidden] and at most one bias [1], got {got}"
+        )
     return parts["weight"], float(bias)
 
 

@@ -52,17 +52,32 @@ class PPM:
         config = model.config
         for option, default in (("ppm_scale", 1.0), ("ppm_bias", 0.0), ("ppm_likelihood", 0.0)):
             value = getattr(config, option, default)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ScoreError(f"{name}: config.json: {option}: expected a finite number, got {value!r}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not math.isfinite(value)
+            ):
+                raise ScoreError(
+                    f"{name}: config.json: {option}: expected a finite number, got {value!r}"
+                )
             setattr(config, option, float(value))
         if config.ppm_scale <= 0:
-            raise ScoreError(f"{name}: config.json: ppm_scale: expected a number above 0, got {config.ppm_scale}")
+            raise ScoreError(
+                f"{name}: config.json: ppm_scale: expected a number above 0, got {config.ppm_scale}"
+            )
         if config.ppm_likelihood < 0:
-            raise ScoreError(f"{name}: config.json: ppm_likelihood: expected a number of at least 0, got {config.ppm_likelihood}")
+            raise ScoreError(
+                f"{name}: config.json: ppm_likelihood: expected a number of at least 0, got {config.ppm_likelihood}"
+            )
 
     @classmethod
     def from_policy(
-        cls, name: str | Path, device: str | None = None, dtype: str | torch.dtype | None = None, seed: int = 0, scale: float = 1.0
+        cls,
+        name: str | Path,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        seed: int = 0,
+        scale: float = 1.0,
     ) -> "PPM":
         """A new PPM on a policy's weights, its head drawn from `seed`.
 
@@ -80,12 +95,18 @@ class PPM:
         config = load_config(name)
         model = load_model(name, device, dtype, new_head=True)
         spread = getattr(config.get_text_config(), "initializer_range", 0.02)
-        head = torch.empty(model.score.weight.shape).normal_(0.0, spread, generator=torch.Generator().manual_seed(seed))
+        head = torch.empty(model.score.weight.shape).normal_(
+            0.0, spread, generator=torch.Generator().manual_seed(seed)
+        )
         return cls._with_head(model, load_tokenizer(name), name, head, scale, 0.0)
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, device: str | None = None, dtype: str | torch.dtype | None = None, spec: ScoreSpec = OWN
+        cls,
+        name: str | Path,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        spec: ScoreSpec = OWN,
     ) -> "PPM":
         """A trained PPM: a sequence-classification folder, or the released code's (a causal model with `value_head.bin`).
 
@@ -103,10 +124,16 @@ class PPM:
             return cls._with_foreign_head(name, device, dtype, spec)
         config = load_config(name)
         architectures = config.architectures or ["an unnamed architecture"]
-        if any(architecture.endswith("ForSequenceClassification") for architecture in architectures):
+        if any(
+            architecture.endswith("ForSequenceClassification") for architecture in architectures
+        ):
             if config.num_labels != 1:
-                raise ScoreError(f"{name}: config.json: expected one label, got {config.num_labels}")
-            return cls(load_model(name, device, dtype, new_head=False), load_tokenizer(name), name, spec)
+                raise ScoreError(
+                    f"{name}: config.json: expected one label, got {config.num_labels}"
+                )
+            return cls(
+                load_model(name, device, dtype, new_head=False), load_tokenizer(name), name, spec
+            )
         head_file = find_file(name, REFERENCE_HEAD)
         if head_file is None:
             raise ScoreError(
@@ -115,24 +142,39 @@ class PPM:
             )
         weight, bias = read_reference_head(head_file)
         model = load_model(name, device, dtype, new_head=True)
-        return cls._with_head(model, load_tokenizer(name), name, weight, REFERENCE_SCALE, bias, spec)
+        return cls._with_head(
+            model, load_tokenizer(name), name, weight, REFERENCE_SCALE, bias, spec
+        )
 
     @classmethod
     def _with_head(
-        cls, model: Any, tokenizer: Any, name: str, weight: Tensor, scale: float, bias: float, spec: ScoreSpec = OWN
+        cls,
+        model: Any,
+        tokenizer: Any,
+        name: str,
+        weight: Tensor,
+        scale: float,
+        bias: float,
+        spec: ScoreSpec = OWN,
     ) -> "PPM":
         """Put a head on a model that came without."""
         if weight.shape != model.score.weight.shape:
             expected, got = list(model.score.weight.shape), list(weight.shape)
-            raise ScoreError(f"{name}: {REFERENCE_HEAD}: expected a weight of shape {expected}, got {got}")
+            raise ScoreError(
+                f"{name}: {REFERENCE_HEAD}: expected a weight of shape {expected}, got {got}"
+            )
         with torch.no_grad():
             model.score.weight.copy_(weight)
         model.config.ppm_scale, model.config.ppm_bias = scale, bias
-        tokenizer.pad_token_id = model.config.get_text_config().pad_token_id = pad_token_id(model, tokenizer, name)
+        tokenizer.pad_token_id = model.config.get_text_config().pad_token_id = pad_token_id(
+            model, tokenizer, name
+        )
         return cls(model, tokenizer, name, spec)
 
     @classmethod
-    def _with_foreign_head(cls, name: str, device: str | None, dtype: str | torch.dtype | None, spec: ScoreSpec) -> "PPM":
+    def _with_foreign_head(
+        cls, name: str, device: str | None, dtype: str | torch.dtype | None, spec: ScoreSpec
+    ) -> "PPM":
         """A process reward model of another kind: its layers below a head of our form."""
         model, tokenizer = load_model(name, device, dtype, new_head=True), load_tokenizer(name)
         model.score, model.config.ppm_bias = read_head(name, spec, model, tokenizer)
@@ -166,7 +208,9 @@ class PPM:
             ScoreError: it is read by a spec, which such a folder cannot hold.
         """
         if self.spec != OWN:
-            raise ScoreError(f"{self.name}: expected a PPM with the default ScoreSpec to save; a folder does not hold {self.spec}")
+            raise ScoreError(
+                f"{self.name}: expected a PPM with the default ScoreSpec to save; a folder does not hold {self.spec}"
+            )
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 

@@ -38,7 +38,9 @@ class PackedBatch:
     keep: bool = False
     kv: Tensor | None = None
 
-    def extend(self, layer: int, num_layers: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    def extend(
+        self, layer: int, num_layers: int, key: Tensor, value: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The keys and values of all tokens [kv_heads, keys, dim], from those of this forward's tokens."""
         if not self.known and not self.keep:
             return key, value
@@ -48,7 +50,9 @@ class PackedBatch:
             for begin, kv in self.known:
                 self.kv[:, :, :, begin : begin + kv.shape[3]] = kv
         index = self.layout.tensor("queries").long()
-        return self.kv[layer, 0].index_copy_(1, index, key), self.kv[layer, 1].index_copy_(1, index, value)
+        return self.kv[layer, 0].index_copy_(1, index, key), self.kv[layer, 1].index_copy_(
+            1, index, value
+        )
 
 
 def packed_attention(
@@ -81,13 +85,19 @@ def packed_attention(
         [1, tokens, query_heads, dim], and no weights.
     """
     if packed_batch is None:
-        raise ScoreError(f"{type(module).__name__} does not hand the keyword arguments of the model's forward on to its attention")
+        raise ScoreError(
+            f"{type(module).__name__} does not hand the keyword arguments of the model's forward on to its attention"
+        )
     for name in _UNSUPPORTED:
         if kwargs.get(name) is not None:
-            raise ScoreError(f"{type(module).__name__} uses {name!r} in its attention, which is not supported")
+            raise ScoreError(
+                f"{type(module).__name__} uses {name!r} in its attention, which is not supported"
+            )
     num_layers = int(module.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
     keys, values = packed_batch.extend(int(module.layer_idx), num_layers, key[0], value[0])  # type: ignore[arg-type]
-    out = tree_attention(query[0], keys, values, packed_batch.layout, scale=scaling, window=sliding_window)
+    out = tree_attention(
+        query[0], keys, values, packed_batch.layout, scale=scaling, window=sliding_window
+    )
     return out.transpose(0, 1)[None], None
 
 
@@ -111,10 +121,14 @@ class PackedModel:
         self.ppm = ppm
         model, name = ppm.model, f"{ppm.name}: {type(ppm.model).__name__}"
         if not getattr(model, "_supports_attention_backend", False):
-            raise ScoreError(f"{name}: expected a model that takes its attention function from transformers' AttentionInterface")
+            raise ScoreError(
+                f"{name}: expected a model that takes its attention function from transformers' AttentionInterface"
+            )
         norm = getattr(model.base_model, "norm", None)
         if norm is None or not hasattr(norm, "variance_epsilon"):
-            raise ScoreError(f"{name}: expected a root-mean-square norm `norm` behind the layers, got {type(norm).__name__}")
+            raise ScoreError(
+                f"{name}: expected a root-mean-square norm `norm` behind the layers, got {type(norm).__name__}"
+            )
         self._norm = norm
         self.max_tokens = _max_tokens(ppm)
         self._probe(name)
@@ -127,11 +141,15 @@ class PackedModel:
         """
         if len(packed.score_index) and int(packed.score_index.min()) == NO_TOKEN:
             node = int(np.flatnonzero(packed.score_index == NO_TOKEN)[0])
-            raise ScoreError(f"{self.ppm.name}: expected at least one token on the path of every node, got none at node {node}")
+            raise ScoreError(
+                f"{self.ppm.name}: expected at least one token on the path of every node, got none at node {node}"
+            )
         batch = PackedBatch(TreeLayout.of(packed, self.ppm.model.device))
         return self.forward(packed, batch, packed.score_index)[0]
 
-    def forward(self, packed: Pack, batch: PackedBatch, index: NDArray[np.int32]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, packed: Pack, batch: PackedBatch, index: NDArray[np.int32]
+    ) -> tuple[Tensor, Tensor]:
         """Run the tokens that ask.
 
         Args:
@@ -183,14 +201,18 @@ class PackedModel:
 
     @torch.no_grad()
     def _probe(self, name: str) -> None:
-        tokens = np.arange(1, 9, dtype=np.int32) % self.ppm.model.get_input_embeddings().num_embeddings
+        tokens = (
+            np.arange(1, 9, dtype=np.int32) % self.ppm.model.get_input_embeddings().num_embeddings
+        )
         chain = pack(np.arange(-1, 7, dtype=np.int32), np.ones(8, np.int32), tokens)
         ours = self.values(chain)
         ids = torch.from_numpy(tokens)[None].long().to(ours.device).expand(8, -1)
         theirs = self.ppm.forward(ids, torch.arange(8, device=ours.device))
         error = float((ours - theirs).norm() / theirs.norm().clamp(min=1e-12))
         if not error < _MAX_PROBE_ERROR and not theirs.isnan().any():
-            raise ScoreError(f"{name}: its attention or its head is not plain: values are off by {error:.2g} of their size")
+            raise ScoreError(
+                f"{name}: its attention or its head is not plain: values are off by {error:.2g} of their size"
+            )
 
 
 def _max_tokens(ppm: PPM) -> int | None:
@@ -198,6 +220,8 @@ def _max_tokens(ppm: PPM) -> int | None:
     config = ppm.model.config.get_text_config()
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") in _SHORT_ROPE:
-        original = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
+        original = rope.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
         return original or ppm.max_tokens
     return ppm.max_tokens

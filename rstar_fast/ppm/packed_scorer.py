@@ -81,12 +81,22 @@ class PackedScorer:
                 continue
             parent = self._prefixes.find(tokens[0])
             children = [parent.child(child) for child in tokens[1]]
-            final.update(node for node, text in zip(children, request.children, strict=True) if ends_answer(text))
+            final.update(
+                node
+                for node, text in zip(children, request.children, strict=True)
+                if ends_answer(text)
+            )
             found.append(children)
-        wanted = list(dict.fromkeys(node for children in found if not isinstance(children, str) for node in children))
+        wanted = list(
+            dict.fromkeys(
+                node for children in found if not isinstance(children, str) for node in children
+            )
+        )
         faults = self._encode([node for node in wanted if isnan(node.value)], final)
         answers = [
-            self._answer(request.id, children, request.logprobs if self.ppm.likelihood else (), faults)
+            self._answer(
+                request.id, children, request.logprobs if self.ppm.likelihood else (), faults
+            )
             for request, children in zip(requests, found, strict=True)
         ]
         for node in wanted:
@@ -106,7 +116,14 @@ class PackedScorer:
         prefixes = Prefixes(0)
         found: list[list[Prefix] | str] = [self._nodes(tree, prefixes) for tree in trees]
         # Trees of one question share its prompt, and maybe more.
-        wanted = list(dict.fromkeys(node for nodes in found if not isinstance(nodes, str) for node in _depth_first(nodes)))
+        wanted = list(
+            dict.fromkeys(
+                node
+                for nodes in found
+                if not isinstance(nodes, str)
+                for node in _depth_first(nodes)
+            )
+        )
         faults: dict[Prefix, str] = {}
         position = 0
         for batch in self._encoder.batches(wanted):
@@ -116,7 +133,8 @@ class PackedScorer:
             for node in [node for node in prefixes.kept() if node not in needed]:
                 prefixes.drop(node)
         return [
-            self._answer(i, nodes, self._logprobs(tree), faults) for i, (nodes, tree) in enumerate(zip(found, trees, strict=True))
+            self._answer(i, nodes, self._logprobs(tree), faults)
+            for i, (nodes, tree) in enumerate(zip(found, trees, strict=True))
         ]
 
     def _logprobs(self, tree: Tree) -> list[float]:
@@ -139,7 +157,9 @@ class PackedScorer:
 
     def _nodes(self, tree: Tree, prefixes: Prefixes) -> list[Prefix] | str:
         """A tree's nodes as prefixes, in its own order."""
-        prompt, *steps = self._texts.pieces(tree.problem.question, [node.text for node in tree.nodes[1:]])
+        prompt, *steps = self._texts.pieces(
+            tree.problem.question, [node.text for node in tree.nodes[1:]]
+        )
         nodes = [prefixes.find([prompt])]
         for node, tokens in zip(tree.nodes[1:], steps, strict=True):
             parent = nodes[node.parent]
@@ -149,9 +169,23 @@ class PackedScorer:
             nodes.append(parent.child(tokens))
         return nodes
 
-    def _answer(self, number: int, nodes: list[Prefix] | str, logprobs: Sequence[float], faults: dict[Prefix, str]) -> Scores:
-        error = nodes if isinstance(nodes, str) else next((faults[node] for node in nodes if node in faults), None)
-        if error is None and self.ppm.likelihood and not (len(logprobs) == len(nodes) and all(map(isfinite, logprobs))):
+    def _answer(
+        self,
+        number: int,
+        nodes: list[Prefix] | str,
+        logprobs: Sequence[float],
+        faults: dict[Prefix, str],
+    ) -> Scores:
+        error = (
+            nodes
+            if isinstance(nodes, str)
+            else next((faults[node] for node in nodes if node in faults), None)
+        )
+        if (
+            error is None
+            and self.ppm.likelihood
+            and not (len(logprobs) == len(nodes) and all(map(isfinite, logprobs)))
+        ):
             error = "the PPM weighs the log-probabilities of the policy, which gives none"
         if error is not None or isinstance(nodes, str):
             return Scores(number, np.array([], np.float64), error)

@@ -15,7 +15,9 @@ class ScriptedScorer:
         requests: every request answered so far, in order.
     """
 
-    def __init__(self, script: Mapping[str, float] | Callable[[str, str], float], name: str = "scripted") -> None:
+    def __init__(
+        self, script: Mapping[str, float] | Callable[[str, str], float], name: str = "scripted"
+    ) -> None:
         """Score by `script`: from the solution's text (path and child) to its score, or a function of (question, solution)."""
         self._script = script
         self.name = name
@@ -34,6 +36,8 @@ class ScriptedScorer:
         else:
             missing = [solution for solution in solutions if solution not in self._script]
             if missing:
-                return Scores(request.id, np.empty(0), f"the script has no score for {missing[0]!r}")
+                return Scores(
+                    request.id, np.empty(0), f"the script has no score for {missing[0]!r}"
+                )
             values = [self._script[solution] for solution in solutions]
         return Scores(request.id, np.array(values, np.float64))

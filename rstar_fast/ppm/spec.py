@@ -44,9 +44,13 @@ class ScoreSpec:
         if QUESTION not in self.prompt:
             raise ScoreError(f"prompt: expected a text with {QUESTION} in it, got {self.prompt!r}")
         if self.aggregate not in get_args(Aggregate):
-            raise ScoreError(f"aggregate: expected one of {', '.join(get_args(Aggregate))}, got {self.aggregate!r}")
+            raise ScoreError(
+                f"aggregate: expected one of {', '.join(get_args(Aggregate))}, got {self.aggregate!r}"
+            )
         if self.labels is not None and not self.weights:
-            raise ScoreError(f"labels: expected `weights`, the head they are tokens of, got labels {self.labels!r} alone")
+            raise ScoreError(
+                f"labels: expected `weights`, the head they are tokens of, got labels {self.labels!r} alone"
+            )
 
     def prompt_for(self, question: str, bos: str | None) -> str:
         """The text in front of the first step."""

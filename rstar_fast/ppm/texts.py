@@ -23,7 +23,9 @@ class Texts:
         self._ppm = ppm
         self._max_tokens = max_tokens
         mark = ppm.spec.mark
-        self._mark: Tokens = tuple(ppm.tokenizer(mark, add_special_tokens=False).input_ids) if mark else ()
+        self._mark: Tokens = (
+            tuple(ppm.tokenizer(mark, add_special_tokens=False).input_ids) if mark else ()
+        )
         self._num_embeddings: int = ppm.model.get_input_embeddings().num_embeddings
         self._cached = lru_cache(_CACHED_TEXTS)(self._tokenize)
 

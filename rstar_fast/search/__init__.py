@@ -2,6 +2,6 @@
 
 from rstar_fast.search.search import Search
 from rstar_fast.search.searcher import Searcher
-from rstar_fast.search.work import Failure, GradeRequest, Request, Result, RunRequest, Work
+from rstar_fast.search.work import GradeRequest, Request, Result, RunRequest, Work
 
-__all__ = ["Failure", "GradeRequest", "Request", "Result", "RunRequest", "Search", "Searcher", "Work"]
+__all__ = ["GradeRequest", "Request", "Result", "RunRequest", "Search", "Searcher", "Work"]

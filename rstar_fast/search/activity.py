@@ -55,7 +55,9 @@ class Stats:
     """
 
     wall_s: float = 0.0
-    resources: dict[str, Activity] = field(default_factory=lambda: {name: Activity() for name in RESOURCES})
+    resources: dict[str, Activity] = field(
+        default_factory=lambda: {name: Activity() for name in RESOURCES}
+    )
 
     def record(self) -> dict[str, Any]:
         """Plain values for each resource that was used.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
 from rstar_fast.search.searcher import Searcher, step_runner
-from rstar_fast.sources import SourceVerifier
+from rstar_fast.verify.grade.by_source import SourceVerifier
 
 if TYPE_CHECKING:
     import torch
@@ -51,13 +51,21 @@ def open_searcher(
     from rstar_fast.ppm import PPM, PackedScorer
 
     if str(policy) == EMBEDDED:
-        torch.set_num_threads(1)  # so small a model loses by more, on shared cores several times over
-        dtype = dtype or "float32"  # as fast at this size, and its trees do not change with the batch
+        torch.set_num_threads(
+            1
+        )  # so small a model loses by more, on shared cores several times over
+        dtype = (
+            dtype or "float32"
+        )  # as fast at this size, and its trees do not change with the batch
     models: dict[str, Any] = {"device": device, "dtype": None if dtype is None else _dtype(dtype)}
     rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
     with _no_progress_bars():
-        engine = TransformersPolicy(_found(policy, "policy"), prompt=config.prompt, **models, **rows)
-        scorer = None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
+        engine = TransformersPolicy(
+            _found(policy, "policy"), prompt=config.prompt, **models, **rows
+        )
+        scorer = (
+            None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
+        )
     with (
         step_runner(config, workers) as runner,
         SourceVerifier(limit_s=config.grade_limit_s) as verifier,

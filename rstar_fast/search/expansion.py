@@ -13,7 +13,14 @@ from rstar_fast.errors import PolicyError, ScoreError, SearchError
 from rstar_fast.policy.base import Candidate, Expansion
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.work import Request
-from rstar_fast.steps import END_OF_CODE, closes_code, ends_answer, final_answer, has_final_answer, observation_suffix
+from rstar_fast.steps import (
+    END_OF_CODE,
+    closes_code,
+    ends_answer,
+    final_answer,
+    has_final_answer,
+    observation_suffix,
+)
 from rstar_fast.tree import Node
 from rstar_fast.verify.base import Status
 
@@ -29,7 +36,9 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
         num_candidates: how many steps the policy is asked for.
         distinct: drop repeated candidates, and all but the first of those that end the answer.
     """
-    children = _add_children(tree, node, num_candidates, distinct, (yield [tree.expand_request(node, num_candidates)]))
+    children = _add_children(
+        tree, node, num_candidates, distinct, (yield [tree.expand_request(node, num_candidates)])
+    )
     finals: list[Node] = []
     programs: list[Node] = []
     for child in children:
@@ -43,7 +52,10 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
             child.end = "stuck"
     annotate = tree.config.annotate_terminals_with_ground_truth
     to_grade = _ungraded(tree, finals) if annotate else []
-    requests: list[Request] = [*tree.run_requests(node, programs), *(tree.grade_request(child) for child in to_grade)]
+    requests: list[Request] = [
+        *tree.run_requests(node, programs),
+        *(tree.grade_request(child) for child in to_grade),
+    ]
     results = (yield requests) if requests else []
     _observe(tree, node, programs, results)
     for child, grade in zip(to_grade, results[len(programs) :], strict=True):
@@ -51,7 +63,9 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     if annotate:
         for child in finals:
             child.correct = tree.grades[child.answer]
-        tree.backup([child.id for child in finals], [1.0 if child.correct else -1.0 for child in finals])
+        tree.backup(
+            [child.id for child in finals], [1.0 if child.correct else -1.0 for child in finals]
+        )
     if children[0].depth > tree.config.max_depth:
         for child in children:
             child.end = child.end or "depth"
@@ -60,7 +74,15 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     tree.end([child.id for child in ended])
     tree.add(dead, [-1.0] * len(dead))
     if tree.config.use_scores:
-        yield from _score(tree, node, [child for child in children if not child.end or (child.end == "answer" and not annotate)])
+        yield from _score(
+            tree,
+            node,
+            [
+                child
+                for child in children
+                if not child.end or (child.end == "answer" and not annotate)
+            ],
+        )
 
 
 def grade_finals(tree: LiveTree) -> Steps:
@@ -83,7 +105,9 @@ def together(branches: Sequence[Steps]) -> Steps:
     waits = [(branch, next(branch, None)) for branch in branches]
     while waits := [(branch, wanted) for branch, wanted in waits if wanted is not None]:
         results = iter((yield [request for _, wanted in waits for request in wanted]))
-        waits = [(branch, _resume(branch, [next(results) for _ in wanted])) for branch, wanted in waits]
+        waits = [
+            (branch, _resume(branch, [next(results) for _ in wanted])) for branch, wanted in waits
+        ]
         del results  # not to be kept while the next ones are waited for
 
 
@@ -95,19 +119,25 @@ def _resume(branch: Steps, results: list[Any]) -> list[Request] | None:
         return None
 
 
-def _add_children(tree: LiveTree, node: int, num_candidates: int, distinct: bool, results: list[Expansion]) -> list[Node]:
+def _add_children(
+    tree: LiveTree, node: int, num_candidates: int, distinct: bool, results: list[Expansion]
+) -> list[Node]:
     """The children that the policy's answer gives a node. The answer is not kept: its tokens take much room."""
     (expansion,) = results
     if expansion.error is not None:
         raise PolicyError(f"the policy failed at node {node}: {expansion.error}")
     candidates = expansion.candidates
     if not 1 <= len(candidates) <= num_candidates:
-        raise PolicyError(f"the policy gave {len(candidates)} candidates at node {node}; 1 to {num_candidates} were asked for")
+        raise PolicyError(
+            f"the policy gave {len(candidates)} candidates at node {node}; 1 to {num_candidates} were asked for"
+        )
     try:
         tree.count(candidates)
         return tree.add_children(node, _distinct(candidates) if distinct else candidates)
     except (TypeError, OverflowError) as error:
-        raise PolicyError(f"the policy gave token ids or log-probabilities at node {node} that are none: {error}") from error
+        raise PolicyError(
+            f"the policy gave token ids or log-probabilities at node {node} that are none: {error}"
+        ) from error
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -166,15 +196,29 @@ def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> Steps:
     if scores.error is not None:
         raise ScoreError(f"the PPM failed at the children of node {parent}: {scores.error}")
     if len(scores.values) != len(children):
-        raise SearchError(f"the PPM gave {len(scores.values)} scores for the {len(children)} children of node {parent}")
+        raise SearchError(
+            f"the PPM gave {len(scores.values)} scores for the {len(children)} children of node {parent}"
+        )
     values = np.asarray(scores.values, np.float64).tolist()
     if not all(map(math.isfinite, values)):
-        child, score = next((child, score) for child, score in zip(children, values, strict=True) if not math.isfinite(score))
-        raise ScoreError(f"the PPM gave {score} for node {child.id}; a number in [-1, 1] was expected")
+        child, score = next(
+            (child, score)
+            for child, score in zip(children, values, strict=True)
+            if not math.isfinite(score)
+        )
+        raise ScoreError(
+            f"the PPM gave {score} for node {child.id}; a number in [-1, 1] was expected"
+        )
     for child, score in zip(children, values, strict=True):
         child.score = score
     # No order among them counts: every child is given one value, and only answers reach the ancestors.
     answers = [child for child in children if child.end]
     others = [child for child in children if not child.end] if answers else children
-    tree.backup([child.id for child in answers], [child.score for child in answers if child.score is not None])
-    tree.add([child.id for child in others], [child.score for child in others if child.score is not None] if answers else values)
+    tree.backup(
+        [child.id for child in answers],
+        [child.score for child in answers if child.score is not None],
+    )
+    tree.add(
+        [child.id for child in others],
+        [child.score for child in others if child.score is not None] if answers else values,
+    )

@@ -29,7 +29,9 @@ class Faults:
         self.in_a_row += 1
         what = f"{type(cause).__name__}: {cause}"
         if self.in_a_row >= BROKEN_AFTER:
-            raise self._error(f"{self.engine} failed on {BROKEN_AFTER} requests in a row; the last time with {what}") from cause
+            raise self._error(
+                f"{self.engine} failed on {BROKEN_AFTER} requests in a row; the last time with {what}"
+            ) from cause
         error = self._error(f"{self.engine} failed twice: {what}")
         error.__cause__ = cause
         return error

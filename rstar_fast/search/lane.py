@@ -26,7 +26,9 @@ class Lane:
         self._deliver = deliver
         self._inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
         self._stopped = False
-        self.thread = threading.Thread(target=self._run, name=f"{type(model).__name__} of a search", daemon=True)
+        self.thread = threading.Thread(
+            target=self._run, name=f"{type(model).__name__} of a search", daemon=True
+        )
         self.thread.start()
 
     def submit(self, requests: list[Any]) -> None:

@@ -31,7 +31,9 @@ class LiveTree:
         grades: the grade of every distinct answer seen so far.
     """
 
-    def __init__(self, problem: Problem, config: SearchConfig, forest: Forest, ids: Iterator[int]) -> None:
+    def __init__(
+        self, problem: Problem, config: SearchConfig, forest: Forest, ids: Iterator[int]
+    ) -> None:
         self.problem = problem
         self.config = config
         self.nodes = [Node(id=ROOT, parent=NO_NODE, depth=0)]
@@ -42,7 +44,9 @@ class LiveTree:
         self._slot = int(forest.new_trees(1)[0])
         self._base = forest.root(self._slot)
         self._ids = ids
-        self._sampling = Sampling(config.temperature, config.top_p, config.top_k, config.max_step_tokens)
+        self._sampling = Sampling(
+            config.temperature, config.top_p, config.top_k, config.max_step_tokens
+        )
         self._started = time.perf_counter()
         # What the requests of nodes' descendants begin with: of the last nodes that were expanded, and of all.
         self._paths: dict[int, tuple[Segment, ...]] = {ROOT: ()}
@@ -56,7 +60,9 @@ class LiveTree:
         is. NO_NODE: every child of some node on the way is terminal. BUSY: other walks' nodes are all there is to select.
         """
         self._one_node[0], self._one_number[0] = self._base + node, moves
-        reached, left = self._forest.select(self._one_node, self._one_number, self.config.c, claim=True)
+        reached, left = self._forest.select(
+            self._one_node, self._one_number, self.config.c, claim=True
+        )
         found = int(reached[0])
         return (found - self._base if found >= 0 else found), int(left[0])
 
@@ -79,7 +85,9 @@ class LiveTree:
         """Add one expansion's candidates, as they came from the policy, to the tree's counts."""
         self.counts["expansions"] += 1
         self.counts["candidates"] += len(candidates)
-        self.counts["generated_tokens"] += sum([len(candidate.token_ids) for candidate in candidates])
+        self.counts["generated_tokens"] += sum(
+            [len(candidate.token_ids) for candidate in candidates]
+        )
 
     def add_children(self, parent: int, candidates: Sequence[Candidate]) -> list[Node]:
         """Expand a node by one child per candidate.
@@ -95,7 +103,9 @@ class LiveTree:
         children = [
             # In the order of the fields, which takes half of the time that their names would.
             Node(i, parent, depth, one.text, "", id_bytes, logprob_bytes, one.exact, one.finish)
-            for i, (one, id_bytes, logprob_bytes) in enumerate(zip(candidates, ids, logprobs, strict=True), start)
+            for i, (one, id_bytes, logprob_bytes) in enumerate(
+                zip(candidates, ids, logprobs, strict=True), start
+            )
         ]
         untrack(children)  # they hold texts, bytes and numbers
         self.nodes += children
@@ -105,7 +115,7 @@ class LiveTree:
         """Ask the policy for the next steps behind a node."""
         return ExpandRequest(
             id=next(self._ids),
-            problem_id=self.problem.id,
+            problem_id=self.problem.key,
             node=node,
             question=self.problem.question,
             path=self._path_to(node),
@@ -116,8 +126,10 @@ class LiveTree:
 
     def run_requests(self, parent: int, children: Sequence[Node]) -> list[RunRequest]:
         """Ask for the observation of the steps of some children of one node."""
-        block, ids, problem_id = self._open_block(parent), self._ids, self.problem.id
-        return [RunRequest(next(ids), problem_id, child.id, (*block, child.step)) for child in children]
+        block, ids, problem_id = self._open_block(parent), self._ids, self.problem.key
+        return [
+            RunRequest(next(ids), problem_id, child.id, (*block, child.step)) for child in children
+        ]
 
     def grade_request(self, node: Node) -> GradeRequest:
         """Ask whether a node's answer is right."""
@@ -128,7 +140,7 @@ class LiveTree:
         path = path_to(self.nodes, parent)
         return ScoreRequest(
             id=next(self._ids),
-            problem_id=self.problem.id,
+            problem_id=self.problem.key,
             node=parent,
             question=self.problem.question,
             path=tuple([Segment(step.text) for step in path]),
@@ -140,12 +152,19 @@ class LiveTree:
     def finish(self) -> Tree:
         """The finished tree; its place in the forest is given back."""
         forest, slot = self._forest, self._slot
-        statistics = zip(forest.visits(slot).tolist(), forest.q(slot).tolist(), forest.terminal(slot).tolist(), strict=True)
+        statistics = zip(
+            forest.visits(slot).tolist(),
+            forest.q(slot).tolist(),
+            forest.terminal(slot).tolist(),
+            strict=True,
+        )
         for node, (visits, q, terminal) in zip(self.nodes, statistics, strict=True):
             node.visits, node.q, node.exhausted = visits, q, terminal
         self.release()
         self.timings["total"] = time.perf_counter() - self._started
-        return Tree(self.problem, self.nodes, self.config.seed, dict(self.timings), dict(self.counts))
+        return Tree(
+            self.problem, self.nodes, self.config.seed, dict(self.timings), dict(self.counts)
+        )
 
     def release(self) -> None:
         """Give the tree's place in the forest back."""
@@ -167,7 +186,9 @@ class LiveTree:
         block = self._blocks.get(node)
         if block is None:
             step = self.nodes[node]
-            self._blocks[node] = block = () if closes_code(step.step) else (*self._open_block(step.parent), step.step)
+            self._blocks[node] = block = (
+                () if closes_code(step.step) else (*self._open_block(step.parent), step.step)
+            )
         return block
 
     def _ids_of(self, nodes: Sequence[int]) -> NDArray[np.int32]:

@@ -55,12 +55,18 @@ class Model(ABC, Generic[R, S]):
         else:
             for one in done:
                 if self._inside.pop(one.request_id, None) is None:
-                    raise SearchError(f"{self._faults.engine} answered request {one.request_id}, which is not open")
+                    raise SearchError(
+                        f"{self._faults.engine} answered request {one.request_id}, which is not open"
+                    )
                 answers.append((one.request_id, one))
             if answers:
                 self._faults.in_a_row = 0
             if self._inside and self._idle:
-                answers += self._broke(SearchError(f"nothing is pending, and {len(self._inside)} requests were not answered"))
+                answers += self._broke(
+                    SearchError(
+                        f"nothing is pending, and {len(self._inside)} requests were not answered"
+                    )
+                )
         self.activity.called(started, len(answers))
         return answers
 

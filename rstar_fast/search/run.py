@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
 from rstar_fast.search.searcher import Searcher
-from rstar_fast.search.work import Failure
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Tree
 
 
-def run_config(config: SearchConfig, *, policy: str, ppm: str | None, problems: str, dtype: str | None = None) -> dict[str, Any]:
+def run_config(
+    config: SearchConfig, *, policy: str, ppm: str | None, problems: str, dtype: str | None = None
+) -> dict[str, Any]:
     """What decides the trees of a run, for `RunFolder.open`. Paths are made absolute; `max_active` changes no tree and is left out.
 
     Args:
@@ -35,7 +37,9 @@ def run_config(config: SearchConfig, *, policy: str, ppm: str | None, problems: 
     }
 
 
-def search_to_folder(searcher: Searcher, problems: Iterable[Problem], folder: RunFolder) -> Generator[Tree | Failure, None, None]:
+def search_to_folder(
+    searcher: Searcher, problems: Iterable[Problem], folder: RunFolder
+) -> Generator[Tree | Failure, None, None]:
     """Search the problems that have no tree in the folder yet; each ended one is on disk before it is yielded.
 
     At the end, also an early one, the folder gets the session's record: how it ended and `Stats.record`.
@@ -57,7 +61,7 @@ def search_to_folder(searcher: Searcher, problems: Iterable[Problem], folder: Ru
                     folder.append(ended)
                     trees += 1
                 else:
-                    folder.fail(ended.problem, f"{ended.error}: {ended.reason}")
+                    folder.fail(ended)
                     failures += 1
                 yield ended
     except BaseException as error:
@@ -65,13 +69,15 @@ def search_to_folder(searcher: Searcher, problems: Iterable[Problem], folder: Ru
         ended_by = "stopped" if stopped else f"{type(error).__name__}: {error}"
         raise
     finally:
-        folder.end_session({"ended": ended_by, "trees": trees, "failures": failures, **searcher.stats.record()})
+        folder.end_session(
+            {"ended": ended_by, "trees": trees, "failures": failures, **searcher.stats.record()}
+        )
 
 
 def _not_done(problems: Iterable[Problem], folder: RunFolder) -> Iterator[Problem]:
     for problem in problems:
         folder.check([problem])
-        if problem.id not in folder.done:
+        if problem.key not in folder.done:
             yield problem
 
 

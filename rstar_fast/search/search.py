@@ -10,11 +10,12 @@ from typing import Any
 from rstar_fast._core import Forest
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, ProblemError, RStarError, SearchError
+from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
 from rstar_fast.search.expansion import Steps, grade_finals
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.strategies import STRATEGIES
-from rstar_fast.search.work import KIND_OF, RESULT_OF, Failure, Request, Result, RunRequest, Work
+from rstar_fast.search.work import KIND_OF, RESULT_OF, Request, Result, RunRequest, Work
 from rstar_fast.tree import Tree
 from rstar_fast.verify.base import Observation
 
@@ -84,9 +85,11 @@ class Search:
             ProblemError: an id was added before.
         """
         for problem in problems:
-            if problem.id in self._known:
-                raise ProblemError(f"problem id {problem.id!r} was added before; ids must be unique within a search")
-            self._known.add(problem.id)
+            if problem.key in self._known:
+                raise ProblemError(
+                    f"problem id {problem.key!r} was added before; ids must be unique within a search"
+                )
+            self._known.add(problem.key)
             self._waiting.append(problem)
 
     @property
@@ -128,14 +131,18 @@ class Search:
         if owner is None:
             if 0 <= request_id < self._next_id:
                 return
-            raise SearchError(f"tell: no request {request_id} was ever made; ids up to {self._next_id - 1} were")
+            raise SearchError(
+                f"tell: no request {request_id} was ever made; ids up to {self._next_id - 1} were"
+            )
         place = request_id - owner.requests[0].id
         expected = RESULT_OF[type(owner.requests[place])]
         if not isinstance(result, expected):
             if isinstance(result, Exception):
-                self.fail(owner.tree.problem.id, result)
+                self.fail(owner.tree.problem.key, result)
                 return
-            raise SearchError(f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}")
+            raise SearchError(
+                f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}"
+            )
         del self._pending[request_id]
         owner.results[place] = result
         owner.missing -= 1
@@ -151,7 +158,7 @@ class Search:
         ended.tree.release()
         for request in ended.requests:
             self._pending.pop(request.id, None)
-        self._ended.append(Failure(ended.tree.problem, str(error), type(error).__name__))
+        self._ended.append(Failure.of(ended.tree.problem, error))
 
     def finished(self) -> list[Tree | Failure]:
         """Problems that ended since the last call, in order of ending."""
@@ -161,10 +168,10 @@ class Search:
     def _start(self, problem: Problem) -> None:
         if self.config.annotate_terminals_with_ground_truth and not problem.answers:
             reason = "annotate_terminals_with_ground_truth is set, and the problem has no answer"
-            self._ended.append(Failure(problem, reason, ProblemError.__name__))
+            self._ended.append(Failure(problem, ProblemError.__name__, reason))
             return
         tree = LiveTree(problem, self.config, self._forest, self._ids)
-        self._active[problem.id] = active = _Active(tree, self._whole(tree))
+        self._active[problem.key] = active = _Active(tree, self._whole(tree))
         self._advance(active)
 
     def _whole(self, tree: LiveTree) -> Steps:
@@ -174,7 +181,7 @@ class Search:
 
     def _advance(self, active: _Active) -> None:
         """Run a problem's coroutine until it waits for answers or ends."""
-        problem_id = active.tree.problem.id
+        problem_id = active.tree.problem.key
         # Nothing else keeps the results while the next ones are waited for: an expansion's tokens take much room.
         results, active.results = active.results or None, []
         try:
@@ -193,7 +200,11 @@ class Search:
         first, self._next_id = wanted[0].id, wanted[-1].id + 1
         self._pending.update(dict.fromkeys(range(first, self._next_id), active))
         for kind in kinds:
-            of_kind = wanted if len(kinds) == 1 else [request for request in wanted if type(request) is kind]
+            of_kind = (
+                wanted
+                if len(kinds) == 1
+                else [request for request in wanted if type(request) is kind]
+            )
             self._filed[kind] += of_kind
             active.tree.counts[_COUNT_OF[kind]] += len(of_kind)
 
@@ -202,9 +213,13 @@ class Search:
         timings = active.tree.timings
         timings[_WAIT_OF[last]] += time.perf_counter() - active.asked_at
         if RunRequest in active.kinds:
-            timings["program"] += sum([result.wall_s for result in active.results if type(result) is Observation])
+            timings["program"] += sum(
+                [result.wall_s for result in active.results if type(result) is Observation]
+            )
 
     def _new_work(self) -> Work:
         work = Work()
-        self._filed: dict[type[Request], list[Any]] = {kind: work.of(name) for kind, name in KIND_OF.items()}
+        self._filed: dict[type[Request], list[Any]] = {
+            kind: work.of(name) for kind, name in KIND_OF.items()
+        }
         return work

@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, SearchError
+from rstar_fast.failure import Failure
 from rstar_fast.policy.base import Policy
 from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
 from rstar_fast.search.session import End, Session
-from rstar_fast.search.work import Failure
 from rstar_fast.tree import Tree
 from rstar_fast.verify import ArithmeticRunner, Executor, Limits, MathVerifier
 from rstar_fast.verify.base import StepRunner, Verifier
@@ -64,7 +64,9 @@ class Searcher:
         self.scorer = scorer
         self._own = ExitStack()
         self.runner = runner or self._own.enter_context(step_runner(config))
-        self.verifier = verifier or self._own.enter_context(MathVerifier(limit_s=config.grade_limit_s))
+        self.verifier = verifier or self._own.enter_context(
+            MathVerifier(limit_s=config.grade_limit_s)
+        )
         self.stats = Stats()
         self._session: Session | None = None
 
@@ -130,11 +132,24 @@ class Searcher:
         if ended.error is not None:
             raise ended.error
 
-    def _begin(self, problems: Iterable[Problem], deliver: Callable[[Tree | Failure | End], None]) -> Session:
+    def _begin(
+        self, problems: Iterable[Problem], deliver: Callable[[Tree | Failure | End], None]
+    ) -> Session:
         if self._session is not None:
-            self._session.stop(SearchError("abandoned: another search was begun by the same searcher"))
+            self._session.stop(
+                SearchError("abandoned: another search was begun by the same searcher")
+            )
             self._session.close()
-        self._session = Session(self.config, self.policy, self.scorer, self.runner, self.verifier, problems, deliver, self.stats)
+        self._session = Session(
+            self.config,
+            self.policy,
+            self.scorer,
+            self.runner,
+            self.verifier,
+            problems,
+            deliver,
+            self.stats,
+        )
         return self._session
 
     def _finish(self, session: Session) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ExecutorError, ProblemError
+from rstar_fast.failure import Failure
 from rstar_fast.policy.base import Policy
 from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
@@ -29,7 +30,7 @@ from rstar_fast.search.faults import Faults
 from rstar_fast.search.lane import Lane
 from rstar_fast.search.models import PolicyModel, ScorerModel
 from rstar_fast.search.search import Search
-from rstar_fast.search.work import Answer, Failure, GradeRequest, RunRequest
+from rstar_fast.search.work import Answer, GradeRequest, RunRequest
 from rstar_fast.search.workers import Workers
 from rstar_fast.tree import Tree
 from rstar_fast.verify.base import StepRunner, Verifier
@@ -84,7 +85,10 @@ class Session:
         self._fed = False
         resources = stats.resources
         self._runs: Workers[RunRequest] = Workers(
-            lambda run: runner.submit(run.steps), self._inbox, resources["execution"], Faults("the runner", ExecutorError)
+            lambda run: runner.submit(run.steps),
+            self._inbox,
+            resources["execution"],
+            Faults("the runner", ExecutorError),
         )
         self._grades: Workers[GradeRequest] = Workers(
             lambda grade: verifier.submit(grade.problem, grade.answer),
@@ -93,7 +97,11 @@ class Session:
             Faults("the verifier", ExecutorError),
         )
         self._policy = Lane(PolicyModel(policy, resources["policy"]), self._inbox.put)
-        self._scorer = None if scorer is None else Lane(ScorerModel(scorer, resources["scoring"]), self._inbox.put)
+        self._scorer = (
+            None
+            if scorer is None
+            else Lane(ScorerModel(scorer, resources["scoring"]), self._inbox.put)
+        )
         self._lanes = [lane for lane in (self._policy, self._scorer) if lane is not None]
         threading.Thread(target=self._feed, name="problems of a search", daemon=True).start()
         self._thread = threading.Thread(target=self._run, name="trees of a search", daemon=True)

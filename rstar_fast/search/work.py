@@ -48,7 +48,12 @@ RESULT_OF: dict[type[Request], type[Result]] = {
     GradeRequest: Grade,
     ScoreRequest: Scores,
 }
-KIND_OF: dict[type[Request], str] = {ExpandRequest: "expand", RunRequest: "run", GradeRequest: "grade", ScoreRequest: "score"}
+KIND_OF: dict[type[Request], str] = {
+    ExpandRequest: "expand",
+    RunRequest: "run",
+    GradeRequest: "grade",
+    ScoreRequest: "score",
+}
 
 
 @dataclass(slots=True)
@@ -67,12 +72,3 @@ class Work:
 
     def __len__(self) -> int:
         return len(self.expand) + len(self.run) + len(self.grade) + len(self.score)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A problem whose search could not be finished, and why."""
-
-    problem: Problem
-    reason: str
-    error: str

@@ -23,7 +23,11 @@ class Workers(Generic[R]):
     """
 
     def __init__(
-        self, start: "Callable[[R], Future[Any]]", landed: "queue.SimpleQueue[Any]", activity: Activity, faults: Faults
+        self,
+        start: "Callable[[R], Future[Any]]",
+        landed: "queue.SimpleQueue[Any]",
+        activity: Activity,
+        faults: Faults,
     ) -> None:
         self._start: Callable[[R], Future[Any]] = start
         self._landed = landed

@@ -31,7 +31,9 @@ def read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise StoreError(f"{path / CONFIG}: cannot be read: {error}") from error
     if not isinstance(config, dict):
-        raise StoreError(f"{path / CONFIG}: damaged: expected a JSON object, got {type(config).__name__}")
+        raise StoreError(
+            f"{path / CONFIG}: damaged: expected a JSON object, got {type(config).__name__}"
+        )
     return config
 
 
@@ -57,8 +59,13 @@ def refuse_other_config(path: Path, was: dict[str, Any], wanted: dict[str, Any])
     old, new = dict(_flat(was)), dict(_flat(wanted))
     options = [option for option in {**old, **new} if old.get(option) != new.get(option)]
     if options:
-        changes = "\n".join(f"  {option}: {old.get(option, '(not set)')} -> {new.get(option, '(not set)')}" for option in options)
-        raise StoreError(f"{path}: this run was started with another configuration (was -> is):\n{changes}\nuse another folder")
+        changes = "\n".join(
+            f"  {option}: {old.get(option, '(not set)')} -> {new.get(option, '(not set)')}"
+            for option in options
+        )
+        raise StoreError(
+            f"{path}: this run was started with another configuration (was -> is):\n{changes}\nuse another folder"
+        )
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

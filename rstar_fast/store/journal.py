@@ -41,7 +41,9 @@ def read_lines(path: Path) -> Iterator[Line]:
             record = _parse(raw)
             if record is None:
                 if file.read(1):
-                    raise StoreError(f"{path}:{number}: damaged: expected a JSON object with an id; got {raw[:60]!r}")
+                    raise StoreError(
+                        f"{path}:{number}: damaged: expected a JSON object with an id; got {raw[:60]!r}"
+                    )
                 return
             end += len(raw)
             yield Line(number, end, record)
@@ -88,7 +90,9 @@ class Journal:
             os.fsync(self._fd)
         except OSError as error:
             self._undo()
-            raise StoreError(f"{self.path}: could not write {what} ({len(line)} bytes): {error.strerror}") from error
+            raise StoreError(
+                f"{self.path}: could not write {what} ({len(line)} bytes): {error.strerror}"
+            ) from error
         except BaseException:
             self._undo()
             raise

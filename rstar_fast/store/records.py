@@ -8,6 +8,7 @@ from typing import Any
 
 from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
 from rstar_fast.errors import StoreError
+from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
 
@@ -31,14 +32,12 @@ def tree_to_record(tree: Tree) -> dict[str, Any]:
     problem = tree.problem
     return {
         "format": FORMAT,
-        "id": problem.id,
-        "question": problem.question,
-        "answers": list(problem.answers),
+        **_problem_to_record(problem),
         "seed": tree.seed,
         "solved": tree.solved,
         "timings": [{"kind": kind, "seconds": seconds} for kind, seconds in tree.timings.items()],
         "counts": [{"kind": kind, "count": count} for kind, count in tree.counts.items()],
-        "nodes": [_node_to_record(node, problem.id) for node in tree.nodes],
+        "nodes": [_node_to_record(node, problem.key) for node in tree.nodes],
     }
 
 
@@ -54,18 +53,57 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
     try:
         nodes = _to_nodes(record["nodes"])
         tree = Tree(
-            problem=Problem(record["id"], record["question"], tuple(record["answers"])),
+            problem=_record_to_problem(record),
             nodes=nodes,
             seed=record["seed"],
             timings={item["kind"]: item["seconds"] for item in record["timings"]},
             counts={item["kind"]: item["count"] for item in record["counts"]},
         )
     except (KeyError, TypeError, OverflowError) as error:
-        raise StoreError(f"tree record of {record.get('id')!r}: not of format {FORMAT}: {type(error).__name__}: {error}") from error
+        raise StoreError(
+            f"tree record of {record.get('id')!r}: not of format {FORMAT}: {type(error).__name__}: {error}"
+        ) from error
     for position, node in enumerate(nodes):
-        if node.id != position or not (node.parent < position and (node.parent >= 0 or position == 0)):
-            raise StoreError(f"tree record of {record['id']!r}: node {position} has id {node.id} and parent {node.parent}")
+        if node.id != position or not (
+            node.parent < position and (node.parent >= 0 or position == 0)
+        ):
+            raise StoreError(
+                f"tree record of {record['id']!r}: node {position} has id {node.id} and parent {node.parent}"
+            )
     return tree
+
+
+def failure_to_record(failure: Failure) -> dict[str, Any]:
+    """Return a failure as plain JSON values, as `record_to_failure` takes them."""
+    return {
+        **_problem_to_record(failure.problem),
+        "reason": failure.reason,
+        "error_type": failure.error_type,
+        "traceback": failure.traceback,
+        "time": failure.time,
+    }
+
+
+def record_to_failure(record: dict[str, Any]) -> Failure:
+    """Return the failure of a record. Fields that older versions did not write are empty."""
+    problem = _record_to_problem({"question": "", "answers": [], **record})
+    told = {name: record.get(name, "") for name in ("error_type", "reason", "traceback", "time")}
+    return Failure(problem, **told)
+
+
+def _problem_to_record(problem: Problem) -> dict[str, Any]:
+    return {
+        "id": problem.key,
+        "copy": problem.copy,
+        "question": problem.question,
+        "answers": list(problem.answers),
+    }
+
+
+def _record_to_problem(record: dict[str, Any]) -> Problem:
+    copy = record.get("copy")
+    problem_id = record["id"] if copy is None else record["id"].removesuffix(f"#{copy}")
+    return Problem(problem_id, record["question"], tuple(record["answers"]), copy)
 
 
 def encode_line(record: dict[str, Any]) -> bytes:
@@ -73,22 +111,36 @@ def encode_line(record: dict[str, Any]) -> bytes:
     try:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     except (ValueError, TypeError) as error:
-        raise StoreError(f"record of {record.get('id')!r}: not to be written as JSON: {error}") from error
+        raise StoreError(
+            f"record of {record.get('id')!r}: not to be written as JSON: {error}"
+        ) from error
     return (text if text.isascii() else _SURROGATE.sub("\ufffd", text)).encode()
 
 
 def _to_nodes(rows: list[dict[str, Any]]) -> list[Node]:
     ids = ids_to_bytes([row["token_ids"] for row in rows])
     logprobs = logprobs_to_bytes([row["logprobs"] for row in rows])
-    plain = [{name: value for name, value in row.items() if name not in _STORED_AS.values()} for row in rows]
-    return [Node(**row, id_bytes=i, logprob_bytes=p) for row, i, p in zip(plain, ids, logprobs, strict=True)]
+    plain = [
+        {name: value for name, value in row.items() if name not in _STORED_AS.values()}
+        for row in rows
+    ]
+    return [
+        Node(**row, id_bytes=i, logprob_bytes=p)
+        for row, i, p in zip(plain, ids, logprobs, strict=True)
+    ]
 
 
 def _node_to_record(node: Node, problem_id: str) -> dict[str, Any]:
     record = {name: getattr(node, name) for name in _NODE_KEYS}
     record["token_ids"] = list(record["token_ids"])
     record["logprobs"] = [round(logprob, LOGPROB_DECIMALS) for logprob in record["logprobs"]]
-    for name, values in (("q", [node.q]), ("score", [node.score or 0.0]), ("logprobs", record["logprobs"])):
+    for name, values in (
+        ("q", [node.q]),
+        ("score", [node.score or 0.0]),
+        ("logprobs", record["logprobs"]),
+    ):
         if not all(map(isfinite, values)):
-            raise StoreError(f"tree of {problem_id!r}: node {node.id}: {name}: expected finite numbers, got {values}")
+            raise StoreError(
+                f"tree of {problem_id!r}: node {node.id}: {name}: expected finite numbers, got {values}"
+            )
     return record

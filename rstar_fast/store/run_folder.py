@@ -11,36 +11,32 @@ line is dropped and its problem searched again, failed problems are tried again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rstar_fast.errors import StoreError
+from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
-from rstar_fast.store.config_file import CONFIG, as_json, read_config, refuse_other_config, sync_folder, write_config
+from rstar_fast.store.config_file import (
+    CONFIG,
+    as_json,
+    read_config,
+    refuse_other_config,
+    sync_folder,
+    write_config,
+)
 from rstar_fast.store.journal import Journal, read_lines
 from rstar_fast.store.lock import FolderLock
-from rstar_fast.store.records import record_to_tree, tree_to_record
+from rstar_fast.store.records import (
+    failure_to_record,
+    record_to_failure,
+    record_to_tree,
+    tree_to_record,
+)
 from rstar_fast.tree import Tree
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A problem that could not be searched.
-
-    Attributes:
-        problem_id: which.
-        reason: what went wrong.
-        error_type: the exception's class, "" where there was none.
-        time: when, ISO 8601 in UTC.
-    """
-
-    problem_id: str
-    reason: str
-    error_type: str
-    time: str
 
 
 class RunFolder:
@@ -66,7 +62,9 @@ class RunFolder:
         for line in read_lines(path / "trees.jsonl"):
             problem_id = line.record["id"]
             if problem_id in self.done:
-                raise StoreError(f"{path / 'trees.jsonl'}:{line.number}: damaged: a second tree of problem {problem_id!r}")
+                raise StoreError(
+                    f"{path / 'trees.jsonl'}:{line.number}: damaged: a second tree of problem {problem_id!r}"
+                )
             self.done.add(problem_id)
             self._questions[problem_id] = line.record.get("question", "")
             size = line.end
@@ -105,7 +103,9 @@ class RunFolder:
             return cls(path, wanted, lock)
         except OSError as error:
             lock.close()
-            raise StoreError(f"{path}: could not be opened for writing: {error.strerror}") from error
+            raise StoreError(
+                f"{path}: could not be opened for writing: {error.strerror}"
+            ) from error
         except BaseException:
             lock.close()
             raise
@@ -121,30 +121,26 @@ class RunFolder:
     def check(self, problems: Iterable[Problem]) -> None:
         """Raise `StoreError` if a finished tree is of another question than the problem of the same id."""
         for problem in problems:
-            if problem.id in self.done and self._questions[problem.id] != problem.question:
+            if problem.key in self.done and self._questions[problem.key] != problem.question:
                 raise StoreError(
-                    f"{self.path}: problem {problem.id!r} was searched with another question: "
-                    f"{_short(self._questions[problem.id])} -> {_short(problem.question)}; use another folder"
+                    f"{self.path}: problem {problem.key!r} was searched with another question: "
+                    f"{_short(self._questions[problem.key])} -> {_short(problem.question)}; use another folder"
                 )
 
     def append(self, tree: Tree) -> None:
         """Write a finished tree; it is on disk when this returns, and the file as before when it raises `StoreError`."""
         journal, problem = self._writable(self._trees), tree.problem
-        if problem.id in self.done:
-            raise StoreError(f"{self.path}: problem {problem.id!r} has a tree already")
-        journal.append(tree_to_record(tree), f"the tree of problem {problem.id!r}")
-        self.done.add(problem.id)
-        self._questions[problem.id] = problem.question
+        if problem.key in self.done:
+            raise StoreError(f"{self.path}: problem {problem.key!r} has a tree already")
+        journal.append(tree_to_record(tree), f"the tree of problem {problem.key!r}")
+        self.done.add(problem.key)
+        self._questions[problem.key] = problem.question
 
-    def fail(self, problem: Problem, reason: str | BaseException) -> None:
+    def fail(self, failure: Failure) -> None:
         """Note that a problem could not be searched. The next run tries it again."""
-        record = {
-            "id": problem.id,
-            "reason": str(reason),
-            "error_type": type(reason).__name__ if isinstance(reason, BaseException) else "",
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        self._writable(self._failures).append(record, f"the failure of problem {problem.id!r}")
+        noted = replace(failure, time=datetime.now(UTC).isoformat(timespec="seconds"))
+        what = f"the failure of problem {failure.problem.key!r}"
+        self._writable(self._failures).append(failure_to_record(noted), what)
 
     def end_session(self, record: Mapping[str, Any]) -> None:
         """Note how a session went, in JSON values; `id` becomes the time of the note, ISO 8601 in UTC."""
@@ -161,13 +157,9 @@ class RunFolder:
             yield record_to_tree(line.record)
 
     def failures(self) -> list[Failure]:
-        """The last failure of every problem that has no tree yet, in order of id's first failure."""
+        """Return the last failure of every problem that has no tree yet, in the order of their first failures."""
         last = {line.record["id"]: line.record for line in read_lines(self.path / "failures.jsonl")}
-        return [
-            Failure(problem_id, record.get("reason", ""), record.get("error_type", ""), record.get("time", ""))
-            for problem_id, record in last.items()
-            if problem_id not in self.done
-        ]
+        return [record_to_failure(record) for key, record in last.items() if key not in self.done]
 
     def close(self) -> None:
         """Close the files and let go of the folder; nothing is lost without it."""
@@ -179,7 +171,12 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _writable(self, journal: Journal | None) -> Journal:

@@ -1,9 +1,9 @@
 """Running steps and grading final answers, in worker processes that can be killed."""
 
-from rstar_fast.verify.arithmetic import ArithmeticRunner
 from rstar_fast.verify.base import Grade, Limits, Observation, Status, StepRunner, Verifier
-from rstar_fast.verify.executor import Executor
-from rstar_fast.verify.grading import FunctionVerifier, MathVerifier
+from rstar_fast.verify.execute.arithmetic import ArithmeticRunner
+from rstar_fast.verify.execute.executor import Executor
+from rstar_fast.verify.grade.verifiers import FunctionVerifier, MathVerifier
 
 __all__ = [
     "ArithmeticRunner",

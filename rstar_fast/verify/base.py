@@ -47,11 +47,20 @@ class Limits:
     threads: int = 32
 
     def __post_init__(self) -> None:
-        for name, low in (("wall_s", 1e-3), ("memory_bytes", 1 << 20), ("output_chars", 2048), ("threads", 0)):
+        for name, low in (
+            ("wall_s", 1e-3),
+            ("memory_bytes", 1 << 20),
+            ("output_chars", 2048),
+            ("threads", 0),
+        ):
             value = getattr(self, name)
-            number = isinstance(value, int | float if name == "wall_s" else int) and not isinstance(value, bool)
+            number = isinstance(value, int | float if name == "wall_s" else int) and not isinstance(
+                value, bool
+            )
             if not number or not low <= value < 1 << 60:
-                raise ConfigError(f"Limits.{name}: expected a number of at least {low:g}, got {value!r}")
+                raise ConfigError(
+                    f"Limits.{name}: expected a number of at least {low:g}, got {value!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True)

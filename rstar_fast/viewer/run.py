@@ -19,7 +19,9 @@ MAX_REASON = 300
 
 def run_view(folder: RunFolder) -> RenderableType:
     """Everything `rstar-fast show RUN` prints."""
-    table = Table("problem", "solved", "chosen", "expected", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        "problem", "solved", "chosen", "expected", box=None, pad_edge=False, header_style="bold"
+    )
     table.columns[0].overflow = "fold"
     for name in ("nodes", "tokens", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -34,7 +36,12 @@ def run_view(folder: RunFolder) -> RenderableType:
         parts += [table, Text("")]
     if failures:
         parts.append(Text("could not be searched:", "bold"))
-        parts += [Padding(Text(f"{clean(one.problem_id)}: {one_line(one.reason, MAX_REASON)}"), (0, 0, 0, 2)) for one in failures]
+        parts += [
+            Padding(
+                Text(f"{clean(one.problem_id)}: {one_line(one.reason, MAX_REASON)}"), (0, 0, 0, 2)
+            )
+            for one in failures
+        ]
         parts.append(Text(""))
     parts += [totals_view(totals), *(_session_line(session) for session in folder.sessions())]
     return Group(*parts)
@@ -46,10 +53,19 @@ def totals_view(totals: Totals) -> RenderableType:
     table.add_row("problems", f"{totals.trees:,} searched, {totals.failures:,} failed")
     if totals.graded:
         table.add_row("solved", f"{_share(totals.solved, totals.graded)}  by any trajectory")
-        table.add_row("chosen", f"{_share(totals.best_correct, totals.graded)}  correct: the answer with the best score")
-        table.add_row("majority", f"{_share(totals.majority_correct, totals.graded)}  correct: the answer given most often")
+        table.add_row(
+            "chosen",
+            f"{_share(totals.best_correct, totals.graded)}  correct: the answer with the best score",
+        )
+        table.add_row(
+            "majority",
+            f"{_share(totals.majority_correct, totals.graded)}  correct: the answer given most often",
+        )
     if totals.trees > totals.graded:
-        table.add_row("not graded", f"{counted(totals.trees - totals.graded, 'problem')} without a known answer")
+        table.add_row(
+            "not graded",
+            f"{counted(totals.trees - totals.graded, 'problem')} without a known answer",
+        )
     table.add_row("nodes", f"{totals.nodes:,}")
     table.add_row("tokens", f"{totals.generated_tokens:,} generated")
     return table
@@ -68,13 +84,20 @@ def busy_line(stats: dict[str, Any]) -> str:
 def _session_line(session: dict[str, Any]) -> Text:
     took = f"{duration(session['wall_s'])}, {session['trees']:,} searched, {session['failures']:,} failed"
     return Text(
-        f"session until {session['id']}: {took}, {one_line(session['ended'], MAX_REASON)}; busy: {busy_line(session)}", "dim"
+        f"session until {session['id']}: {took}, {one_line(session['ended'], MAX_REASON)}; busy: {busy_line(session)}",
+        "dim",
     )
 
 
 def _row(tree: Tree) -> tuple[Text, ...]:
     best = tree.best()
-    solved = Text("-") if not tree.problem.answers else Text("yes", "green") if tree.solved else Text("no", "red")
+    solved = (
+        Text("-")
+        if not tree.problem.answers
+        else Text("yes", "green")
+        if tree.solved
+        else Text("no", "red")
+    )
     return (
         Text(clean(tree.problem.id)),
         solved,

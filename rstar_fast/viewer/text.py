@@ -2,7 +2,9 @@
 
 import re
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 """Control characters but tab and newline, line and paragraph separators, direction marks, lone surrogates."""
 
 
@@ -12,7 +14,9 @@ def clean(text: str) -> str:
     >>> clean("red: \x1b[31m")
     'red: \\x1b[31m'
     """
-    return _UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape", "surrogatepass").decode(), text)
+    return _UNPRINTABLE.sub(
+        lambda match: match.group().encode("unicode_escape", "surrogatepass").decode(), text
+    )
 
 
 def one_line(text: str, limit: int) -> str:

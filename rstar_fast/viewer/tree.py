@@ -51,7 +51,9 @@ def trajectory_view(tree: Tree, node: int) -> RenderableType:
     """The solution up to a node, as text, and how it ended."""
     end = tree.nodes[node]
     outcome = _outcome(end).plain if end.end else "not finished"
-    return Group(Text(clean(tree.text(node)).strip("\n")), Text(""), Text(f"node {node}: {outcome}"))
+    return Group(
+        Text(clean(tree.text(node)).strip("\n")), Text(""), Text(f"node {node}: {outcome}")
+    )
 
 
 def problem_view(tree: Tree) -> RenderableType:
@@ -59,7 +61,9 @@ def problem_view(tree: Tree) -> RenderableType:
     problem = tree.problem
     best, finals = tree.best(), tree.finals()
     header = Text(f"problem {clean(problem.id)}\n{clean(problem.question).strip()}\n\n")
-    header.append(f"expected  {', '.join(one_line(answer, MAX_ANSWER) for answer in problem.answers) or 'not known'}\n")
+    header.append(
+        f"expected  {', '.join(one_line(answer, MAX_ANSWER) for answer in problem.answers) or 'not known'}\n"
+    )
     header.append("chosen    ")
     header.append(_outcome(best) if best else Text("no answer was found"))
     header.append(
@@ -89,7 +93,9 @@ def _node_view(node: Node, chosen: bool) -> RenderableType:
 def _outcome(node: Node) -> Text:
     if node.end != "answer":
         return Text(_DEAD_ENDS.get(node.end, ""), "yellow")
-    word, style = {True: ("correct", "green"), False: ("wrong", "red"), None: ("not graded", "")}[node.correct]
+    word, style = {True: ("correct", "green"), False: ("wrong", "red"), None: ("not graded", "")}[
+        node.correct
+    ]
     return Text(f"answer {one_line(node.answer, MAX_ANSWER) or '(none)'}, {word}", style)
 
 

@@ -27,10 +27,16 @@ def preference_loss(scores: Tensor, groups: PairGroups, *, impl: str | None = No
         KernelError: a group names a score that is not there, or the implementation cannot run.
     """
     if scores.ndim != 1 or len(scores) < groups.num_scores:
-        raise KernelError(f"preference_loss: expected scores [{groups.num_scores} or more], got {list(scores.shape)}")
+        raise KernelError(
+            f"preference_loss: expected scores [{groups.num_scores} or more], got {list(scores.shape)}"
+        )
     if scores.device != groups.entries.device:
-        raise KernelError(f"preference_loss: expected one device, got {scores.device} and {groups.entries.device}")
-    found: Tensor = choose("preference_loss", _IMPLS, impl, scores.device, "reference")(scores, groups)
+        raise KernelError(
+            f"preference_loss: expected one device, got {scores.device} and {groups.entries.device}"
+        )
+    found: Tensor = choose("preference_loss", _IMPLS, impl, scores.device, "reference")(
+        scores, groups
+    )
     return found
 
 

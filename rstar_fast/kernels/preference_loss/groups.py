@@ -26,7 +26,11 @@ class PairGroups:
     num_scores: int
 
     @classmethod
-    def of(cls, groups: Sequence[tuple[Sequence[int], Sequence[int]]], device: torch.device | str = "cpu") -> "PairGroups":
+    def of(
+        cls,
+        groups: Sequence[tuple[Sequence[int], Sequence[int]]],
+        device: torch.device | str = "cpu",
+    ) -> "PairGroups":
         """From (preferred, others) of each group, as indices of scores; a score may be in several groups.
 
         Raises:
@@ -43,7 +47,9 @@ class PairGroups:
             entries += [*preferred, *others]
             offsets.append(len(entries))
         if entries and min(entries) < 0:
-            raise KernelError(f"preference_loss: indices of scores must not be negative, got {min(entries)}")
+            raise KernelError(
+                f"preference_loss: indices of scores must not be negative, got {min(entries)}"
+            )
         return cls(
             torch.tensor(entries, dtype=torch.int64, device=device),
             torch.tensor(offsets, dtype=torch.int32, device=device),

@@ -38,5 +38,7 @@ class _PreferenceLoss(torch.autograd.Function):
         groups: PairGroups = ctx.groups
         sizes = (groups.offsets[1:] - groups.offsets[:-1]).long()
         by_entry = slope * grad.float().repeat_interleave(sizes, output_size=len(slope))
-        found = torch.zeros_like(scores, dtype=torch.float32).index_add_(0, groups.entries, by_entry)
+        found = torch.zeros_like(scores, dtype=torch.float32).index_add_(
+            0, groups.entries, by_entry
+        )
         return found.to(scores.dtype), None

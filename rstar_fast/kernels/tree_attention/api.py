@@ -43,24 +43,39 @@ def tree_attention(
     """
     _check(query, key, value, layout)
     run = choose("tree_attention", _IMPLS, impl, query.device, "blockwise")
-    out: Tensor = run(query, key, value, layout, query.shape[-1] ** -0.5 if scale is None else scale, window)
+    out: Tensor = run(
+        query, key, value, layout, query.shape[-1] ** -0.5 if scale is None else scale, window
+    )
     return out
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout) -> None:
     shapes = f"query {list(query.shape)}, key {list(key.shape)}, value {list(value.shape)}"
-    if query.ndim != 3 or key.ndim != 3 or key.shape != value.shape or query.shape[-1] != key.shape[-1]:
+    if (
+        query.ndim != 3
+        or key.ndim != 3
+        or key.shape != value.shape
+        or query.shape[-1] != key.shape[-1]
+    ):
         raise KernelError(
             f"tree_attention: expected query [query_heads, queries, dim], key and value [kv_heads, keys, dim], got {shapes}"
         )
     if not len(key) or len(query) % len(key):
-        raise KernelError(f"tree_attention: expected query heads in whole groups per kv head, got {shapes}")
+        raise KernelError(
+            f"tree_attention: expected query heads in whole groups per kv head, got {shapes}"
+        )
     if (query.shape[1], key.shape[1]) != (layout.num_queries, layout.num_keys):
-        raise KernelError(f"tree_attention: the layout has {layout.num_queries} queries and {layout.num_keys} keys, got {shapes}")
+        raise KernelError(
+            f"tree_attention: the layout has {layout.num_queries} queries and {layout.num_keys} keys, got {shapes}"
+        )
     if not query.dtype == key.dtype == value.dtype:
-        raise KernelError(f"tree_attention: expected one type, got {query.dtype}, {key.dtype}, {value.dtype}")
+        raise KernelError(
+            f"tree_attention: expected one type, got {query.dtype}, {key.dtype}, {value.dtype}"
+        )
     if not query.device == key.device == value.device:
-        raise KernelError(f"tree_attention: expected one device, got {query.device}, {key.device}, {value.device}")
+        raise KernelError(
+            f"tree_attention: expected one device, got {query.device}, {key.device}, {value.device}"
+        )
 
 
 def _reference() -> Callable[..., Any]:

@@ -18,13 +18,19 @@ _BLOCK_QUERIES = 128
 _BLOCK_KEYS = 16
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
+) -> Tensor:
     """See `tree_attention`."""
     heads, num_queries, dim = query.shape
     grouped = query.view(len(key), -1, num_queries, dim)
-    blocks: list[tuple[list[tuple[int, int]], Tensor]] | None = layout.kept.get(("blockwise", window, query.dtype))
+    blocks: list[tuple[list[tuple[int, int]], Tensor]] | None = layout.kept.get(
+        ("blockwise", window, query.dtype)
+    )
     if blocks is None:
-        blocks = layout.kept["blockwise", window, query.dtype] = list(_visible(layout, window, query.dtype))
+        blocks = layout.kept["blockwise", window, query.dtype] = list(
+            _visible(layout, window, query.dtype)
+        )
     parts = []
     for i, (runs, mask) in enumerate(blocks):
         begin, end = i * _BLOCK_QUERIES, (i + 1) * _BLOCK_QUERIES
@@ -44,14 +50,28 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale:
     return torch.cat(parts, 2).view(heads, num_queries, dim)
 
 
-def _visible(layout: TreeLayout, window: int | None, dtype: torch.dtype) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
+def _visible(
+    layout: TreeLayout, window: int | None, dtype: torch.dtype
+) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
     """Per block of queries, the half-open runs of keys that its visible blocks make up, and the mask over them."""
     lists = layout.blocks(_BLOCK_QUERIES, _BLOCK_KEYS, window)
     for i, (begin, end) in enumerate(zip(lists.offsets[:-1], lists.offsets[1:], strict=True)):
         blocks = np.sort(lists.blocks[begin:end])
         for_runs = np.split(blocks, np.flatnonzero(np.diff(blocks) > 1) + 1)
-        runs = [(int(run[0]) * _BLOCK_KEYS, min((int(run[-1]) + 1) * _BLOCK_KEYS, layout.num_keys)) for run in for_runs]
-        yield runs, _mask(layout, layout.queries[i * _BLOCK_QUERIES : (i + 1) * _BLOCK_QUERIES, None], runs, window, dtype)
+        runs = [
+            (int(run[0]) * _BLOCK_KEYS, min((int(run[-1]) + 1) * _BLOCK_KEYS, layout.num_keys))
+            for run in for_runs
+        ]
+        yield (
+            runs,
+            _mask(
+                layout,
+                layout.queries[i * _BLOCK_QUERIES : (i + 1) * _BLOCK_QUERIES, None],
+                runs,
+                window,
+                dtype,
+            ),
+        )
 
 
 def _gather(rows: Tensor, runs: list[tuple[int, int]]) -> Tensor:
@@ -60,7 +80,11 @@ def _gather(rows: Tensor, runs: list[tuple[int, int]]) -> Tensor:
 
 
 def _mask(
-    layout: TreeLayout, queries: NDArray[np.int32], runs: list[tuple[int, int]], window: int | None, dtype: torch.dtype
+    layout: TreeLayout,
+    queries: NDArray[np.int32],
+    runs: list[tuple[int, int]],
+    window: int | None,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Additive [queries, keys of the runs], for queries [queries, 1]."""
     keys: NDArray[np.int64] = np.concatenate([np.arange(*run) for run in runs])

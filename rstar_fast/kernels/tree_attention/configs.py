@@ -39,7 +39,9 @@ class Config:
 def table() -> dict[tuple[str, str, int, int], Config]:
     """All committed configurations, by (kernel, target, head dimension, bytes of an element)."""
     rows = json.loads(TABLE.read_text())
-    return {(kernel, target, dim, size): Config(*values) for kernel, target, dim, size, *values in rows}
+    return {
+        (kernel, target, dim, size): Config(*values) for kernel, target, dim, size, *values in rows
+    }
 
 
 def config_for(kernel: str, target: str, dim: int, element_bytes: int) -> Config:
@@ -48,9 +50,16 @@ def config_for(kernel: str, target: str, dim: int, element_bytes: int) -> Config
     Raises:
         KernelError: the heads are too wide.
     """
-    fitting = next((size for size in DIMS if size >= dim and (kernel, target, size, element_bytes) in table()), None)
+    fitting = next(
+        (size for size in DIMS if size >= dim and (kernel, target, size, element_bytes) in table()),
+        None,
+    )
     if fitting is None:
-        widest = max(size for *rest, size, num_bytes in table() if [*rest, num_bytes] == [kernel, target, element_bytes])
+        widest = max(
+            size
+            for *rest, size, num_bytes in table()
+            if [*rest, num_bytes] == [kernel, target, element_bytes]
+        )
         raise KernelError(
             f"tree_attention: impl='triton' takes head dimensions up to {widest} in {element_bytes} bytes a number, got {dim}"
         )

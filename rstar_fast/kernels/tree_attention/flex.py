@@ -20,11 +20,15 @@ from rstar_fast.kernels.tree_attention.layout import TreeLayout
 _BLOCK = 128
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
+) -> Tensor:
     """See `tree_attention`."""
     if query.device.type == "cpu":
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value)):
-            raise KernelError("tree_attention: impl='flex' has no backward on a CPU; impl='blockwise' has")
+            raise KernelError(
+                "tree_attention: impl='flex' has no backward on a CPU; impl='blockwise' has"
+            )
         # Torch refuses whatever could ask for gradients, where they are turned off too.
         query, key, value = query.detach(), key.detach(), value.detach()
     mask = layout.kept.get(("flex", window))
@@ -33,7 +37,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "flex_attention called without torch.compile")
         run: Any = flex_attention if query.device.type == "cpu" else _compiled()
-        out: Tensor = run(query[None], key[None], value[None], block_mask=mask, scale=scale, enable_gqa=True)
+        out: Tensor = run(
+            query[None], key[None], value[None], block_mask=mask, scale=scale, enable_gqa=True
+        )
     return out[0]
 
 
@@ -55,7 +61,9 @@ def _block_mask(layout: TreeLayout, window: int | None) -> BlockMask:
     partial = _dense(lists, lists.split, lists.offsets[1:], layout)
     full = _dense(lists, lists.offsets[:-1], lists.split, layout)
     lengths = (layout.num_queries, layout.num_keys)
-    return BlockMask.from_kv_blocks(*partial, *full, BLOCK_SIZE=_BLOCK, mask_mod=sees, seq_lengths=lengths)
+    return BlockMask.from_kv_blocks(
+        *partial, *full, BLOCK_SIZE=_BLOCK, mask_mod=sees, seq_lengths=lengths
+    )
 
 
 def _dense(lists: BlockLists, begins: Any, ends: Any, layout: TreeLayout) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,13 @@ class TreeLayout:
         device: where the tensors are.
     """
 
-    def __init__(self, end: Ints, position: Ints, queries: Ints | None = None, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        end: Ints,
+        position: Ints,
+        queries: Ints | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
         """Take the arrays; without `queries` every token asks.
 
         Raises:
@@ -74,13 +80,17 @@ class TreeLayout:
             self._lists[key] = visible_blocks(self.end, self.position, self.queries, *key)
         return self._lists[key]
 
-    def device_blocks(self, block_queries: int, block_keys: int, window: int | None, by_key: bool = False) -> DeviceBlocks:
+    def device_blocks(
+        self, block_queries: int, block_keys: int, window: int | None, by_key: bool = False
+    ) -> DeviceBlocks:
         """The lists on the device; `by_key`: by block of keys, the blocks of queries that see it."""
         key = (block_queries, block_keys, window, by_key)
         if key not in self._device_lists:
             lists = self.blocks(block_queries, block_keys, window)
             lists = lists.transpose() if by_key else lists
-            self._device_lists[key] = DeviceBlocks(*map(self._to_device, (lists.offsets, lists.split, lists.blocks)))
+            self._device_lists[key] = DeviceBlocks(
+                *map(self._to_device, (lists.offsets, lists.split, lists.blocks))
+            )
         return self._device_lists[key]
 
     def tensor(self, name: str) -> Tensor:

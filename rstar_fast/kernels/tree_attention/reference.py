@@ -6,7 +6,9 @@ from torch import Tensor
 from rstar_fast.kernels.tree_attention.layout import TreeLayout
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
+) -> Tensor:
     """See `tree_attention`."""
     group = len(query) // len(key)
     key, value = key.repeat_interleave(group, 0), value.repeat_interleave(group, 0)

@@ -19,7 +19,9 @@ from rstar_fast.kernels.tree_attention.triton_kernels import backward_key, backw
 _LOG2_E = 1.4426950408889634
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
+) -> Tensor:
     """See `tree_attention`."""
     check("tree_attention", query, key, value)
     out: Tensor = _TreeAttention.apply(query, key, value, layout, scale, window)  # type: ignore[no-untyped-call]
@@ -29,7 +31,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale:
 class _TreeAttention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        layout: TreeLayout,
+        scale: float,
+        window: int | None,
     ) -> Tensor:
         query, key, value = map(_rows, (query, key, value))
         out = _empty_like(query)
@@ -65,7 +73,9 @@ class _TreeAttention(torch.autograd.Function):
         )  # fmt: skip
 
         config, group = _config("backward_key", query, key)
-        blocks = layout.device_blocks(config.block_rows // group, config.block_keys, window, by_key=True)
+        blocks = layout.device_blocks(
+            config.block_rows // group, config.block_keys, window, by_key=True
+        )
         launch(
             backward_key, (len(blocks.split), len(key)), query, key, value, grad, log_sum, delta, grad_key, grad_value,
             *_shared(query, key, layout, blocks, scale, window), grad.stride(0), grad.stride(1),
@@ -80,11 +90,15 @@ def _config(kernel: str, query: Tensor, key: Tensor) -> tuple[Config, int]:
     group = len(query) // len(key)
     config = config_for(kernel, target(), query.shape[-1], query.element_size())
     if group > config.block_rows:
-        raise KernelError(f"tree_attention: impl='triton' takes up to {config.block_rows} query heads per kv head, got {group}")
+        raise KernelError(
+            f"tree_attention: impl='triton' takes up to {config.block_rows} query heads per kv head, got {group}"
+        )
     return config, group
 
 
-def _shared(query: Tensor, key: Tensor, layout: TreeLayout, blocks: Any, scale: float, window: int | None) -> tuple[Any, ...]:
+def _shared(
+    query: Tensor, key: Tensor, layout: TreeLayout, blocks: Any, scale: float, window: int | None
+) -> tuple[Any, ...]:
     """The arguments that all kernels take, behind their own tensors."""
     return (
         layout.tensor("queries"), layout.tensor("end"), layout.tensor("position"), blocks.offsets, blocks.split, blocks.blocks,

@@ -8,7 +8,9 @@ from triton import jit
 
 
 @jit
-def _row_tile(i_block, i_group, p_queries, num_queries, GROUP: tl.constexpr, BLOCK_ROWS: tl.constexpr):
+def _row_tile(
+    i_block, i_group, p_queries, num_queries, GROUP: tl.constexpr, BLOCK_ROWS: tl.constexpr
+):
     """A tile's rows: head, place among the queries, packed index (-1 where there is none: it sees nothing), and if there is one."""
     TOKENS: tl.constexpr = BLOCK_ROWS // GROUP
     o_row = tl.arange(0, BLOCK_ROWS)
@@ -19,7 +21,9 @@ def _row_tile(i_block, i_group, p_queries, num_queries, GROUP: tl.constexpr, BLO
 
 
 @jit
-def _visible(b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED: tl.constexpr):
+def _visible(
+    b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED: tl.constexpr
+):
     """[rows, keys]: whether a row sees a key."""
     b_end = tl.load(p_end + o_key, mask=o_key < num_keys, other=0)
     m_seen = (o_key[None, :] <= b_index[:, None]) & (b_index[:, None] < b_end[None, :])
@@ -40,18 +44,29 @@ def forward(
 ):  # fmt: skip
     """One tile of rows: out and the logarithm of the softmax's denominator."""
     i_block, i_group = tl.program_id(0), tl.program_id(1)
-    o_head, o_token, b_index, m_row = _row_tile(i_block, i_group, p_queries, num_queries, GROUP, BLOCK_ROWS)
+    o_head, o_token, b_index, m_row = _row_tile(
+        i_block, i_group, p_queries, num_queries, GROUP, BLOCK_ROWS
+    )
     b_position = tl.load(p_position + b_index, mask=m_row, other=0)
     o_dim = tl.arange(0, BLOCK_DIM)
     m_dim = o_dim < DIM
     # [rows, dim]
-    p_rows = p_query + o_head[:, None] * stride_query_head + o_token[:, None] * stride_query_token + o_dim[None, :]
+    p_rows = (
+        p_query
+        + o_head[:, None] * stride_query_head
+        + o_token[:, None] * stride_query_token
+        + o_dim[None, :]
+    )
     b_query = tl.load(p_rows, mask=m_row[:, None] & m_dim[None, :], other=0.0)
 
     b_max = tl.full([BLOCK_ROWS], float("-inf"), tl.float32)
     b_sum = tl.zeros([BLOCK_ROWS], tl.float32)
     b_out = tl.zeros([BLOCK_ROWS, BLOCK_DIM], tl.float32)
-    begin, split, end = tl.load(p_offsets + i_block), tl.load(p_split + i_block), tl.load(p_offsets + i_block + 1)
+    begin, split, end = (
+        tl.load(p_offsets + i_block),
+        tl.load(p_split + i_block),
+        tl.load(p_offsets + i_block + 1),
+    )
     for MASKED in tl.static_range(2):
         for i in range(split if MASKED else begin, end if MASKED else split):
             o_key = tl.load(p_blocks + i) * BLOCK_KEYS + tl.arange(0, BLOCK_KEYS)
@@ -61,7 +76,9 @@ def forward(
             b_key = tl.load(p_key + o_keys[:, None] + o_dim[None, :], mask=m_keys, other=0.0)
             b_logits = tl.dot(b_query, tl.trans(b_key), input_precision="ieee") * scale_log2
             if MASKED:
-                m_seen = _visible(b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED)
+                m_seen = _visible(
+                    b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED
+                )
                 b_logits = tl.where(m_seen, b_logits, float("-inf"))
             b_new_max = tl.maximum(b_max, tl.max(b_logits, 1))
             # A row that has seen nothing yet: exp2(-inf - 0) is 0 where -inf - -inf would be NaN.
@@ -77,7 +94,12 @@ def forward(
     # Only rows that are not there have seen nothing.
     b_sum = tl.where(b_sum == 0.0, 1.0, b_sum)
     b_out = b_out / b_sum[:, None]
-    p_rows = p_out + o_head[:, None] * stride_out_head + o_token[:, None] * stride_out_token + o_dim[None, :]
+    p_rows = (
+        p_out
+        + o_head[:, None] * stride_out_head
+        + o_token[:, None] * stride_out_token
+        + o_dim[None, :]
+    )
     tl.store(p_rows, b_out.to(p_out.dtype.element_ty), mask=m_row[:, None] & m_dim[None, :])
     tl.store(p_log_sum + o_head * num_queries + o_token, b_max + tl.log2(b_sum), mask=m_row)
 
@@ -94,22 +116,38 @@ def backward_query(
 ):  # fmt: skip
     """One tile of rows: the gradient of its queries."""
     i_block, i_group = tl.program_id(0), tl.program_id(1)
-    o_head, o_token, b_index, m_row = _row_tile(i_block, i_group, p_queries, num_queries, GROUP, BLOCK_ROWS)
+    o_head, o_token, b_index, m_row = _row_tile(
+        i_block, i_group, p_queries, num_queries, GROUP, BLOCK_ROWS
+    )
     b_position = tl.load(p_position + b_index, mask=m_row, other=0)
     o_dim = tl.arange(0, BLOCK_DIM)
     m_dim = o_dim < DIM
     m_rows = m_row[:, None] & m_dim[None, :]
     # [rows, dim]
-    p_rows = p_query + o_head[:, None] * stride_query_head + o_token[:, None] * stride_query_token + o_dim[None, :]
+    p_rows = (
+        p_query
+        + o_head[:, None] * stride_query_head
+        + o_token[:, None] * stride_query_token
+        + o_dim[None, :]
+    )
     b_query = tl.load(p_rows, mask=m_rows, other=0.0)
-    p_rows = p_grad + o_head[:, None] * stride_grad_head + o_token[:, None] * stride_grad_token + o_dim[None, :]
+    p_rows = (
+        p_grad
+        + o_head[:, None] * stride_grad_head
+        + o_token[:, None] * stride_grad_token
+        + o_dim[None, :]
+    )
     b_grad = tl.load(p_rows, mask=m_rows, other=0.0)
     # [rows]; weights of rows that are not there come out as exp2(-inf)
     b_log_sum = tl.load(p_log_sum + o_head * num_queries + o_token, mask=m_row, other=float("inf"))
     b_delta = tl.load(p_delta + o_head * num_queries + o_token, mask=m_row, other=0.0)
 
     b_grad_query = tl.zeros([BLOCK_ROWS, BLOCK_DIM], tl.float32)
-    begin, split, end = tl.load(p_offsets + i_block), tl.load(p_split + i_block), tl.load(p_offsets + i_block + 1)
+    begin, split, end = (
+        tl.load(p_offsets + i_block),
+        tl.load(p_split + i_block),
+        tl.load(p_offsets + i_block + 1),
+    )
     for MASKED in tl.static_range(2):
         for i in range(split if MASKED else begin, end if MASKED else split):
             o_key = tl.load(p_blocks + i) * BLOCK_KEYS + tl.arange(0, BLOCK_KEYS)
@@ -121,13 +159,22 @@ def backward_query(
             b_logits = tl.dot(b_query, tl.trans(b_key), input_precision="ieee") * scale_log2
             b_weights = tl.exp2(b_logits - b_log_sum[:, None])
             if MASKED:
-                m_seen = _visible(b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED)
+                m_seen = _visible(
+                    b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED
+                )
                 b_weights = tl.where(m_seen, b_weights, 0.0)
             b_grad_weights = tl.dot(b_grad, tl.trans(b_value), input_precision="ieee")
             b_grad_logits = b_weights * (b_grad_weights - b_delta[:, None])
-            b_grad_query = tl.dot(b_grad_logits.to(b_key.dtype), b_key, b_grad_query, input_precision="ieee")
+            b_grad_query = tl.dot(
+                b_grad_logits.to(b_key.dtype), b_key, b_grad_query, input_precision="ieee"
+            )
 
-    p_rows = p_grad_query + o_head[:, None] * stride_grad_query_head + o_token[:, None] * stride_grad_query_token + o_dim[None, :]
+    p_rows = (
+        p_grad_query
+        + o_head[:, None] * stride_grad_query_head
+        + o_token[:, None] * stride_grad_query_token
+        + o_dim[None, :]
+    )
     tl.store(p_rows, (b_grad_query * scale).to(p_grad_query.dtype.element_ty), mask=m_rows)
 
 
@@ -154,30 +201,67 @@ def backward_key(
 
     b_grad_key = tl.zeros([BLOCK_KEYS, BLOCK_DIM], tl.float32)
     b_grad_value = tl.zeros([BLOCK_KEYS, BLOCK_DIM], tl.float32)
-    begin, split, end = tl.load(p_offsets + i_block), tl.load(p_split + i_block), tl.load(p_offsets + i_block + 1)
+    begin, split, end = (
+        tl.load(p_offsets + i_block),
+        tl.load(p_split + i_block),
+        tl.load(p_offsets + i_block + 1),
+    )
     for MASKED in tl.static_range(2):
         for i in range(split if MASKED else begin, end if MASKED else split):
-            o_head, o_token, b_index, m_row = _row_tile(tl.load(p_blocks + i), i_group, p_queries, num_queries, GROUP, BLOCK_ROWS)
+            o_head, o_token, b_index, m_row = _row_tile(
+                tl.load(p_blocks + i), i_group, p_queries, num_queries, GROUP, BLOCK_ROWS
+            )
             m_rows = m_row[:, None] & m_dim[None, :]
             # [rows, dim]
-            p_rows = p_query + o_head[:, None] * stride_query_head + o_token[:, None] * stride_query_token + o_dim[None, :]
+            p_rows = (
+                p_query
+                + o_head[:, None] * stride_query_head
+                + o_token[:, None] * stride_query_token
+                + o_dim[None, :]
+            )
             b_query = tl.load(p_rows, mask=m_rows, other=0.0)
-            p_rows = p_grad + o_head[:, None] * stride_grad_head + o_token[:, None] * stride_grad_token + o_dim[None, :]
+            p_rows = (
+                p_grad
+                + o_head[:, None] * stride_grad_head
+                + o_token[:, None] * stride_grad_token
+                + o_dim[None, :]
+            )
             b_grad = tl.load(p_rows, mask=m_rows, other=0.0)
             # [rows]; weights of rows that are not there come out as exp2(-inf)
-            b_log_sum = tl.load(p_log_sum + o_head * num_queries + o_token, mask=m_row, other=float("inf"))
+            b_log_sum = tl.load(
+                p_log_sum + o_head * num_queries + o_token, mask=m_row, other=float("inf")
+            )
             b_delta = tl.load(p_delta + o_head * num_queries + o_token, mask=m_row, other=0.0)
             b_logits = tl.dot(b_query, tl.trans(b_key), input_precision="ieee") * scale_log2
             b_weights = tl.exp2(b_logits - b_log_sum[:, None])
             if MASKED:
                 b_position = tl.load(p_position + b_index, mask=m_row, other=0)
-                m_seen = _visible(b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED)
+                m_seen = _visible(
+                    b_index, b_position, o_key, p_end, p_position, num_keys, window, WINDOWED
+                )
                 b_weights = tl.where(m_seen, b_weights, 0.0)
-            b_grad_value = tl.dot(tl.trans(b_weights.to(b_grad.dtype)), b_grad, b_grad_value, input_precision="ieee")
+            b_grad_value = tl.dot(
+                tl.trans(b_weights.to(b_grad.dtype)), b_grad, b_grad_value, input_precision="ieee"
+            )
             b_grad_weights = tl.dot(b_grad, tl.trans(b_value), input_precision="ieee")
             b_grad_logits = b_weights * (b_grad_weights - b_delta[:, None])
-            b_grad_key = tl.dot(tl.trans(b_grad_logits.to(b_query.dtype)), b_query, b_grad_key, input_precision="ieee")
+            b_grad_key = tl.dot(
+                tl.trans(b_grad_logits.to(b_query.dtype)),
+                b_query,
+                b_grad_key,
+                input_precision="ieee",
+            )
 
-    o_rows = i_group.to(tl.int64) * stride_grad_key_head + o_key.to(tl.int64) * stride_grad_key_token
-    tl.store(p_grad_key + o_rows[:, None] + o_dim[None, :], (b_grad_key * scale).to(p_grad_key.dtype.element_ty), mask=m_keys)
-    tl.store(p_grad_value + o_rows[:, None] + o_dim[None, :], b_grad_value.to(p_grad_value.dtype.element_ty), mask=m_keys)
+    o_rows = (
+        i_group.to(tl.int64) * stride_grad_key_head + o_key.to(tl.int64) * stride_grad_key_token
+    )
+    tl.store(
+        p_grad_key + o_rows[:, None] + o_dim[None, :],
+        (b_grad_key * scale).to(p_grad_key.dtype.element_ty),
+        mask=m_keys,
+    )
+    tl.store(
+        p_grad_value + o_rows[:, None] + o_dim[None, :],
+        b_grad_value.to(p_grad_value.dtype.element_ty),
+        mask=m_keys,
+    )

@@ -41,9 +41,18 @@ def value_head(
         KernelError: shapes or devices do not fit together, or the implementation cannot run them.
     """
     width = hidden.shape[-1]
-    if hidden.ndim != 2 or index.ndim != 1 or norm_weight.shape != (width,) or head_weight.shape != (width,):
-        shapes = ", ".join(str(list(tensor.shape)) for tensor in (hidden, index, norm_weight, head_weight))
-        raise KernelError(f"value_head: expected [tokens, width], [scores], [width] and [width], got {shapes}")
+    if (
+        hidden.ndim != 2
+        or index.ndim != 1
+        or norm_weight.shape != (width,)
+        or head_weight.shape != (width,)
+    ):
+        shapes = ", ".join(
+            str(list(tensor.shape)) for tensor in (hidden, index, norm_weight, head_weight)
+        )
+        raise KernelError(
+            f"value_head: expected [tokens, width], [scores], [width] and [width], got {shapes}"
+        )
     if not hidden.device == index.device == norm_weight.device == head_weight.device:
         raise KernelError(
             f"value_head: expected all tensors on one device, got {hidden.device}, {index.device}, {norm_weight.device}"

@@ -7,12 +7,23 @@ import triton
 from torch import Tensor
 
 from rstar_fast.kernels.launch import check, launch
-from rstar_fast.kernels.value_head.configs import BLOCK_COLUMNS, BLOCK_SCORES, BLOCK_WIDTH, NUM_WARPS
+from rstar_fast.kernels.value_head.configs import (
+    BLOCK_COLUMNS,
+    BLOCK_SCORES,
+    BLOCK_WIDTH,
+    NUM_WARPS,
+)
 from rstar_fast.kernels.value_head.triton_kernels import backward_rows, backward_weights, forward
 
 
 def value_head(
-    hidden: Tensor, index: Tensor, norm_weight: Tensor, head_weight: Tensor, eps: float, bias: float, scale: float
+    hidden: Tensor,
+    index: Tensor,
+    norm_weight: Tensor,
+    head_weight: Tensor,
+    eps: float,
+    bias: float,
+    scale: float,
 ) -> tuple[Tensor, Tensor]:
     """See `rstar_fast.kernels.value_head`."""
     check("value_head", hidden, norm_weight, head_weight)
@@ -22,13 +33,30 @@ def value_head(
 
 class _Values(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, index: Tensor, norm_weight: Tensor, head_weight: Tensor, eps: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        index: Tensor,
+        norm_weight: Tensor,
+        head_weight: Tensor,
+        eps: float,
+    ) -> Tensor:
         hidden = hidden.contiguous()
         values = hidden.new_empty(len(index), dtype=torch.float32)
         inverse_rms = torch.empty_like(values)
         arguments = (hidden, index, norm_weight, head_weight)
         width = hidden.shape[1]
-        launch(forward, (len(index),), *arguments, values, inverse_rms, width, eps, BLOCK_WIDTH=BLOCK_WIDTH, num_warps=NUM_WARPS)
+        launch(
+            forward,
+            (len(index),),
+            *arguments,
+            values,
+            inverse_rms,
+            width,
+            eps,
+            BLOCK_WIDTH=BLOCK_WIDTH,
+            num_warps=NUM_WARPS,
+        )
         ctx.save_for_backward(*arguments, values, inverse_rms)
         return values
 
@@ -47,4 +75,10 @@ class _Values(torch.autograd.Function):
             grad_norm, grad_head, num_scores, width, BLOCK_COLUMNS=BLOCK_COLUMNS, BLOCK_SCORES=BLOCK_SCORES, num_warps=NUM_WARPS,
         )  # fmt: skip
         # Rows may repeat: steps without tokens share their parent's last one.
-        return torch.zeros_like(hidden).index_add_(0, index, grad_rows), None, grad_norm, grad_head, None
+        return (
+            torch.zeros_like(hidden).index_add_(0, index, grad_rows),
+            None,
+            grad_norm,
+            grad_head,
+            None,
+        )

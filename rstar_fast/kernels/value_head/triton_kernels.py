@@ -47,7 +47,11 @@ def backward_rows(
     inverse_rms, grad = tl.load(p_inverse_rms + i_score), tl.load(p_grad + i_score)
     along = tl.load(p_values + i_score) * inverse_rms * inverse_rms / width
     b_grad = grad * (b_norm * b_head * inverse_rms - b_row * along)
-    tl.store(p_grad_rows + i_score * width + o_column, b_grad.to(p_grad_rows.dtype.element_ty), mask=m_column)
+    tl.store(
+        p_grad_rows + i_score * width + o_column,
+        b_grad.to(p_grad_rows.dtype.element_ty),
+        mask=m_column,
+    )
 
 
 @jit
@@ -68,10 +72,16 @@ def backward_weights(
         b_factor = tl.load(p_grad + o_score, mask=m_score, other=0.0) * b_inverse_rms
         # [scores, columns]
         m_rows = m_score[:, None] & m_column[None, :]
-        b_rows = tl.load(p_hidden + b_index[:, None] * width + o_column[None, :], mask=m_rows, other=0.0).to(tl.float32)
+        b_rows = tl.load(
+            p_hidden + b_index[:, None] * width + o_column[None, :], mask=m_rows, other=0.0
+        ).to(tl.float32)
         b_grad += tl.sum(b_rows * b_factor[:, None], 0)
     # [columns]
     b_norm = tl.load(p_norm + o_column, mask=m_column, other=0.0).to(tl.float32)
     b_head = tl.load(p_head + o_column, mask=m_column, other=0.0).to(tl.float32)
-    tl.store(p_grad_norm + o_column, (b_grad * b_head).to(p_grad_norm.dtype.element_ty), mask=m_column)
-    tl.store(p_grad_head + o_column, (b_grad * b_norm).to(p_grad_head.dtype.element_ty), mask=m_column)
+    tl.store(
+        p_grad_norm + o_column, (b_grad * b_head).to(p_grad_norm.dtype.element_ty), mask=m_column
+    )
+    tl.store(
+        p_grad_head + o_column, (b_grad * b_norm).to(p_grad_head.dtype.element_ty), mask=m_column
+    )

@@ -76,9 +76,15 @@ def prctl(option: int, *arguments: Any) -> int:
     return _checked("prctl", _libc.prctl(ctypes.c_int(option), *map(_as_long, padded)))
 
 
-def mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+def mount(
+    source: str, target: str, kind: str | None, flags: int, options: str | None = None
+) -> None:
     """Mount a file system. Raises `OSError`."""
-    encoded = (None if kind is None else kind.encode(), ctypes.c_ulong(flags), None if options is None else options.encode())
+    encoded = (
+        None if kind is None else kind.encode(),
+        ctypes.c_ulong(flags),
+        None if options is None else options.encode(),
+    )
     _checked(f"mount {target}", _libc.mount(os.fsencode(source), os.fsencode(target), *encoded))
 
 

@@ -34,7 +34,9 @@ def restrict(readable: Iterable[str], writable: Iterable[str] = ()) -> None:
     abi = version()
     fs = (1 << _NUM_FS_RIGHTS.get(abi, 16)) - 1
     fields = [fs] + [_ALL_NET_RIGHTS] * (abi >= 4) + [_ALL_SCOPES] * (abi >= 6)
-    attributes = ctypes.create_string_buffer(struct.pack(f"={len(fields)}Q", *fields), 8 * len(fields))
+    attributes = ctypes.create_string_buffer(
+        struct.pack(f"={len(fields)}Q", *fields), 8 * len(fields)
+    )
     ruleset = syscall("landlock_create_ruleset", ctypes.byref(attributes), len(attributes), 0)
     try:
         for paths, file_rights in ((readable, _READ_FILE), (writable, _READ_FILE | _WRITE_FILE)):

@@ -13,7 +13,15 @@ from rstar_fast.verify.sandbox.kernel import prctl, syscall
 
 NOBODY = 65534
 _DEVICES = ("/dev/null", "/dev/urandom", "/dev/zero")
-_SYSTEM_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_SYSTEM_FOLDERS = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/share/zoneinfo",
+    "/etc/ld.so.cache",
+)
 _MAX_FDS = 64
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -35,8 +43,13 @@ class Confinement:
 
 def readable_roots() -> tuple[str, ...]:
     """Folders a program may read, each ending in a separator: the interpreter's own, installed packages, those loaded now."""
-    roots = {"/usr/share/zoneinfo", *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
-    roots |= {path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")}
+    roots = {
+        "/usr/share/zoneinfo",
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    }
+    roots |= {
+        path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")
+    }
     for module in list(sys.modules.values()):
         roots |= set(getattr(module, "__path__", ()))
     return tuple(sorted({os.path.join(os.path.realpath(root), "") for root in roots}))
@@ -58,7 +71,9 @@ def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
     outcome = {"private file system": namespaces.attempt(lambda: _hide_files(folders))}
     if not outcome["private file system"]:
         namespaces.enter_private_root(folders, _DEVICES)
-    outcome["dropped privileges"] = namespaces.attempt(_drop_user) if is_root else _tried(_drop_capabilities)
+    outcome["dropped privileges"] = (
+        namespaces.attempt(_drop_user) if is_root else _tried(_drop_capabilities)
+    )
     if is_root and not outcome["dropped privileges"]:
         _drop_user()
     os.chdir("/")
@@ -72,8 +87,20 @@ def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
 
 def _unresolved(roots: tuple[str, ...]) -> list[str]:
     """The same folders by the names modules are imported under, where those pass a symbolic link."""
-    names = [*sys.path, *(path for module in list(sys.modules.values()) for path in getattr(module, "__path__", ()))]
-    return [name for name in names if os.path.realpath(name) != name and os.path.join(os.path.realpath(name), "").startswith(roots)]
+    names = [
+        *sys.path,
+        *(
+            path
+            for module in list(sys.modules.values())
+            for path in getattr(module, "__path__", ())
+        ),
+    ]
+    return [
+        name
+        for name in names
+        if os.path.realpath(name) != name
+        and os.path.join(os.path.realpath(name), "").startswith(roots)
+    ]
 
 
 def _hide_files(folders: Iterable[str]) -> None:

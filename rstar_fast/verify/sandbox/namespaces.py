@@ -13,7 +13,15 @@ _FLAGS = {
     "host name namespace": kernel.CLONE_NEWUTS,
     "process namespace": kernel.CLONE_NEWPID,
 }
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = (
+    1,
+    2,
+    4,
+    32,
+    4096,
+    16384,
+    1 << 18,
+)
 _MS_RELATIME, _ST_RELATIME = 1 << 21, 1 << 12
 _SAME_FLAGS = 0xC0F
 """RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, NODIRATIME, alike for statvfs and mount: a remount may not drop those that are locked."""
@@ -47,7 +55,9 @@ def enter_private_root(folders: Iterable[str], devices: Sequence[str]) -> None:
 
     Raises `OSError`; the process is then unfit for use, so `attempt` first.
     """
-    sources = {path.rstrip("/"): os.path.realpath(path) for path in sorted(folders) if os.path.isdir(path)}
+    sources = {
+        path.rstrip("/"): os.path.realpath(path) for path in sorted(folders) if os.path.isdir(path)
+    }
     _unshare(kernel.CLONE_NEWNS)
     mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0755,size=1m")

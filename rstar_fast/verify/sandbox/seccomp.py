@@ -10,7 +10,9 @@ import struct
 from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.kernel import MACHINE, NUMBERS, prctl
 
-NODE_CLONE_FLAGS = kernel.CLONE_PARENT | kernel.CLONE_CHILD_SETTID | kernel.CLONE_CHILD_CLEARTID | 17
+NODE_CLONE_FLAGS = (
+    kernel.CLONE_PARENT | kernel.CLONE_CHILD_SETTID | kernel.CLONE_CHILD_CLEARTID | 17
+)
 """Of the one clone that may make a process (17 is SIGCHLD): the child's parent is the supervisor, not the caller."""
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -22,7 +24,13 @@ _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45,
 _OFFSET_NUMBER, _OFFSET_ARCH, _OFFSET_ARGUMENTS = 0, 4, 16
 _X32_BIT = 0x40000000
 
-_PRCTL_OPTIONS = (kernel.PR_SET_PDEATHSIG, kernel.PR_SET_NAME, kernel.PR_GET_NAME, kernel.PR_GET_TID_ADDRESS, kernel.PR_SET_VMA)
+_PRCTL_OPTIONS = (
+    kernel.PR_SET_PDEATHSIG,
+    kernel.PR_SET_NAME,
+    kernel.PR_GET_NAME,
+    kernel.PR_GET_TID_ADDRESS,
+    kernel.PR_SET_VMA,
+)
 _IOCTL_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 _FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
@@ -136,7 +144,9 @@ _ALLOWED = {
 def install() -> None:
     """Filter this process and its future children for good; needs no_new_privs. Raises `OSError`."""
     code = _program()
-    buffer = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in code))
+    buffer = ctypes.create_string_buffer(
+        b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+    )
     header = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(buffer)))
     prctl(kernel.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_void_p(ctypes.addressof(header)))
 
@@ -157,7 +167,9 @@ def _program() -> list[tuple[int, int, int, int]]:
         number = numbers[column]
         if number is not None:
             code += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    code += _rule("clone3", [(_RETURN, 0, 0, _ERRNO | _ENOSYS)])  # the C library then falls back to clone
+    code += _rule(
+        "clone3", [(_RETURN, 0, 0, _ERRNO | _ENOSYS)]
+    )  # the C library then falls back to clone
     code += _rule(
         "clone",
         [

@@ -8,7 +8,15 @@ import torch
 
 pytest.importorskip("triton", reason="the package triton is not installed")
 
-from ahead_of_time import FORMS, TARGETS, TOKENS, compiling_for, start_small_kernels, start_tree_attention, usage
+from lib.ahead_of_time import (
+    FORMS,
+    TARGETS,
+    TOKENS,
+    compiling_for,
+    start_small_kernels,
+    start_tree_attention,
+    usage,
+)
 
 from rstar_fast.kernels.launch import TARGETS as COMMITTED_TARGETS
 from rstar_fast.kernels.launch import interpreting, target
@@ -39,13 +47,17 @@ def hold_to_limits(compiled: list[tuple[str, Any]], record: Any) -> None:
 
 @pytest.mark.parametrize("num_tokens", TOKENS)
 @pytest.mark.parametrize(("dim", "size"), FORMS)
-def test_tree_attention(compiled: list[tuple[str, Any]], dim: int, size: int, num_tokens: int, record_property: Any) -> None:
+def test_tree_attention(
+    compiled: list[tuple[str, Any]], dim: int, size: int, num_tokens: int, record_property: Any
+) -> None:
     start_tree_attention(dim, size, num_tokens)
     assert tuple(name for name, _ in compiled) == KERNELS
     hold_to_limits(compiled, record_property)
 
 
-def test_tree_attention_with_a_window(compiled: list[tuple[str, Any]], record_property: Any) -> None:
+def test_tree_attention_with_a_window(
+    compiled: list[tuple[str, Any]], record_property: Any
+) -> None:
     start_tree_attention(96, 2, 49, window=7, dtype=torch.float16)
     assert len(compiled) == len(KERNELS)
     hold_to_limits(compiled, record_property)
@@ -60,4 +72,6 @@ def test_the_small_kernels(compiled: list[tuple[str, Any]], record_property: Any
 
 def test_the_table_covers_every_target_alike() -> None:
     assert tuple(TARGETS) == COMMITTED_TARGETS
-    assert {(kernel, target, *form) for kernel in KERNELS for target in TARGETS for form in FORMS} == set(table())
+    assert {
+        (kernel, target, *form) for kernel in KERNELS for target in TARGETS for form in FORMS
+    } == set(table())

@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from kernel_cases import ATTENTION, SCORES, check_attention, check_preference_loss, check_value_head, layout_of
+from kernel_cases import (
+    ATTENTION,
+    SCORES,
+    check_attention,
+    check_preference_loss,
+    check_value_head,
+    layout_of,
+)
 from random_trees import random_tree
 
 from rstar_fast.kernels.tree_attention import tree_attention
@@ -31,7 +38,10 @@ def test_large_trees(dim: int, window: int | None, impl: str) -> None:
 def test_every_run_gives_the_same_bits() -> None:
     layout = layout_of(random_tree(8, 600, longest=60), "cuda")
     inputs = [
-        torch.randn(heads, layout.num_keys, 128, device="cuda", dtype=torch.bfloat16, requires_grad=True) for heads in (8, 2, 2)
+        torch.randn(
+            heads, layout.num_keys, 128, device="cuda", dtype=torch.bfloat16, requires_grad=True
+        )
+        for heads in (8, 2, 2)
     ]
 
     def run() -> list[torch.Tensor]:

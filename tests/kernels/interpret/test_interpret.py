@@ -5,7 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from kernel_cases import ATTENTION, SCORES, check_attention, check_preference_loss, check_value_head, layout_of
+from kernel_cases import (
+    ATTENTION,
+    SCORES,
+    check_attention,
+    check_preference_loss,
+    check_value_head,
+    layout_of,
+)
 from random_trees import SHAPES, random_tree
 from torch import Tensor
 
@@ -14,7 +21,8 @@ from rstar_fast.kernels.tree_attention import tree_attention
 
 pytest.importorskip("triton", reason="the package triton is not installed")
 pytestmark = pytest.mark.skipif(
-    os.environ.get("TRITON_INTERPRET") != "1", reason="TRITON_INTERPRET=1 turns the interpreter on, for a process of its own"
+    os.environ.get("TRITON_INTERPRET") != "1",
+    reason="TRITON_INTERPRET=1 turns the interpreter on, for a process of its own",
 )
 
 DTYPES = [torch.float32, torch.float16]
@@ -31,7 +39,9 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     made: list[tuple[Tensor, int]] = []
     new_empty = Tensor.new_empty
 
-    def poisoned(self: Tensor, *shape: int, dtype: torch.dtype | None = None, device: str | None = None) -> Tensor:
+    def poisoned(
+        self: Tensor, *shape: int, dtype: torch.dtype | None = None, device: str | None = None
+    ) -> Tensor:
         if device is not None:
             # The interpreter's own.
             return new_empty(self, *shape, dtype=dtype, device=device)
@@ -44,7 +54,9 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     assert made, "the kernels' results are not allocated by new_empty: nothing was guarded"
     for storage, size in made:
-        assert storage[:_GUARD].isnan().all() and storage[_GUARD + size :].isnan().all(), "a store out of bounds"
+        assert storage[:_GUARD].isnan().all() and storage[_GUARD + size :].isnan().all(), (
+            "a store out of bounds"
+        )
         assert not storage[_GUARD : _GUARD + size].isnan().any(), "a result was left unwritten"
 
 
@@ -89,11 +101,22 @@ class TestRefusals:
     def test_float64(self) -> None:
         layout = layout_of(SHAPES["chain"])
         rows = torch.zeros(2, layout.num_keys, 8, dtype=torch.float64)
-        with pytest.raises(KernelError, match=r"takes float16, bfloat16 and float32, got torch.float64"):
+        with pytest.raises(
+            KernelError, match=r"takes float16, bfloat16 and float32, got torch.float64"
+        ):
             tree_attention(rows, rows, rows, layout, impl="triton")
 
-    @pytest.mark.parametrize(("heads", "dim", "says"), [(1, 300, "head dimensions up to 128"), (64, 8, "up to 32 query heads")])
+    @pytest.mark.parametrize(
+        ("heads", "dim", "says"),
+        [(1, 300, "head dimensions up to 128"), (64, 8, "up to 32 query heads")],
+    )
     def test_heads(self, heads: int, dim: int, says: str) -> None:
         layout = layout_of(SHAPES["single token"])
         with pytest.raises(KernelError, match=says):
-            tree_attention(torch.zeros(heads, 1, dim), torch.zeros(1, 1, dim), torch.zeros(1, 1, dim), layout, impl="triton")
+            tree_attention(
+                torch.zeros(heads, 1, dim),
+                torch.zeros(1, 1, dim),
+                torch.zeros(1, 1, dim),
+                layout,
+                impl="triton",
+            )

@@ -1,0 +1,216 @@
+"""Compiling the kernels for GPUs that are not there: a stub driver, and what a compiled kernel takes of its target."""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+
+from rstar_fast.kernels.preference_loss import PairGroups, preference_loss
+from rstar_fast.kernels.preference_loss import triton as preference_loss_triton
+from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
+from rstar_fast.kernels.tree_attention import triton as tree_attention_triton
+from rstar_fast.kernels.tree_attention.configs import table
+from rstar_fast.kernels.value_head import triton as value_head_triton
+from rstar_fast.kernels.value_head import value_head
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may take on a target.
+
+    Attributes:
+        shared_bytes: of shared memory (the smallest card of the generation; see the vendors' occupancy tables).
+        registers: per thread, beyond which the compiler spills.
+    """
+
+    shared_bytes: int
+    registers: int
+
+
+TARGETS = {
+    "sm_80": (GPUTarget("cuda", 80, 32), Limits(99 << 10, 255)),
+    "sm_90": (GPUTarget("cuda", 90, 32), Limits(227 << 10, 255)),
+    "sm_100": (GPUTarget("cuda", 100, 32), Limits(227 << 10, 255)),
+    "gfx942": (GPUTarget("hip", "gfx942", 64), Limits(64 << 10, 512)),
+}
+
+
+class StubDriver:
+    """Stands in for a GPU's driver: says which target it is, and nothing else."""
+
+    def __init__(self, target: str) -> None:
+        # A device number of its own: Triton keeps what it compiled by device.
+        self._device = 1000 + list(TARGETS).index(target)
+        self._target = TARGETS[target][0]
+
+    def get_current_target(self) -> GPUTarget:
+        return self._target
+
+    def get_current_device(self) -> int:
+        return self._device
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a compiled kernel takes: registers per thread, bytes spilled per thread, bytes of shared memory."""
+
+    registers: int
+    spilled_bytes: int
+    shared_bytes: int
+
+
+TOKENS = (49, 64)
+"""One count that is a multiple of 16, and one that is not."""
+FORMS = sorted({(dim, size) for _, _, dim, size in table()})
+"""(head dimension, bytes of an element) of the tree attention kernels."""
+
+_DTYPES = {2: torch.bfloat16, 4: torch.float32}
+
+
+@contextmanager
+def compiling_for(target: str) -> Iterator[list[tuple[str, Any]]]:
+    """In it the launchers believe to be on a target, and compile what they would start: (name, compiled kernel), in order."""
+    found: list[tuple[str, Any]] = []
+
+    def compile_only(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+        if not all(grid):
+            raise ValueError(
+                f"{kernel.fn.__name__}: expected programs to compile for, got a grid of {grid}"
+            )
+        found.append((kernel.fn.__name__, kernel.warmup(*arguments, grid=grid, **options)))
+
+    triton.runtime.driver.set_active(StubDriver(target))
+    try:
+        with (
+            patch.object(tree_attention_triton, "launch", compile_only),
+            patch.object(value_head_triton, "launch", compile_only),
+            patch.object(preference_loss_triton, "launch", compile_only),
+        ):
+            yield found
+    finally:
+        triton.runtime.driver.set_active(None)
+
+
+def start_tree_attention(
+    dim: int,
+    size: int,
+    num_tokens: int,
+    window: int | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Forward and backward over tensors without storage, 8 query heads over 2; a multiple of 16 tokens compiles to other code."""
+    end = np.full(num_tokens, num_tokens, np.int32)
+    layout = TreeLayout(end, np.arange(num_tokens, dtype=np.int32), device="meta")
+    dtype = dtype or _DTYPES[size]
+    inputs = [
+        torch.empty(heads, num_tokens, dim, dtype=dtype, device="meta", requires_grad=True)
+        for heads in (8, 2, 2)
+    ]
+    out = tree_attention(*inputs, layout, window=window, impl="triton")
+    out.backward(torch.empty_like(out))
+
+
+def start_small_kernels() -> None:
+    """Forward and backward of the value head and the preference loss, for a 7B model's width."""
+    hidden = torch.empty(9, 3584, dtype=torch.bfloat16, device="meta", requires_grad=True)
+    weights = [
+        torch.empty(3584, dtype=torch.bfloat16, device="meta", requires_grad=True) for _ in range(2)
+    ]
+    index = torch.empty(4, dtype=torch.int64, device="meta")
+    values, scores = value_head(hidden, index, *weights, eps=1e-6, impl="triton")
+    (values + scores).backward(torch.empty_like(values))
+    groups = PairGroups.of([([0], [1])], "meta")
+    preference_loss(torch.empty(4, device="meta", requires_grad=True), groups, impl="triton")
+
+
+def usage(compiled: Any) -> Usage:
+    """Read from ptxas's report, or from the metadata in the AMD assembly."""
+    shared = int(compiled.metadata.shared)
+    target = compiled.metadata.target
+    if target.backend == "hip":
+        assembly = compiled.asm["amdgcn"]
+        registers, spilled = (
+            _number(rf"\.{name}:\s+(\d+)", assembly) for name in ("vgpr_count", "vgpr_spill_count")
+        )
+        accumulators = _number(r"\.agpr_count:\s+(\d+)", assembly)
+        return Usage(max(registers, accumulators), 4 * spilled, shared)
+    ptxas = (
+        Path(triton.__file__).parent
+        / "backends/nvidia/bin"
+        / ("ptxas-blackwell" if target.arch >= 100 else "ptxas")
+    )
+    suffix = "a" if target.arch >= 90 else ""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "kernel.ptx"
+        source.write_text(compiled.asm["ptx"])
+        command = [
+            ptxas,
+            "-v",
+            f"--gpu-name=sm_{target.arch}{suffix}",
+            source,
+            "-o",
+            Path(folder) / "kernel.cubin",
+        ]
+        report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    spills = _number(r"(\d+) bytes spill stores", report)
+    return Usage(_number(r"Used (\d+) registers", report), spills, shared)
+
+
+def _number(pattern: str, text: str) -> int:
+    found = re.search(pattern, text)
+    if not found:
+        raise ValueError(f"expected {pattern!r} in: {text[-2000:]}")
+    return int(found[1])
+
+
+def report() -> list[dict[str, Any]]:
+    """Compile every committed configuration for its target, print what it takes, and give the rows."""
+    rows = []
+    shape = f"{'dim':>5}{'bytes':>6}{'tokens':>7}  {'rows x keys':14}"
+    print(f"{'target':8}{'kernel':20}{shape}{'registers':>10}{'spilled':>9}{'shared':>9}{'of':>9}")
+    for target, (_, limits) in TARGETS.items():
+        for dim, size, num_tokens in [
+            *((*form, count) for form in FORMS for count in TOKENS),
+            (0, 0, 0),
+        ]:
+            with compiling_for(target) as compiled:
+                if dim:
+                    start_tree_attention(dim, size, num_tokens)
+                else:
+                    start_small_kernels()
+            for name, kernel in compiled:
+                used = usage(kernel)
+                config = table().get((name, target, dim, size))
+                tile = (
+                    f"{config.block_rows} x {config.block_keys}, {config.num_warps}w"
+                    if config
+                    else ""
+                )
+                shape = f"{dim or '':>5}{size or '':>6}{num_tokens or '':>7}  {tile:14}"
+                print(
+                    f"{target:8}{name:20}{shape}{used.registers:10}{used.spilled_bytes:9}{used.shared_bytes:9}{limits.shared_bytes:9}"
+                )
+                rows.append(
+                    {
+                        "target": target,
+                        "kernel": name,
+                        "dim": dim,
+                        "bytes": size,
+                        "tokens": num_tokens,
+                        **asdict(used),
+                    }
+                )
+    return rows

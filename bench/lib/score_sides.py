@@ -1,0 +1,333 @@
+"""What bench/score.py compares: one work, and the ways to score it and to train on it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import softplus
+from transformers import DynamicCache
+
+from rstar_fast._core import pack
+from rstar_fast.kernels.preference_loss import PairGroups, preference_loss
+from rstar_fast.ppm import PPM, PackedScorer, ScoreRequest
+from rstar_fast.ppm.packed_model import PackedModel
+from rstar_fast.problems import Problem
+from rstar_fast.steps import Segment
+from rstar_fast.tree import Node, Tree
+
+ENGINE_BLOCK = 16
+"""Tokens of a block of an engine's prefix cache: a block is shared once it is full."""
+SIBLINGS = 4
+PREFERRED, OTHERS = (0, 0, 1, 1), (2, 3, 2, 3)
+"""The pairs of a level in training: two siblings against two, as in rStar-Math."""
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Trees that grow downwards: at each level one child goes on, the others are scored and left.
+
+    Attributes:
+        prompts: int64 [trees, prompt tokens].
+        steps: int64 [trees, depth, candidates, step tokens].
+        chosen: int64 [trees, depth], the child that goes on.
+    """
+
+    prompts: Tensor
+    steps: Tensor
+    chosen: Tensor
+
+    @classmethod
+    def draw(
+        cls, trees: int, depth: int, candidates: int, prompt: int, step: int, vocabulary: int
+    ) -> "Work":
+        """Random tokens; token 0 is left out."""
+        draw = torch.Generator().manual_seed(0)
+        return cls(
+            *(
+                torch.randint(low, high, shape, generator=draw, device="cpu").to(
+                    torch.get_default_device()
+                )
+                for low, high, shape in (
+                    (1, vocabulary, (trees, prompt)),
+                    (1, vocabulary, (trees, depth, candidates, step)),
+                    (0, candidates, (trees, depth)),
+                )
+            )
+        )
+
+    @property
+    def num_nodes(self) -> int:
+        """Nodes to score."""
+        return self.steps[..., 0].numel()
+
+    @property
+    def distinct(self) -> int:
+        """Distinct tokens: prompts and steps."""
+        return self.prompts.numel() + self.steps.numel()
+
+    def levels(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Per level the prefixes [trees, tokens] and the children [trees, candidates, step tokens]."""
+        prefix, every = self.prompts, torch.arange(len(self.prompts))
+        for depth in range(self.steps.shape[1]):
+            yield prefix, self.steps[:, depth]
+            prefix = torch.cat([prefix, self.steps[every, depth, self.chosen[:, depth]]], 1)
+
+
+class Numbers:
+    """A tokenizer whose texts are the numbers of their tokens."""
+
+    bos_token = eos_token_id = pad_token_id = None
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        return SimpleNamespace(input_ids=[int(token) for token in text.split()])
+
+    @staticmethod
+    def text(tokens: Tensor) -> str:
+        """The text of these tokens."""
+        return " ".join(map(str, tokens.tolist()))
+
+
+@torch.inference_mode()
+def per_path(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
+    """The whole path of every node, as the reference does: scores [nodes] and tokens encoded."""
+    scores, encoded = [], 0
+    for prefix, children in work.levels():
+        rows = torch.cat([prefix[:, None].expand(-1, children.shape[1], -1), children], 2).flatten(
+            0, 1
+        )
+        for part in rows.split(max(1, batch_tokens // rows.shape[1])):
+            scores.append(
+                ppm.squash(ppm.forward(part, torch.full((len(part),), part.shape[1] - 1)))
+            )
+            encoded += part.numel()
+    return _numbers(scores), encoded
+
+
+@torch.inference_mode()
+def prefix_cached(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
+    """As an engine with a prefix cache: a path's full blocks are there, what is behind them is encoded for every sibling."""
+    known, encoded, scores = _cache_of(ppm, work.prompts), work.prompts.numel(), []
+    trees, _, candidates, _ = work.steps.shape
+    for depth, (prefix, children) in enumerate(work.levels()):
+        shared = prefix.shape[1] // ENGINE_BLOCK * ENGINE_BLOCK
+        rows = torch.cat(
+            [prefix[:, None, shared:].expand(-1, candidates, -1), children], 2
+        ).flatten(0, 1)
+        wide = DynamicCache(
+            [
+                tuple(part[:, :, :shared].repeat_interleave(candidates, 0) for part in layer)
+                for layer in known
+            ]
+        )
+        hidden = _hidden(ppm, rows, wide)
+        scores.append(ppm.squash(ppm.head(hidden[:, -1])))
+        encoded += rows.numel()
+        keep = torch.arange(trees) * candidates + work.chosen[:, depth]
+        known = [(layer.keys[keep], layer.values[keep]) for layer in wide.layers]
+    return _numbers(scores), encoded
+
+
+@torch.inference_mode()
+def packed_dense(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
+    """Siblings in one row behind their cached path, under a mask of queries x keys, by the model's own attention."""
+    known, encoded, scores = _cache_of(ppm, work.prompts), work.prompts.numel(), []
+    trees, _, candidates, step = work.steps.shape
+    every = torch.arange(trees)
+    block = torch.full((step, step), torch.finfo(ppm.model.dtype).min, dtype=ppm.model.dtype).triu(
+        1
+    )
+    for depth, (prefix, children) in enumerate(work.levels()):
+        mask = torch.full(
+            (candidates, step, candidates, step), torch.finfo(block.dtype).min, dtype=block.dtype
+        )
+        mask[torch.arange(candidates), :, torch.arange(candidates)] = block
+        mask = torch.cat(
+            [block.new_zeros(candidates * step, prefix.shape[1]), mask.view(candidates * step, -1)],
+            1,
+        )
+        wide = DynamicCache(known)
+        positions = (
+            (prefix.shape[1] + torch.arange(step)).repeat(candidates)[None].expand(trees, -1)
+        )
+        hidden = _hidden(ppm, children.flatten(1), wide, positions, mask.expand(trees, 1, -1, -1))
+        scores.append(ppm.squash(ppm.head(hidden[:, step - 1 :: step].flatten(0, 1))))
+        encoded += children.numel()
+        chosen = prefix.shape[1] + work.chosen[:, depth, None] * step + torch.arange(step)
+        kept = torch.cat([torch.arange(prefix.shape[1]).expand(trees, -1), chosen], 1)
+        known = [
+            tuple(
+                part[every[:, None], :, kept].transpose(1, 2) for part in (layer.keys, layer.values)
+            )
+            for layer in wide.layers
+        ]
+    return _numbers(scores), encoded
+
+
+def packed_sparse(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
+    """Ours, as in a search."""
+    scorer = PackedScorer(ppm, batch_tokens)
+    texts = _texts(work)
+    paths: list[tuple[Segment, ...]] = [() for _ in work.prompts]
+    found = []
+    for depth in range(work.steps.shape[1]):
+        requests = [
+            ScoreRequest(
+                i, str(i), depth, Numbers.text(work.prompts[i]), paths[i], tuple(texts[i][depth])
+            )
+            for i in range(len(paths))
+        ]
+        found += [scores.values for scores in scorer.score(requests)]
+        paths = [
+            (*path, Segment(texts[i][depth][work.chosen[i, depth]])) for i, path in enumerate(paths)
+        ]
+        if scorer.kept_bytes > scorer.cache_bytes:
+            raise SystemExit(
+                f"{scorer.kept_bytes} bytes are kept, the budget is {scorer.cache_bytes}"
+            )
+    return np.concatenate(found), scorer.stats.encoded_tokens
+
+
+def whole_trees(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
+    """Ours, for finished trees."""
+    trees, depth, candidates, _ = work.steps.shape
+    texts, finished = _texts(work), []
+    for i in range(trees):
+        nodes, parent = [Node(0, -1, 0)], 0
+        for level in range(depth):
+            first = len(nodes)
+            nodes += [
+                Node(first + j, parent, level + 1, text) for j, text in enumerate(texts[i][level])
+            ]
+            parent = first + int(work.chosen[i, level])
+        finished.append(Tree(Problem(str(i), Numbers.text(work.prompts[i])), nodes, 0, {}, {}))
+    scorer = PackedScorer(ppm, batch_tokens)
+    values = np.stack([scores.values[1:] for scores in scorer.score_trees(finished)])
+    by_level = values.reshape(trees, depth, candidates).swapaxes(0, 1)
+    return by_level.reshape(-1), scorer.stats.encoded_tokens
+
+
+SCORING: dict[str, Callable[[PPM, Work, int], tuple[Scores, int]]] = {
+    "per path": per_path,
+    "prefix-cached": prefix_cached,
+    "packed, dense mask": packed_dense,
+    "packed, sparse": packed_sparse,
+    "packed, whole trees": whole_trees,
+}
+
+
+def pair_by_pair(ppm: PPM, work: Work, batch_tokens: int) -> tuple[float, int]:
+    """Gradients of the pairs' loss, each pair as two texts of its own: the loss and the tokens encoded."""
+    return _train_rows(
+        ppm,
+        work,
+        batch_tokens,
+        [*PREFERRED, *OTHERS],
+        range(len(PREFERRED)),
+        range(len(PREFERRED), 2 * len(OTHERS)),
+    )
+
+
+def text_by_text(ppm: PPM, work: Work, batch_tokens: int) -> tuple[float, int]:
+    """The same with each text once, however many pairs it is in."""
+    return _train_rows(ppm, work, batch_tokens, range(SIBLINGS), PREFERRED, OTHERS)
+
+
+def _train_rows(
+    ppm: PPM,
+    work: Work,
+    batch_tokens: int,
+    rows: Sequence[int],
+    preferred: Sequence[int],
+    others: Sequence[int],
+) -> tuple[float, int]:
+    """With these siblings of a level as rows, and these of the rows as pairs."""
+    total, encoded = 0.0, 0
+    for prefix, children in work.levels():
+        groups = torch.cat([prefix[:, None].expand(-1, len(rows), -1), children[:, list(rows)]], 2)
+        # The pairs of one level stay together.
+        for part in groups.split(max(1, batch_tokens // groups[0].numel())):
+            flat = part.flatten(0, 1)
+            scores = ppm.squash(
+                ppm.forward(flat, torch.full((len(flat),), flat.shape[1] - 1))
+            ).view(len(part), -1)
+            losses = softplus(scores[:, list(others)] - scores[:, list(preferred)]).mean(1)
+            loss = losses.sum() / (work.steps.shape[0] * work.steps.shape[1])
+            loss.backward()
+            total, encoded = total + loss.item(), encoded + flat.numel()
+    return total, encoded
+
+
+def packed_training(ppm: PPM, work: Work, batch_tokens: int) -> tuple[float, int]:
+    """Ours: each token of all pairs once."""
+    trees, depth, candidates, step = work.steps.shape
+    parents: list[int] = []
+    for i in range(trees):
+        parent = len(parents)
+        parents.append(-1)
+        for level in range(depth):
+            first = len(parents)
+            parents += [parent] * candidates
+            parent = first + int(work.chosen[i, level])
+    counts = np.where(np.array(parents) < 0, work.prompts.shape[1], step).astype(np.int32)
+    tokens = (
+        torch.cat([work.prompts, work.steps.flatten(1)], 1).flatten().cpu().numpy().astype(np.int32)
+    )
+    packed = pack(np.array(parents, np.int32), counts, tokens)
+    firsts = [
+        i * (1 + depth * candidates) + 1 + level * candidates
+        for i in range(trees)
+        for level in range(depth)
+    ]
+    sides = [sorted(set(side)) for side in (PREFERRED, OTHERS)]
+    groups = PairGroups.of(
+        [([first + j for j in sides[0]], [first + j for j in sides[1]]) for first in firsts],
+        ppm.model.device,
+    )
+    loss = preference_loss(ppm.squash(_packed_model(ppm).values(packed)), groups).mean()
+    loss.backward()
+    return loss.item(), len(packed.tokens)
+
+
+_packed_model = cache(PackedModel)
+
+TRAINING: dict[str, Callable[[PPM, Work, int], tuple[float, int]]] = {
+    "pair by pair": pair_by_pair,
+    "text by text": text_by_text,
+    "packed": packed_training,
+}
+
+
+def _texts(work: Work) -> list[list[list[str]]]:
+    return [[[Numbers.text(child) for child in level] for level in tree] for tree in work.steps]
+
+
+def _hidden(
+    ppm: PPM, ids: Tensor, cache: Any, positions: Tensor | None = None, mask: Tensor | None = None
+) -> Tensor:
+    found: Tensor = ppm.model.base_model(
+        input_ids=ids,
+        position_ids=positions,
+        attention_mask=mask,
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+    return found
+
+
+def _cache_of(ppm: PPM, prompts: Tensor) -> list[tuple[Tensor, ...]]:
+    """Keys and values [trees, heads, tokens, dim] of the prompts, by layer."""
+    found = DynamicCache()
+    _hidden(ppm, prompts, found)
+    return [(layer.keys, layer.values) for layer in found.layers]
+
+
+def _numbers(scores: list[Tensor]) -> Scores:
+    return torch.cat(scores).double().cpu().numpy()

@@ -1,0 +1,123 @@
+"""Takes the models of a self-evolution for the package's own: `python -m recipes.embedded.adopt RUN`.
+
+RUN is the folder of `rstar-fast evolve --config recipes/embedded/evolve.toml --out RUN`. Its base, the policy and the PPM of its
+last finished round replace those in the package, in fp16; `origin.json` beside them says where they came from.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import rstar_fast.embedded
+from recipes.embedded.tokenizer import make_tokenizer
+from rstar_fast.errors import ConfigError, StoreError
+from rstar_fast.evolve.stage import fresh_folder, read_manifest
+from rstar_fast.evolve.summary import summarize
+from rstar_fast.policy.loading import load, load_tokenizer
+from rstar_fast.ppm import PPM
+from rstar_fast.store.config_file import read_config, write_json
+
+ORIGIN = "origin.json"
+_WEIGHTS = "model.safetensors"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    print(
+        json.dumps(
+            adopt(parser.parse_args().run, Path(rstar_fast.embedded.__file__).parent), indent=2
+        )
+    )
+
+
+def adopt(run: Path, out: Path) -> dict[str, Any]:
+    """Copy a run's base, last policy and last PPM to `base`, `policy` and `ppm` below `out`.
+
+    Returns:
+        What `origin.json` says: the options' digest (see `options_digest`), their seed, the round, the digests of the three files
+        of weights, the versions of packages that trained the PPM, and for each round [solved, problems] of what was measured.
+
+    Raises:
+        ConfigError: no round is finished, or the models read other tokens than those of `make_tokenizer`.
+        StoreError: the run is damaged, or the disk refuses.
+        PolicyError: the base or the policy cannot be loaded.
+        ScoreError: the PPM cannot be loaded.
+    """
+    options = read_config(run)["options"]
+    rounds = [
+        one
+        for one in summarize(run)
+        if not one.number or read_manifest(run / f"round-{one.number}" / "results")
+    ]
+    last = max((one.number for one in rounds), default=0)
+    trained = read_manifest(run / f"round-{last}" / "ppm")
+    if trained is None:
+        raise ConfigError(f"{run}: expected a run with at least one finished round")
+    round_ = run / f"round-{last}"
+    sources = {"base": Path(options["base"]), "policy": round_ / "policy", "ppm": round_ / "ppm"}
+    models = {
+        name: _load(source, name)
+        for name, source in sources.items()
+        if source.resolve() != (out / name).resolve()
+    }
+    for name, model in models.items():
+        with fresh_folder(out / name) as folder:
+            model.save_pretrained(folder)
+            make_tokenizer().save_pretrained(folder)
+    origin = {
+        "config_sha256": options_digest(options),
+        "seed": options.get("seed", 0),
+        "round": last,
+        "weights_sha256": {
+            name: _digest(out / name / _WEIGHTS) for name in ("base", "policy", "ppm")
+        },
+        "versions": trained["versions"],
+        "held_out": {
+            f"round {one.number}": {
+                way: [share.successes, share.trials] for way, share in one.accuracy.items()
+            }
+            for one in rounds
+        },
+    }
+    try:
+        write_json(out / ORIGIN, origin)
+    except OSError as error:
+        raise StoreError(f"{out / ORIGIN}: cannot be written: {error.strerror or error}") from error
+    return origin
+
+
+def options_digest(options: Mapping[str, Any]) -> str:
+    """SHA-256 of a run's options (`rounds.read_options`) without seed and base, whose path differs from machine to machine."""
+    told = {name: value for name, value in options.items() if name not in ("base", "seed")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _load(source: Path, name: str) -> Any:
+    """A model in fp16 that reads the tokens of `make_tokenizer`."""
+    if name == "ppm":
+        ppm = PPM.from_pretrained(source, device="cpu", dtype=torch.float16)
+        model, tokenizer = ppm.model, ppm.tokenizer
+    else:
+        model, tokenizer = load(source, torch.float16, torch.device("cpu")), load_tokenizer(source)
+    if tokenizer.get_vocab() != make_tokenizer().get_vocab():
+        raise ConfigError(
+            f"{source}: expected the tokenizer of the embedded models, got one of {len(tokenizer)} tokens"
+        )
+    return model
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The models' tokenizer: every word and every number up to 99 is one token, any other text is spelt in bytes.
+
+A number as one token is copied by one look at the question; a longer one, as in an output, goes digit by digit.
+
+A `Qwen2Tokenizer` without merges, since transformers loads the tokenizer of any Qwen2 folder as one.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tokenizers import AddedToken, pre_tokenizers
+from transformers import Qwen2Tokenizer
+
+from rstar_fast.embedded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, words_of
+from rstar_fast.prompts import finetuned_prompt
+from rstar_fast.steps import MARKS
+
+EOS = "<eos>"
+PAD = "<pad>"
+_FIXED_TEXTS = (
+    *finetuned_prompt("\0").split("\0"),
+    "\n# start",
+    "\n#",
+    "\nn =",
+    "\nprint(n)\n",
+    "The answer is \\boxed{",
+    "}.",
+)
+_SIGNS = ("n", "+", "-", "*", "//")
+
+
+def make_tokenizer() -> Any:
+    """The tokenizer, the same in every call; it spells any text, the words of unseen wordings included."""
+    qwen2: Any = Qwen2Tokenizer
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = qwen2(
+        vocab={token: number for number, token in enumerate([PAD, EOS, *MARKS, *characters])},
+        merges=[],
+        unk_token=EOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        additional_special_tokens=list(MARKS),
+        model_max_length=1024,
+        padding_side="right",
+    )
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in dict.fromkeys(_texts())])
+    return tokenizer
+
+
+def _texts() -> Iterator[str]:
+    yield from _FIXED_TEXTS
+    yield f" {ASK}"
+    yield from NAMES  # a question begins with one
+    wordings = [
+        START,
+        *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen)),
+    ]
+    for word in (*DAYS, *NAMES, *ITEMS, *_SIGNS, *map(str, range(100)), *words_of(wordings)):
+        yield f" {word}"

@@ -1,0 +1,62 @@
+"""Self-evolution: training data from finished trees, and the models trained on it.
+
+What needs torch is in modules of its own: `train_policy`, `train_ppm`, `pair_accuracy`.
+"""
+
+from rstar_fast.data.difficulty import (
+    Difficulty,
+    SearchAgain,
+    difficulty,
+    searches_again,
+    share_correct,
+    without_doubtful,
+)
+from rstar_fast.data.merging import merge, merged
+from rstar_fast.data.pairs import (
+    PAPER,
+    RELEASED,
+    PairGroup,
+    PairRules,
+    all_pair_groups,
+    pair_groups,
+)
+from rstar_fast.data.reference_trees import read_reference_trees, write_reference_trees
+from rstar_fast.data.rows import (
+    flat_pair_rows,
+    group_of_row,
+    pair_group_row,
+    read_rows,
+    trajectory_rows,
+    write_rows,
+)
+from rstar_fast.data.selection import best_solutions, sft_rows
+from rstar_fast.data.trajectories import Trajectory, trajectories
+
+__all__ = [
+    "PAPER",
+    "RELEASED",
+    "Difficulty",
+    "PairGroup",
+    "PairRules",
+    "SearchAgain",
+    "Trajectory",
+    "all_pair_groups",
+    "best_solutions",
+    "difficulty",
+    "flat_pair_rows",
+    "group_of_row",
+    "merge",
+    "merged",
+    "pair_group_row",
+    "pair_groups",
+    "read_reference_trees",
+    "read_rows",
+    "searches_again",
+    "sft_rows",
+    "share_correct",
+    "trajectories",
+    "trajectory_rows",
+    "without_doubtful",
+    "write_reference_trees",
+    "write_rows",
+]

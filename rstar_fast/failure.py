@@ -1,0 +1,32 @@
+"""A problem that could not be searched to its end, and why."""
+
+import traceback
+from dataclasses import dataclass
+
+from rstar_fast.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A problem whose search could not be finished.
+
+    Attributes:
+        problem: The problem.
+        error_type: Name of the exception's class, as in "PolicyError".
+        reason: What went wrong, in words.
+        traceback: Traceback of the exception, as Python prints it. Empty where nothing was raised.
+        time: Time at which a run folder noted the failure, ISO 8601 in UTC. Empty before that.
+    """
+
+    problem: Problem
+    error_type: str
+    reason: str
+    traceback: str = ""
+    time: str = ""
+
+    @classmethod
+    def of(cls, problem: Problem, error: BaseException) -> "Failure":
+        """Describe the failure of a problem that an exception ended."""
+        raised = error.__traceback__ is not None or error.__cause__ is not None
+        lines = traceback.format_exception(error) if raised else []
+        return cls(problem, type(error).__name__, str(error), "".join(lines))

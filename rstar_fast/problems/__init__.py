@@ -1,0 +1,7 @@
+"""Problems, and the places they come from: files, data sets of the hub, generators by name."""
+
+from rstar_fast.problems.files import load_problems
+from rstar_fast.problems.problem import Problem
+from rstar_fast.problems.sources import read_problems, read_sources
+
+__all__ = ["Problem", "load_problems", "read_problems", "read_sources"]

@@ -1,0 +1,204 @@
+"""Problems and the files they come from.
+
+A file is a JSON list, or one JSON object a line. Fields: `question` (or `problem`); `answer`, a string, a number, a list of these
+(any of them counts) or null (not known); an optional `id`, else one is made of the file's name and the row's `index` or position.
+"""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from rstar_fast.errors import ProblemError
+from rstar_fast.problems.problem import Problem
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = {" ", "\t", "\r", "\n"}
+
+
+def load_problems(source: str | Path, limit: int | None = None) -> list[Problem]:
+    """The problems of a file, or of a Hugging Face data set.
+
+    Args:
+        source: a JSON or JSONL file; else a data set as `problem_sets.dataset_rows` takes it: `name`, `name:split`,
+            `name:config:split`, where the name may be a folder.
+        limit: how many to take from the front, >= 1; None takes all. Rows behind it are not looked at.
+
+    Raises:
+        ProblemError: naming the file and line (data sets: the row).
+    """
+    check_limit(limit)
+    path = Path(source)
+    if path.is_file():
+        return _collect(_file_rows(path), path.stem, str(path), limit)
+    if path.suffix in (".json", ".jsonl"):
+        raise ProblemError(f"{path}: no such file")
+    from rstar_fast.problems.hub import dataset_rows
+
+    stem, rows = dataset_rows(str(source))
+    return _collect(rows, stem, str(source), limit)
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise `ProblemError` unless a limit is None or at least 1."""
+    if limit is not None and limit < 1:
+        raise ProblemError(f"limit: expected at least 1 problem, got {limit}")
+
+
+def _collect(
+    rows: Iterable[tuple[str, Any]], stem: str, source: str, limit: int | None
+) -> list[Problem]:
+    problems: list[Problem] = []
+    first_use: dict[str, str] = {}
+    for position, (where, row) in enumerate(islice(rows, limit)):
+        problem = problem_of_row(row, f"{stem}-{position}", stem, where)
+        if problem.id in first_use:
+            raise ProblemError(
+                f"{where}: the id {problem.id!r} is taken: first used at {first_use[problem.id]}"
+            )
+        first_use[problem.id] = where
+        problems.append(problem)
+    if not problems:
+        raise ProblemError(
+            f"{source}: no problems in it: expected a JSON list, or one JSON object a line"
+        )
+    return problems
+
+
+def _file_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Every row of a file with its place, "file:line"."""
+    try:
+        raw = path.read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise ProblemError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        raise ProblemError(
+            f"{path}:{number}: not UTF-8: byte 0x{raw[error.start]:02x}, the {column}. of the line"
+        ) from error
+    if text.lstrip().startswith("["):
+        yield from _list_rows(path, text)
+    else:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                where = f"{path}:{number}"
+                row, end = _decode(line.strip(), 0, where)
+                if end < len(line.strip()):
+                    raise ProblemError(f"{where}: broken JSON: more than one value on the line")
+                yield where, row
+
+
+def _list_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """The items of a JSON list, decoded one by one to know their lines."""
+    newlines = [match.start() for match in re.finditer("\n", text)]
+
+    def place(at: int) -> str:
+        return f"{path}:{bisect_left(newlines, at) + 1}"
+
+    at = _skip_space(text, text.index("[") + 1)
+    while not text.startswith("]", at):
+        row, end = _decode(text, at, place(at))
+        yield place(at), row
+        at = _skip_space(text, end)
+        if text.startswith(",", at):
+            at = _skip_space(text, at + 1)
+        elif not text.startswith("]", at):
+            raise ProblemError(
+                f"{place(at)}: broken JSON: expected ',' or ']', got {text[at : at + 1] or 'the end of the file'!r}"
+            )
+    rest = _skip_space(text, at + 1)
+    if rest < len(text):
+        raise ProblemError(f"{place(rest)}: broken JSON: text behind the end of the list")
+
+
+def _skip_space(text: str, at: int) -> int:
+    while text[at : at + 1] in _SPACE:
+        at += 1
+    return at
+
+
+def _decode(text: str, start: int, where: str) -> tuple[Any, int]:
+    """The JSON value at `start` and its end."""
+    try:
+        return json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise ProblemError(f"{where}: broken JSON: {reason}") from error
+
+
+def problem_of_row(row: Any, default_id: str, stem: str, where: str) -> Problem:
+    """The problem of a file's row.
+
+    Args:
+        row: an object with the fields of a problem file.
+        default_id: its id, where it has neither `id` nor `index`.
+        stem: what an `index` is put behind to make an id.
+        where: the row's place, for errors.
+
+    Raises:
+        ProblemError: it is malformed.
+    """
+    if not isinstance(row, dict):
+        raise ProblemError(
+            f"{where}: expected an object with question and answer, got {_short(row)}"
+        )
+    question = row.get("question", row.get("problem"))
+    if question is None:
+        raise ProblemError(
+            f"{where}: no field 'question'; it has {', '.join(map(repr, row)) or 'none'}"
+        )
+    if not isinstance(question, str) or not question.strip():
+        raise ProblemError(f"{where}: question: expected text, got {_short(question)}")
+    if "answer" not in row:
+        raise ProblemError(
+            f"{where}: no field 'answer' (null where it is not known); it has {', '.join(map(repr, row))}"
+        )
+    problem = Problem(_id(row, default_id, stem, where), question, _answers(row["answer"], where))
+    for text in (problem.id, problem.question, *problem.answers):
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise ProblemError(
+                f"{where}: half of a surrogate pair, which no UTF-8 file can hold, in {_short(text)}"
+            )
+    return problem
+
+
+def _id(row: dict[str, Any], default_id: str, stem: str, where: str) -> str:
+    for field, form in (("id", "{1}"), ("index", "{0}-{1}")):
+        value = row.get(field)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            raise ProblemError(
+                f"{where}: {field}: expected a string or an integer, got {_short(value)}"
+            )
+        return form.format(stem, value)
+    return default_id
+
+
+def _answers(value: Any, where: str) -> tuple[str, ...]:
+    """Accepted answers, each once; of an answer with its solution as GSM8K has it ("... #### 18") what stands behind the mark."""
+    found = []
+    for answer in value if isinstance(value, list) else [value]:
+        number = (
+            isinstance(answer, int | float) and not isinstance(answer, bool) and isfinite(answer)
+        )
+        if not (number or isinstance(answer, str) or answer is None):
+            raise ProblemError(
+                f"{where}: answer: expected a string, a number or a list of these, got {_short(value)}"
+            )
+        text = "" if answer is None else str(answer).rpartition("####")[2].strip()
+        if text:
+            found.append(text)
+    return tuple(dict.fromkeys(found))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,63 @@
+"""A problem: a question and what counts as its answer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rstar_fast.errors import ProblemError
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question and its accepted answers.
+
+    >>> Problem("p1", "What is 6 * 7?", "42").answers
+    ('42',)
+
+    Attributes:
+        id: Name of the problem, unique within a run.
+        question: Text that is put to the policy.
+        answers: Accepted final answers. Empty where none is known. A single string is taken as one
+            answer, and any other iterable of strings becomes a tuple.
+        copy: Number of this copy where a problem is searched several times, >= 0. None otherwise.
+
+    Raises:
+        ProblemError: An answer is not text, or `copy` is not a count.
+    """
+
+    id: str
+    question: str
+    answers: tuple[str, ...] = ()
+    copy: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.answers, tuple) or not all(
+            isinstance(one, str) for one in self.answers
+        ):
+            object.__setattr__(self, "answers", _as_answers(self.answers, self.id))
+        if self.copy is not None and (not isinstance(self.copy, int) or self.copy < 0):
+            raise ProblemError(
+                f"problem {self.id!r}: copy: expected an integer of at least 0, got {self.copy!r}"
+            )
+
+    @property
+    def key(self) -> str:
+        """Name of this problem and copy, as in "p1" and "p1#0". It keys the random draws of a search.
+
+        >>> Problem("p1", "What is 6 * 7?", copy=2).key
+        'p1#2'
+        """
+        return self.id if self.copy is None else f"{self.id}#{self.copy}"
+
+
+def _as_answers(given: object, problem_id: str) -> tuple[str, ...]:
+    answers = (
+        (given,)
+        if isinstance(given, str)
+        else tuple(given)
+        if isinstance(given, Iterable)
+        else (given,)
+    )
+    for answer in answers:
+        if not isinstance(answer, str):
+            raise ProblemError(f"problem {problem_id!r}: answers: expected strings, got {answer!r}")
+    return answers

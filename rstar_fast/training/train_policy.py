@@ -1,0 +1,210 @@
+"""Supervised fine-tuning of a policy on the best trajectories, by TRL (rStar-Math, section 4.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rstar_fast.errors import TrainError
+from rstar_fast.policy.loading import load, load_tokenizer
+from rstar_fast.training.config import TrainConfig, num_devices
+from rstar_fast.training.marks import add_marks
+from rstar_fast.training.master_adamw import MasterAdamW, to_bfloat16
+from rstar_fast.training.saving import saving
+from rstar_fast.training.trainer import common_arguments, run_training
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReport:
+    """How a fine-tuning went.
+
+    Attributes:
+        rows: that were learnt from.
+        too_long: rows left out, being longer than `max_length`.
+        tokens: of the rows, prompts included, over all epochs.
+        steps: of the optimizer.
+        loss: mean over the training, nats per token.
+        seconds: of training, without loading and saving.
+        new_marks: that the base model had no token for.
+    """
+
+    rows: int
+    too_long: int
+    tokens: int
+    steps: int
+    loss: float
+    seconds: float
+    new_marks: tuple[str, ...]
+
+
+def train_policy(
+    base: str | Path,
+    rows: Sequence[dict[str, Any]],
+    out: str | Path,
+    config: TrainConfig,
+    report_to: Sequence[str] = (),
+) -> PolicyReport:
+    """Fine-tune a base model and write an ordinary Hugging Face folder. The loss is that of the completions only.
+
+    The same arguments give the same weights on the same machine. Under `accelerate launch` every process calls this.
+
+    Args:
+        base: folder or hub name of a causal language model; the marks it lacks become tokens.
+        rows: with `prompt` and `completion`, see `sft_rows`.
+        out: the folder, written at the end.
+        config: see `TrainConfig`.
+        report_to: "tensorboard", "wandb", ...: whatever `transformers` reports to.
+
+    Raises:
+        PolicyError: the base cannot be loaded.
+        StoreError: the disk refuses.
+        TrainError: no row is short enough, the loss is not finite, or `trl` (for adapters `peft`) is not installed.
+    """
+    trl = _trl()
+    torch.manual_seed(config.seed)
+    model: Any = load(base, torch.float32, torch.device("cpu"))
+    tokenizer: Any = load_tokenizer(base)
+    if tokenizer.eos_token_id is None:
+        raise TrainError(
+            f"{base}: expected a tokenizer with an end-of-text token: a policy must learn to stop"
+        )
+    new_marks = add_marks(model, tokenizer)
+    data = [row for row in tokenized(tokenizer, rows) if len(row["input_ids"]) <= config.max_length]
+    if not data:
+        raise TrainError(
+            f"expected rows of at most {config.max_length} tokens (max_length), got none among {len(rows)}"
+        )
+    micro_rows = max(
+        1,
+        min(
+            config.batch_size,
+            config.micro_batch_tokens // max(len(row["input_ids"]) for row in data),
+        ),
+    )
+    arguments = _arguments(trl, config, out, micro_rows, report_to)
+    optimizers: Any = (None, None)
+    if config.precision == "bfloat16":
+        to_bfloat16(model)
+    if config.lora_rank:
+        model = _adapted(model, tokenizer, config.lora_rank, new_marks)
+    if config.precision == "bfloat16":
+        if not torch.cuda.is_available():
+            # Short rows in bfloat16: the fused attention of a CPU takes longer than plain products.
+            model.set_attn_implementation("eager")
+        optimizers = (MasterAdamW(model, config.learning_rate, config.weight_decay), None)
+    trainer = _trainer_class(trl)(
+        model=model,
+        args=arguments,
+        train_dataset=_dataset(data),
+        processing_class=tokenizer,
+        optimizers=optimizers,
+    )
+    steps, loss, seconds = run_training(trainer, base, config.learning_rate)
+    _save(trainer, tokenizer, Path(out), config)
+    return PolicyReport(
+        rows=len(data),
+        too_long=len(rows) - len(data),
+        tokens=config.epochs * sum(len(row["input_ids"]) for row in data),
+        steps=steps,
+        loss=loss,
+        seconds=seconds,
+        new_marks=tuple(new_marks),
+    )
+
+
+def tokenized(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> list[dict[str, list[int]]]:
+    """Rows of `input_ids` and `labels`: prompt, completion, end of text; prompts are not to be learnt.
+
+    Prompt and completion are tokenized apart, as in a search, where the policy goes on behind the prompt's own tokens.
+    """
+    if not rows:
+        return []
+    prompts = tokenizer([row["prompt"] for row in rows]).input_ids
+    completions = tokenizer([row["completion"] for row in rows], add_special_tokens=False).input_ids
+    found = []
+    for prompt, completion in zip(prompts, completions, strict=True):
+        told = [*completion, tokenizer.eos_token_id]
+        found.append({"input_ids": prompt + told, "labels": [IGNORED] * len(prompt) + told})
+    return found
+
+
+def _trl() -> Any:
+    try:
+        import trl
+    except ImportError as error:
+        raise TrainError(
+            'training needs the packages of the extra `train`: pip install "rstar-fast[train]"'
+        ) from error
+    return trl
+
+
+def _trainer_class(trl: Any) -> Any:
+    if torch.cuda.is_available():
+        return trl.SFTTrainer
+    from rstar_fast.training.cpu_trainer import CpuSFTTrainer
+
+    return CpuSFTTrainer
+
+
+def _dataset(rows: Sequence[dict[str, list[int]]]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_list([{**row, "length": len(row["input_ids"])} for row in rows])
+
+
+def _arguments(
+    trl: Any, config: TrainConfig, out: str | Path, micro_rows: int, report_to: Sequence[str]
+) -> Any:
+    devices = num_devices()
+    accumulate = max(1, round(config.batch_size / (micro_rows * devices)))
+    return trl.SFTConfig(
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=max(1, config.batch_size // (accumulate * devices)),
+        gradient_accumulation_steps=accumulate,
+        max_length=config.max_length,
+        bf16=config.precision == "mixed",
+        train_sampling_strategy="group_by_length",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_num_workers=0,
+        **common_arguments(config, out, report_to),
+    )
+
+
+def _adapted(model: Any, tokenizer: Any, rank: int, new_marks: Sequence[str]) -> Any:
+    """The model frozen, adapters beside its weights; of embeddings and head the rows of new marks are trained."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise TrainError(
+            'adapters need the package `peft`: pip install "rstar-fast[train]"'
+        ) from error
+    adapted: Any = get_peft_model(
+        model,
+        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    if new_marks:
+        ids = tokenizer.convert_tokens_to_ids(list(new_marks))
+        for table in {
+            part.weight
+            for part in (model.get_input_embeddings(), model.get_output_embeddings())
+            if part is not None
+        }:
+            rows = torch.zeros(len(table), 1)
+            rows[ids] = 1.0
+            table.requires_grad_(True)
+            table.register_hook(lambda gradient, rows=rows: gradient * rows.to(gradient))
+    return adapted
+
+
+def _save(trainer: Any, tokenizer: Any, out: Path, config: TrainConfig) -> None:
+    with saving(out):
+        if config.lora_rank:
+            trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(out)
+        else:
+            trainer.save_model(str(out))
+        if trainer.is_world_process_zero():
+            tokenizer.save_pretrained(out)

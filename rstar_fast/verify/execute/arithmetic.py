@@ -1,0 +1,122 @@
+"""Programs that are nothing but arithmetic, computed here; all others go to processes.
+
+Most steps of word problems are of this kind. They can do no harm: names, numbers, `+ - * / // %` and `print` are all there is, and
+nothing is executed as Python.
+"""
+
+import ast
+import operator
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from rstar_fast.verify.base import Observation, Status, StepRunner
+from rstar_fast.verify.execute.child.program import cut, stdout_text
+from rstar_fast.verify.execute.source import source_of
+
+Number = int | float
+
+_MAX_CHARS, _MAX_LINE_CHARS = 4000, 200
+_MAX_INTEGER = 1 << 63
+_LINE = re.compile(r"[A-Za-z0-9(+-][A-Za-z0-9_+\-*/%(),.= ]*")
+_STRANGE = re.compile(r"\b[0-9][0-9.]*[A-Za-z_]|[0-9]{19}|__")
+"""A number that goes on as a word, a long number, a name of Python's own."""
+_OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+
+
+class ArithmeticRunner:
+    """A `StepRunner` that computes arithmetic at once and has another runner run everything else.
+
+    Args:
+        others: runs the other programs, showing what they print (`observation = "stdout"`); closed with this.
+    """
+
+    def __init__(self, others: StepRunner) -> None:
+        self._others = others
+
+    def submit(self, steps: tuple[str, ...]) -> "Future[Observation]":
+        """Start one program; see `StepRunner`."""
+        began = time.perf_counter()
+        text = compute(source_of(steps))
+        if text is None:
+            return self._others.submit(steps)
+        took = time.perf_counter() - began
+        done: Future[Observation] = Future()
+        done.set_result(Observation(Status.OK, text, wall_s=took, cpu_s=took))
+        return done
+
+    def close(self) -> None:
+        """Close the other runner."""
+        self._others.close()
+
+
+def compute(source: str) -> str | None:
+    r"""What a program shows that is only arithmetic; None of any other, and where Python would raise.
+
+    >>> compute("# bags\nbags = 7 * 6\nprint(bags, bags / 4)"), compute("import os")
+    ('42 10.5', None)
+    """
+    if len(source) > _MAX_CHARS or "\r" in source or "\0" in source:
+        return None
+    # Without strings, whatever follows a # is a comment.
+    lines = [line for text in source.split("\n") if (line := text.partition("#")[0].rstrip())]
+    if not all(
+        len(line) <= _MAX_LINE_CHARS and _LINE.fullmatch(line) and not _STRANGE.search(line)
+        for line in lines
+    ):
+        return None
+    try:
+        source.encode()
+        return _run(ast.parse("\n".join(lines)).body)
+    except (_NotPlainError, SyntaxError, ArithmeticError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+class _NotPlainError(Exception):
+    """There is something else in the program."""
+
+
+def _run(statements: Sequence[ast.stmt]) -> str:
+    names: dict[str, Number] = {}
+    printed: list[str] = []
+    value: Number | None = None
+    for statement in statements:
+        value = None
+        match statement:
+            case ast.Assign([ast.Name(name)], expression) if name != "print":
+                names[name] = _value(expression, names)
+            case ast.AugAssign(ast.Name(name) as target, operation, expression):
+                names[name] = _value(ast.BinOp(target, operation, expression), names)
+            case ast.Expr(ast.Call(ast.Name("print"), arguments, [])):
+                printed.append(
+                    " ".join([str(_value(argument, names)) for argument in arguments]) + "\n"
+                )
+            case ast.Expr(expression):
+                value = _value(expression, names)
+            case _:
+                raise _NotPlainError
+    return cut(stdout_text("".join(printed), value)).strip()
+
+
+def _value(expression: ast.expr, names: dict[str, Number]) -> Number:
+    match expression:
+        case ast.Name(name) if name in names:
+            return names[name]
+        case ast.Constant(int() | float() as number) if type(number) is not bool:
+            return number
+        case ast.UnaryOp(ast.USub(), operand):
+            return -_value(operand, names)
+        case ast.BinOp(left, operation, right) if type(operation) in _OPERATORS:
+            number = _OPERATORS[type(operation)](_value(left, names), _value(right, names))
+            if type(number) is int and abs(number) >= _MAX_INTEGER:
+                raise _NotPlainError
+            return number
+    raise _NotPlainError

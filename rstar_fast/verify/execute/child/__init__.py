@@ -1,0 +1,1 @@
+"""What runs inside the zygotes and the processes that are cloned from them."""

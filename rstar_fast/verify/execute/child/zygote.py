@@ -1,0 +1,241 @@
+"""The process that programs are cloned from: libraries loaded and warm, locked down, then waiting.
+
+It never runs a program itself. A clone of it runs one piece of a program, answers, and may then wait in turn, as the snapshot
+from which what follows is cloned.
+"""
+
+import contextlib
+import ctypes
+import gc
+import math
+import mmap
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any, BinaryIO
+
+from rstar_fast.verify.base import Status
+from rstar_fast.verify.execute import framing
+from rstar_fast.verify.execute.child.capture import Capture
+from rstar_fast.verify.execute.child.cloning import waiting_function
+from rstar_fast.verify.execute.child.program import NotIncremental, Program, check, describe
+from rstar_fast.verify.execute.framing import Reply
+from rstar_fast.verify.execute.zygote_options import ZygoteOptions
+from rstar_fast.verify.pool.wire import FrameReader, pack
+from rstar_fast.verify.sandbox import kernel
+from rstar_fast.verify.sandbox.audit import Guard
+from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
+
+CHANNEL_FD = 3
+_RESERVE_BYTES = 64 << 20
+"""Address space a program that ran out of memory gets back for reporting so."""
+_MAX_PROCESSES = 4096
+"""Tasks of all programs and snapshots together."""
+_HUGE_PAGE_BYTES = 2 << 20
+_MADV_COLLAPSE = 25
+
+_WARM_UP = """
+x = sympy.symbols("x")
+sympy.solve(sympy.Eq(x**2 - 5 * x + 6, 0), x)
+sympy.simplify(sympy.sin(x) ** 2 + sympy.cos(x) ** 2 + sympy.sqrt(8))
+sympy.integrate(x * sympy.exp(x), x)
+sympy.N(sympy.factor(x**2 - 1).subs(x, sympy.pi), 20)
+"""
+
+_WARM_UPS = (
+    "x = 3\ny = x**2 + 1\nprint(x, y)\n",
+    "def f(n):\n    return n\nf(2)\n",
+    "for i in range(2):\n    a = [i]\n",
+    "1 / 0\n",
+)
+_NUM_WARM_UPS = 20
+"""Until the interpreter has adapted its bytecode: a page that changes no more is one that clones go on sharing."""
+
+# Looked up once: a program may rebind what it finds in the modules, and its snapshot still has to answer.
+_read, _write, _exit = os.read, os.write, os._exit
+_process_time, _getrusage = time.process_time, resource.getrusage
+_own_fds_end = CHANNEL_FD + 1
+
+
+class Programs:
+    """What a clone does with its request."""
+
+    def __init__(self, options: ZygoteOptions) -> None:
+        for _ in range(_NUM_WARM_UPS):
+            for source in _WARM_UPS:
+                with contextlib.suppress(Exception):
+                    Program(options.style, Capture(options.output_chars)).extend(source)
+        self._program = Program(options.style, Capture(options.output_chars))
+        self._reserve = mmap.mmap(
+            -1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ
+        )
+
+    def serve(self) -> bool:
+        """Do what the request says and answer; whether this process stays as a snapshot."""
+        flags, source = _read_request()
+        begin_s = _process_time()
+        try:
+            if flags & framing.CHECK:
+                check(source)
+                status, text, reply_flags = Status.OK, "", 0
+            else:
+                text = self._program.extend(source)
+                stays = flags & framing.KEEP and self._program.resumable
+                status, reply_flags = Status.OK, framing.KEPT if stays else 0
+        except NotIncremental:
+            status, text, reply_flags = Status.OK, "", framing.REPLAY
+        except BaseException as error:
+            status, text, reply_flags = self._failed(error)
+        usage = _getrusage(resource.RUSAGE_SELF)
+        _send(Reply(status, text, reply_flags, _process_time() - begin_s, usage.ru_maxrss << 10))
+        return bool(reply_flags & framing.KEPT)
+
+    def _failed(self, error: BaseException) -> tuple[Status, str, int]:
+        if isinstance(error, MemoryError):
+            self._reserve.close()
+        final = not self._program.observing and not isinstance(error, SyntaxError)
+        status = Status.MEMORY if isinstance(error, MemoryError) else Status.ERROR
+        return status, describe(error), framing.FINAL if final else 0
+
+
+def main(supervisor_fd: int) -> None:
+    """Prepare, say so, and wait to be cloned for ever."""
+    os.dup2(supervisor_fd, CHANNEL_FD)
+    os.closerange(_own_fds_end, 1 << 16)
+    options = ZygoteOptions(**_first_frame())
+    try:
+        wait = waiting_function(CHANNEL_FD, options.native)
+        programs = prepare(options)
+        roots, top_folders = readable_roots(), os.listdir("/")
+        cpu_s = math.ceil(options.wall_s) + 1
+        with open("/proc/self/smaps", "rb") as smaps:  # read when /proc is out of sight
+            outcome = lock_down(
+                Confinement(options.memory_bytes + _RESERVE_BYTES, cpu_s, _MAX_PROCESSES), roots
+            )
+            num_huge_pages = use_huge_pages(smaps) if options.huge_pages else 0
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+        Guard(roots, top_folders, options.threads)
+    except Exception as error:
+        _write(CHANNEL_FD, pack(0, {"failed": f"{type(error).__name__}: {error}"}))
+        sys.exit(1)
+    _write(CHANNEL_FD, pack(0, {"isolation": outcome, "num_huge_pages": num_huge_pages}))
+    wait()
+    while programs.serve():
+        wait()
+    _exit(0)
+
+
+def prepare(options: ZygoteOptions) -> Programs:
+    """Load and warm everything that programs share, fix the seeds, and keep the collector away from it."""
+    _preload(options.preload, options.seed)
+    roots = readable_roots()
+    sys.path[:] = [
+        path for path in sys.path if os.path.join(os.path.realpath(path), "").startswith(roots)
+    ]
+    sys.argv = [""]
+    sys.dont_write_bytecode = True
+    if options.allowed_modules is not None:
+        _allow_only(options.allowed_modules)
+    programs = Programs(options)
+    random.seed(options.seed)
+    gc.collect()
+    gc.freeze()
+    return programs
+
+
+def _first_frame() -> dict[str, Any]:
+    reader = FrameReader()
+    while data := os.read(CHANNEL_FD, 1 << 16):
+        for _, payload in reader.feed(data):
+            return payload
+    sys.exit(0)
+
+
+def _read_exactly(count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        piece = _read(CHANNEL_FD, count - len(data))
+        if not piece:
+            _exit(0)
+        data += piece
+    return data
+
+
+def _read_request() -> tuple[int, str]:
+    flags, length = framing.unpack_request_header(_read_exactly(framing.REQUEST_HEADER_BYTES))
+    return flags, _read_exactly(length).decode("utf-8", "surrogatepass")
+
+
+def _send(reply: Reply) -> None:
+    data = framing.pack_reply(reply)
+    while data:
+        data = data[_write(CHANNEL_FD, data) :]
+
+
+def _preload(modules: Iterable[str], seed: int) -> None:
+    loaded: dict[str, Any] = {}
+    for name in modules:
+        with contextlib.suppress(Exception):
+            loaded[name] = import_module(name)
+    if "sympy" in loaded:
+        with contextlib.suppress(Exception):
+            exec(_WARM_UP, {"sympy": loaded["sympy"]})
+        loaded["sympy"].core.random.seed(seed)
+    if "numpy" in loaded:
+        loaded["numpy"].random.seed(seed % 2**32)
+
+
+def _allow_only(modules: Iterable[str]) -> None:
+    """Refuse a program's own imports of other modules; what the modules themselves import is not judged."""
+    import builtins
+
+    allowed = frozenset(modules)
+    import_any = builtins.__import__
+
+    def import_allowed(
+        name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+    ) -> Any:
+        if (
+            globals
+            and globals.get("__name__") == "__main__"
+            and name.partition(".")[0] not in allowed
+        ):
+            raise ImportError(f"the module {name!r} is not allowed here")
+        return import_any(name, globals, locals, fromlist, level)
+
+    builtins.__import__ = import_allowed
+
+
+def use_huge_pages(smaps: BinaryIO) -> int:
+    """Have the kernel gather the heap into huge pages, which makes a clone cheaper; the number it made."""
+    madvise = ctypes.CDLL(None).madvise
+    made = 0
+    for begin, end in _filled_heap(smaps):
+        for address in range(
+            -(-begin // _HUGE_PAGE_BYTES) * _HUGE_PAGE_BYTES,
+            end - _HUGE_PAGE_BYTES + 1,
+            _HUGE_PAGE_BYTES,
+        ):
+            made += (
+                madvise(ctypes.c_void_p(address), ctypes.c_size_t(_HUGE_PAGE_BYTES), _MADV_COLLAPSE)
+                == 0
+            )
+    return made
+
+
+def _filled_heap(smaps: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Writable anonymous regions that are mostly in memory; to gather the others would fill them."""
+    begin = end = 0
+    for line in smaps:
+        fields = line.split()
+        if b"-" in fields[0]:
+            is_heap = fields[1] == b"rw-p" and (len(fields) < 6 or fields[5] == b"[heap]")
+            begin, end = (
+                (int(address, 16) for address in fields[0].split(b"-")) if is_heap else (0, 0)
+            )
+        elif fields[0] == b"Rss:" and (int(fields[1]) << 10) * 4 > (end - begin) * 3 > 0:
+            yield begin, end

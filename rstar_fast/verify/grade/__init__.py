@@ -1,0 +1,1 @@
+"""Grading final answers: verifiers in the main process, and the workers that compare for them."""

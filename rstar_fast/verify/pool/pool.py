@@ -1,0 +1,323 @@
+"""A pool of worker processes behind futures: hard deadlines, one retry when a worker dies, no process left behind.
+
+One thread does everything: it starts workers (the main process never forks: they are exec'ed), hands out work first come first
+served, reads the answers, and kills what is late.
+"""
+
+import contextlib
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from rstar_fast.errors import ConfigError, ExecutorError, InternalError
+from rstar_fast.verify.base import Status
+from rstar_fast.verify.pool.process import WorkerProcess
+from rstar_fast.verify.pool.wire import FrameError, pack
+
+T = TypeVar("T")
+
+_START_LIMIT_S = 120.0
+_MAX_STARTS = 3
+"""Workers that may fail to start, one after another, before the work that waits is failed."""
+_REAP_INTERVAL_S = 0.01
+_HELLO_ID = 0
+
+
+@dataclass(eq=False)
+class _Work(Generic[T]):
+    work_id: int
+    frame: bytes
+    future: "Future[T]" = field(default_factory=Future)
+    started: bool = False
+    lost_workers: int = 0
+
+
+@dataclass(eq=False)
+class _Worker(Generic[T]):
+    process: WorkerProcess
+    deadline: float
+    ready: bool = False
+    works: dict[int, _Work[T]] = field(default_factory=dict)
+
+
+class WorkerPool(Generic[T]):
+    """Runs work in killable processes; `submit` gives futures. Safe from any thread; futures' callbacks run in the pool's own."""
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        workers: int,
+        limit_s: float,
+        options: dict[str, Any],
+        decode: Callable[[dict[str, Any]], T],
+        failure: Callable[[Status], T],
+        environment: Mapping[str, str] | None = None,
+        slots: int = 1,
+    ) -> None:
+        """Make a pool; workers start when work comes.
+
+        Args:
+            module: the worker's module; `main(parent_pid)` in it calls `worker.serve`.
+            workers: processes at most, >= 1.
+            limit_s: seconds a worker that has work may go without answering before it is killed; starting not counted.
+            options: sent to every worker at its start.
+            decode: a result from an answer's payload; `ValueError`, `KeyError` or `TypeError` make it `failure(Status.PROTOCOL)`.
+            failure: a result for TIMEOUT, PROTOCOL or LOST.
+            environment: of the workers; None for this process's.
+            slots: pieces of work that one worker holds at once, >= 1.
+        """
+        if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 4096:
+            raise ConfigError(f"workers: expected an integer in 1..4096, got {workers!r}")
+        self._module = module
+        self._max_workers = workers
+        self._limit_s = limit_s
+        self._slots = slots
+        self._hello = pack(_HELLO_ID, options)
+        self._decode = decode
+        self._failure = failure
+        self._environment = dict(os.environ if environment is None else environment)
+        self._ids = count(_HELLO_ID + 1)
+        self._lock = threading.Lock()
+        self._queue: deque[_Work[T]] = deque()
+        self._workers: list[_Worker[T]] = []
+        self._dying: list[WorkerProcess] = []
+        self._failed_starts = 0
+        self._closed = False
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name=f"pool of {module}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "WorkerPool[T]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, payload: dict[str, Any]) -> "Future[T]":
+        """Queue one piece of work. Raises `ExecutorError` when the pool is closed or the payload too large.
+
+        The future gives what `decode` or `failure` made; its exception is an `ExecutorError` if workers cannot be started at all.
+        """
+        work_id = next(self._ids)
+        try:
+            work: _Work[T] = _Work(work_id, pack(work_id, payload))
+        except FrameError as error:
+            raise ExecutorError(f"submit: {error}") from error
+        with self._lock:
+            if self._closed:
+                raise ExecutorError("submit: the pool is closed")
+            self._queue.append(work)
+            self._wake()
+        return work.future
+
+    def close(self) -> None:
+        """Kill the workers. Work that is not done becomes `failure(Status.LOST)`. May be called again."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def pids(self) -> list[int]:
+        """The process ids of the workers that live now."""
+        return [worker.process.pid for worker in list(self._workers)]
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"\0")
+
+    # Everything below runs in the pool's thread.
+
+    def _run(self) -> None:
+        bug: InternalError | None = None
+        try:
+            while not self._closed:
+                self._hand_out()
+                for key, events in self._selector.select(self._patience_s()):
+                    self._handle(key.data, events)
+                self._kill_late()
+                self._dying = [process for process in self._dying if not process.ended()]
+        except BaseException as error:
+            bug = InternalError(
+                f"the thread of the worker pool ended: {type(error).__name__}: {error}"
+            )
+            bug.__cause__ = error
+        finally:
+            self._end(bug)
+
+    def _end(self, bug: InternalError | None) -> None:
+        with self._lock:
+            self._closed = True
+            undone = [work for worker in self._workers for work in worker.works.values()] + list(
+                self._queue
+            )
+            self._queue.clear()
+        for worker in list(self._workers):
+            self._discard(worker)
+        for process in self._dying:
+            process.wait()
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        for work in undone:
+            self._finish(work, bug or self._failure(Status.LOST))
+
+    def _hand_out(self) -> None:
+        free = [
+            worker for worker in self._workers if worker.ready and len(worker.works) < self._slots
+        ]
+        while self._queue and free:
+            work = self._queue.popleft()
+            if not self._begin(work):
+                continue
+            worker = free[-1]
+            if not worker.works:
+                worker.deadline = time.monotonic() + self._limit_s
+            worker.works[work.work_id] = work
+            if len(worker.works) == self._slots:
+                free.pop()
+            if (
+                not worker.process.send(work.frame)
+                and worker.process.input_fd not in self._selector.get_map()
+            ):
+                self._selector.register(worker.process.input_fd, selectors.EVENT_WRITE, worker)
+        while (
+            len(self._queue) > sum(not worker.ready for worker in self._workers)
+            and len(self._workers) < self._max_workers
+        ):
+            self._start_worker()
+
+    def _start_worker(self) -> None:
+        try:
+            process = WorkerProcess(self._module, self._environment)
+        except OSError as error:
+            self._start_failed(str(error))
+            return
+        worker: _Worker[T] = _Worker(process, time.monotonic() + _START_LIMIT_S)
+        self._workers.append(worker)
+        self._selector.register(process.output_fd, selectors.EVENT_READ, worker)
+        process.send(self._hello)
+
+    def _patience_s(self) -> float | None:
+        deadlines = [
+            worker.deadline for worker in self._workers if worker.works or not worker.ready
+        ]
+        patience_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        if self._dying:
+            return _REAP_INTERVAL_S if patience_s is None else min(patience_s, _REAP_INTERVAL_S)
+        return patience_s
+
+    def _handle(self, worker: _Worker[T] | None, events: int) -> None:
+        if worker is None:
+            os.read(self._wake_read, 4096)
+        elif worker not in self._workers:
+            return
+        elif events & selectors.EVENT_WRITE:
+            if worker.process.flush():
+                self._selector.unregister(worker.process.input_fd)
+        else:
+            self._receive(worker)
+
+    def _receive(self, worker: _Worker[T]) -> None:
+        try:
+            for work_id, payload in worker.process.receive():
+                self._take(worker, work_id, payload)
+        except EOFError:
+            self._worker_died(worker)
+        except (ValueError, KeyError, TypeError):
+            for work in self._discard(worker):
+                self._finish(work, self._failure(Status.PROTOCOL))
+            if not worker.ready:
+                self._start_failed("it sent something else than its greeting")
+
+    def _take(self, worker: _Worker[T], work_id: int, payload: dict[str, Any]) -> None:
+        if not worker.ready and work_id == _HELLO_ID:
+            if "failed" in payload:
+                self._discard(worker)
+                self._fail_queue(str(payload["failed"]))
+            else:
+                worker.ready = True
+                self._failed_starts = 0
+        elif work_id not in worker.works:
+            raise FrameError(
+                f"expected an answer to one of {list(worker.works)}, got one to {work_id}"
+            )
+        else:
+            result = self._decode(payload)
+            worker.deadline = time.monotonic() + self._limit_s
+            self._finish(worker.works.pop(work_id), result)
+
+    def _worker_died(self, worker: _Worker[T]) -> None:
+        works = self._discard(worker)
+        if not worker.ready:
+            self._start_failed("it ended before it was ready")
+        for work in reversed(works):
+            work.lost_workers += 1
+            if work.lost_workers > 1:
+                self._finish(work, self._failure(Status.LOST))
+            else:
+                with self._lock:
+                    self._queue.appendleft(work)
+
+    def _kill_late(self) -> None:
+        now = time.monotonic()
+        for worker in [worker for worker in self._workers if worker.deadline <= now]:
+            if not worker.ready:
+                self._discard(worker)
+                self._start_failed(f"it was not ready after {_START_LIMIT_S:g} s")
+            elif worker.works:
+                for work in self._discard(worker):
+                    self._finish(work, self._failure(Status.TIMEOUT))
+
+    def _start_failed(self, reason: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= _MAX_STARTS:
+            self._fail_queue(reason)
+
+    def _fail_queue(self, reason: str) -> None:
+        self._failed_starts = 0
+        with self._lock:
+            waiting, self._queue = list(self._queue), deque()
+        for work in waiting:
+            self._finish(
+                work,
+                ExecutorError(f"a worker process ({self._module}) could not be started: {reason}"),
+            )
+
+    def _discard(self, worker: _Worker[T]) -> list[_Work[T]]:
+        for fd in (worker.process.input_fd, worker.process.output_fd):
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(fd)
+        worker.process.kill()
+        self._workers.remove(worker)
+        self._dying.append(worker.process)
+        works = list(worker.works.values())
+        worker.works.clear()
+        return works
+
+    def _begin(self, work: _Work[T]) -> bool:
+        """Whether the work is still wanted; from now on it cannot be cancelled."""
+        if not work.started:
+            work.started = work.future.set_running_or_notify_cancel()
+        return work.started
+
+    def _finish(self, work: _Work[T], result: T | Exception) -> None:
+        if not self._begin(work):
+            return
+        if isinstance(result, Exception):
+            work.future.set_exception(result)
+        else:
+            work.future.set_result(result)

@@ -1,0 +1,60 @@
+"""Frames between the main process and a worker: a fixed header, then capped UTF-8 JSON.
+
+A frame is `magic (4 bytes) | work id (uint64) | payload length (uint32) | payload`, big-endian; the payload is a JSON object.
+Nothing received is ever unpickled or evaluated.
+"""
+
+import json
+import struct
+from typing import Any
+
+MAX_PAYLOAD_BYTES = 16 << 20
+
+_MAGIC = b"rsf1"
+_HEADER = struct.Struct("!4sQI")
+
+
+class FrameError(ValueError):
+    """The other side sent something that is no frame, or may not be sent in one."""
+
+
+def pack(work_id: int, payload: dict[str, Any]) -> bytes:
+    """One frame. Raises `FrameError` if the payload is over `MAX_PAYLOAD_BYTES`."""
+    body = json.dumps(payload).encode("ascii")
+    if len(body) > MAX_PAYLOAD_BYTES:
+        raise FrameError(
+            f"expected a payload of at most {MAX_PAYLOAD_BYTES} bytes, got {len(body)}"
+        )
+    return _HEADER.pack(_MAGIC, work_id, len(body)) + body
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[int, dict[str, Any]]]:
+        """Take bytes in; give the (work id, payload) of every frame that is now complete. Raises `FrameError`."""
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= _HEADER.size:
+            magic, work_id, length = _HEADER.unpack_from(self._buffer)
+            if magic != _MAGIC or length > MAX_PAYLOAD_BYTES:
+                raise FrameError(f"expected a frame, got {bytes(self._buffer[: _HEADER.size])!r}")
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            frames.append((work_id, _decode(bytes(self._buffer[_HEADER.size : end]))))
+            del self._buffer[:end]
+        return frames
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"expected JSON, got {body[:80]!r}") from error
+    if not isinstance(payload, dict):
+        raise FrameError(f"expected a JSON object, got {body[:80]!r}")
+    return payload

@@ -1,0 +1,80 @@
+"""The worker's side: a process that serves one kind of work over its standard input and output until they close."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rstar_fast.verify.pool.wire import FrameReader, pack
+from rstar_fast.verify.sandbox.kernel import PR_SET_PDEATHSIG, prctl
+
+
+def die_with(parent_pid: int) -> None:
+    """Have the kernel kill this process as soon as the thread that started it ends."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+class Channel:
+    """The pipes to the main process, moved away from descriptors 0 and 1, which become the null device."""
+
+    def __init__(self) -> None:
+        self.input_fd = os.dup(0)
+        self.output_fd = os.dup(1)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.close(null)
+        self._reader = FrameReader()
+        self._frames: list[tuple[int, dict[str, Any]]] = []
+
+    def receive(self) -> tuple[int, dict[str, Any]]:
+        """The next frame. Ends the process when the main process is gone."""
+        while not self._frames:
+            self._read()
+        return self._frames.pop(0)
+
+    def receive_all(self) -> list[tuple[int, dict[str, Any]]]:
+        """The frames that came, after one read. Ends the process when the main process is gone."""
+        self._read()
+        frames, self._frames = self._frames, []
+        return frames
+
+    def _read(self) -> None:
+        data = os.read(self.input_fd, 1 << 16)
+        if not data:
+            os._exit(0)
+        self._frames += self._reader.feed(data)
+
+    def send(self, work_id: int, payload: dict[str, Any]) -> None:
+        """Send one frame."""
+        frame = memoryview(pack(work_id, payload))
+        while frame:
+            frame = frame[os.write(self.output_fd, frame) :]
+
+
+def serve(
+    parent_pid: int,
+    start: Callable[[dict[str, Any], Channel], Callable[[dict[str, Any]], dict[str, Any]]],
+) -> None:
+    """Serve work for ever.
+
+    Args:
+        parent_pid: process to die with.
+        start: takes the options of the pool and the channel, prepares, and returns the function that does one piece of work.
+            What it raises is sent to the pool, which then fails all work.
+    """
+    die_with(parent_pid)
+    channel = Channel()
+    hello_id, options = channel.receive()
+    try:
+        work = start(options, channel)
+    except Exception as error:
+        channel.send(hello_id, {"failed": f"{type(error).__name__}: {error}"})
+        sys.exit(1)
+    channel.send(hello_id, {})
+    while True:
+        work_id, payload = channel.receive()
+        channel.send(work_id, work(payload))

@@ -1,0 +1,247 @@
+"""The forest's upkeep: memory, verify, reroot and prune, pickling, threads, instruction sets."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rstar_fast._core import NO_NODE, Forest, simd_level, simd_levels, use_simd_level
+from rstar_fast.errors import CapacityError, ForestError, InternalError
+
+
+def ids(*values: int) -> NDArray[np.int32]:
+    return np.array(values, np.int32)
+
+
+@pytest.fixture(autouse=True)
+def fastest_level() -> Iterator[None]:
+    yield
+    use_simd_level(simd_levels()[0])
+
+
+def grown(
+    trees: int = 8, sims: int = 60, children: int = 13, *, threads: int = 1, **options: bool
+) -> Forest:
+    """A forest after some simulations; equal whenever the arguments are."""
+    forest = Forest(trees, 1 + sims * children, **options)
+    forest.threads = threads
+    random = np.random.default_rng(0)
+    roots = forest.new_trees(trees) * np.int32(forest.nodes_per_tree)
+    for _ in range(sims):
+        leaves, _ = forest.select(roots, np.full(trees, 99, np.int32), 1.0)
+        forest.expand(
+            leaves, np.full(trees, children, np.int32), random.uniform(-1, 1, trees * children)
+        )
+        forest.backup(leaves, random.uniform(-1, 1, trees))
+    return forest
+
+
+def checksum(content: bytes) -> bytes:
+    """FNV-1a over 64 bits."""
+    value = 0xCBF29CE484222325
+    for byte in content:
+        value = ((value ^ byte) * 0x100000001B3) % 2**64
+    return value.to_bytes(8, "little")
+
+
+def test_every_instruction_set_and_thread_count_makes_the_same_trees() -> None:
+    states = {}
+    for level in simd_levels():
+        use_simd_level(level)
+        assert simd_level() == level
+        states[level] = pickle.dumps(grown(trees=3, sims=100, children=45))
+    assert simd_levels()[-1] == "scalar" and len(set(states.values())) == 1
+    assert pickle.dumps(grown(trees=2100, sims=4, threads=2)) == pickle.dumps(
+        grown(trees=2100, sims=4)
+    )
+    with pytest.raises(ForestError, match=r"use_simd_level: expected one of .*scalar, got 'mmx'"):
+        use_simd_level("mmx")
+
+
+@pytest.mark.parametrize("level", simd_levels())
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 200])
+def test_siblings_of_any_number_give_the_first_of_the_highest(level: str, count: int) -> None:
+    """Near-ties that single precision cannot tell apart, anywhere among the siblings, some of them terminal."""
+    use_simd_level(level)
+    random = np.random.default_rng(count)
+    for _ in range(20):
+        values = 0.3 + random.choice([0.0, 1e-12, 2e-12, 1e-4], count)
+        forest = Forest(2, 300)
+        forest.new_trees(1)
+        forest.backup(ids(0, 0), np.zeros(2))
+        forest.expand(ids(0), ids(count), values)
+        open_values = values.copy()
+        closed = np.flatnonzero(random.random(count) < 0.2)[: count - 1]
+        forest.set_terminal((closed + 1).astype(np.int32))
+        open_values[closed] = -np.inf
+        reached, _ = forest.select(ids(0), ids(1), float(random.choice([0.0, 0.5])))
+        assert reached[0] - 1 == np.argmax(open_values)
+
+
+def test_memory_is_counted_and_limited() -> None:
+    forest = Forest(4, 100_000, memory_limit_bytes=1 << 20)
+    assert (forest.memory_bytes, forest.memory_limit_bytes) == (0, 1 << 20)
+    root = forest.root(int(forest.new_trees(1)[0]))
+    first = forest.expand(ids(root), ids(8000))
+    held = forest.memory_bytes
+    assert 8001 * 22 <= held <= 8001 * 22 + 3 * 4096
+    nodes = first + np.arange(6, dtype=np.int32)
+    with pytest.raises(
+        CapacityError,
+        match=f"expand: memory_limit_bytes is 1048576, {held} are in use, this would make it [0-9]+",
+    ):
+        forest.expand(nodes, np.full(6, 8000, np.int32))
+    assert forest.memory_bytes == held and forest.num_nodes(0) == 8001
+    forest.expand(nodes[:4], np.full(4, 8000, np.int32))
+    # A freed tree's memory is held for the next one of its slot, and given back for another's.
+    held = forest.memory_bytes
+    second = forest.root(int(forest.new_trees(1)[0]))
+    forest.free_trees(ids(0))
+    assert forest.memory_bytes > held
+    forest.expand(forest.expand(ids(second), ids(8000)), ids(8000))
+    assert forest.memory_bytes < held
+    with pytest.raises(ForestError, match="memory_limit_bytes must be at least 1, got 0"):
+        Forest(1, 1, memory_limit_bytes=0)
+
+
+def test_a_forest_too_large_for_its_limit_is_not_loaded(tmp_path: Path) -> None:
+    grown().save(tmp_path / "forest")
+    with pytest.raises(CapacityError, match="load: memory_limit_bytes is 5000"):
+        Forest.load(tmp_path / "forest", memory_limit_bytes=5000)
+
+
+def test_a_pickled_forest_is_the_same_and_its_own() -> None:
+    forest = grown(keep_values=True)
+    other = copy.deepcopy(forest)
+    assert other.keeps_values and pickle.dumps(other) == pickle.dumps(forest)
+    other.backup(ids(0), np.ones(1))
+    assert other.visits(0)[0] == forest.visits(0)[0] + 1
+    with pytest.raises(ForestError, match="load: a pickled forest: damaged: the checksum differs"):
+        pickle.loads(pickle.dumps(forest).replace(other.value_sums(0)[1].tobytes(), bytes(8)))
+
+
+def test_reroot_keeps_the_subtree_as_it_was() -> None:
+    forest = grown(trees=2, sims=30, children=4, keep_values=True)
+    before = [
+        getattr(forest, name)(1) for name in ("visits", "value_sums", "num_children", "parents")
+    ]
+    base = forest.root(1)
+    child = int(np.argmax(before[2][1:])) + 1
+    new_ids = forest.reroot(base + child)
+    kept = np.flatnonzero(new_ids != NO_NODE)
+    assert kept[0] == child and len(kept) == forest.num_nodes(1) > 4
+    assert new_ids[kept].tolist() == list(range(base, base + len(kept)))
+    for name, old in zip(("visits", "value_sums", "num_children"), before, strict=False):
+        assert getattr(forest, name)(1).tolist() == old[kept].tolist()
+    assert forest.parents(1).tolist() == [NO_NODE, *new_ids[before[3][kept[1:]] - base].tolist()]
+    forest.verify()
+    forest.expand(ids(int(new_ids[kept[-1]])), ids(4))
+    with pytest.raises(ForestError, match="reroot: node -1 at index 0"):
+        forest.reroot(-(2**40))
+
+
+def test_prune_refuses_what_it_cannot_do() -> None:
+    forest = grown(trees=2, sims=3)
+    for nodes, reason in (
+        (ids(), "prune: expected at least one node"),
+        (ids(1, forest.root(1) + 1), "prune: node .* is of tree 1, node 1 of tree 0"),
+        (ids(0), "prune: node 0 is the root; free_trees forgets a whole tree"),
+    ):
+        with pytest.raises(ForestError, match=reason):
+            forest.prune(nodes)
+    forest.verify()
+
+
+def test_verify_finds_any_change_to_a_saved_state(tmp_path: Path) -> None:
+    """Every single change of a value, a link, a flag or a count in the file is refused by `load` or found by `verify`."""
+    forest = grown(trees=1, sims=3, children=3, keep_values=True)
+    forest.set_terminal(ids(9))
+    path = tmp_path / "forest"
+    forest.save(path)
+    body = path.read_bytes()[:-8]
+    refused = found = 0
+    random = np.random.default_rng(0)
+    begin, states = 32, 36 + 10 * 20
+    for at in range(begin, len(body)):
+        change = int(random.integers(1, 256))
+        if at in range(states + 1, states + 20, 2) and not change & ~0x60:
+            continue  # any node may be terminal, any leaf in flight
+        changed = bytearray(body)
+        changed[at] ^= change
+        path.write_bytes(bytes(changed) + checksum(bytes(changed)))
+        try:
+            loaded = Forest.load(path)
+        except ForestError:
+            refused += 1
+            continue
+        with pytest.raises(InternalError, match="verify: tree 0: "):
+            loaded.verify()
+        found += 1
+    assert refused > 20 and found > 100
+
+
+def test_threads_may_share_a_forest_or_have_their_own() -> None:
+    shared = Forest(2, 40_000, keep_values=True)
+    roots = shared.new_trees(2) * np.int32(40_000)
+    own = [Forest(1, 40_000, keep_values=True) for _ in range(2)]
+    for forest in own:
+        forest.new_trees(1)
+    failures: list[BaseException] = []
+
+    def work(which: int) -> None:
+        try:
+            random = np.random.default_rng(which)
+            for _ in range(600):
+                scores, value = random.uniform(-1, 1, 32), random.uniform(-1, 1, 1)
+                for forest, root in ((shared, roots[which]), (own[which], 0)):
+                    leaf, _ = forest.select(ids(root), ids(99), 2.0)
+                    forest.expand(leaf, ids(32), scores)
+                    forest.backup(leaf, value)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    shared.verify()
+    for which, forest in enumerate(own):
+        forest.verify()
+        assert forest.num_nodes(0) == 1 + 600 * 32
+        assert forest.value_sums(0).tolist() == shared.value_sums(which).tolist()
+
+
+def test_a_forked_process_may_use_a_forest_that_ran_on_threads() -> None:
+    program = """
+import os
+import numpy as np
+from rstar_fast._core import Forest
+forest = Forest(4096, 100)
+forest.threads = 4
+roots = forest.new_trees(4096) * np.int32(100)
+moves = np.ones(4096, np.int32)
+forest.select(roots, moves, 1.0)
+pid = os.fork()
+reached, _ = forest.select(roots, moves, 1.0)
+assert reached.tolist() == roots.tolist()
+if pid:
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_number_of_threads_is_checked() -> None:
+    forest = Forest(1, 1)
+    for threads in (0, -1, 1025):
+        with pytest.raises(ForestError, match=rf"threads must be in 1\.\.1024, got {threads}"):
+            forest.threads = threads
+    assert forest.threads == 1

@@ -1,0 +1,225 @@
+"""The generated problems: wording, splits, solutions, files, tokens, and what the base is taught."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from recipes.embedded.made_up import mixed_problem, spoilt_steps
+from recipes.embedded.write import write_problems
+from rstar_fast.embedded.phrasings import NUM_TIERS, OPERATIONS, words_of
+from rstar_fast.embedded.problems import (
+    LEVELS,
+    MAX_AMOUNT,
+    GradedProblem,
+    Split,
+    graded_problem,
+    graded_problems,
+)
+from rstar_fast.problems import load_problems
+from rstar_fast.prompts import finetuned_prompt
+from rstar_fast.steps import END_OF_CODE, MARKS, closes_code, ends_answer, final_answer
+from rstar_fast.verify.execute.source import source_of
+
+SPLITS: tuple[Split, ...] = ("train", "held_out", "reworded")
+PROBLEMS = {split: graded_problems(split, 60, seed=4) for split in SPLITS}
+ALL = [problem for problems in PROBLEMS.values() for problem in problems]
+TIERS = {
+    wording: tier for operation in OPERATIONS for tier, wording in enumerate(operation.wordings)
+}
+UNSEEN = {operation.unseen for operation in OPERATIONS}
+
+
+def test_every_operation_has_its_own_wordings() -> None:
+    assert len(OPERATIONS) == 15
+    assert all(len(operation.wordings) == NUM_TIERS for operation in OPERATIONS)
+    assert len(TIERS) == 15 * NUM_TIERS and len(UNSEEN) == 15 and not UNSEEN & set(TIERS)
+    for operation in OPERATIONS:
+        for wording in (*operation.wordings, operation.unseen):
+            slots = "ab"[: len(operation.ranges)]
+            assert [wording.count(f"{{{slot}}}") for slot in slots] == [1] * len(slots), wording
+            assert all(f"{{{slot}}}" not in wording for slot in "ab"[len(slots) :]), wording
+
+
+def test_problem_depends_on_split_level_seed_and_index_alone() -> None:
+    assert graded_problem(7, 1, "held_out", 3) == graded_problem(7, 1, "held_out", 3)
+    assert graded_problems("train", 3, 5) == graded_problems("train", 8, 5)[:18]
+    assert len({problem.question for problem in ALL}) == len(ALL)
+
+
+def test_levels_are_made_of_their_own_tier_and_those_beneath() -> None:
+    for split in ("train", "held_out"):
+        for problem in PROBLEMS[split]:
+            tiers = Counter(TIERS[event.wording] for event in problem.events)
+            assert 3 <= len(problem.events) <= 5
+            assert max(tiers) == problem.level
+            assert not problem.level or (
+                1 <= tiers[problem.level] <= 2 and tiers[problem.level - 1] >= 1
+            )
+    below = [TIERS[e.wording] - p.level for p in PROBLEMS["train"] for e in p.events if p.level]
+    assert below.count(-1) > 2 * len([tier for tier in below if tier < -1])
+
+
+def test_the_hardest_events_of_reworded_problems_have_wordings_that_no_other_split_has() -> None:
+    for problem in PROBLEMS["reworded"]:
+        unseen = [event.wording for event in problem.events if event.wording in UNSEEN]
+        assert 1 <= len(unseen) <= 2
+        assert all(
+            TIERS[event.wording] < problem.level
+            for event in problem.events
+            if event.wording not in UNSEEN
+        )
+    assert {e.wording for p in PROBLEMS["reworded"] for e in p.events} >= UNSEEN
+
+
+def test_splits_share_no_instance() -> None:
+    homes = {split: {problem.instance for problem in PROBLEMS[split]} for split in SPLITS}
+    assert not homes["train"] & (homes["held_out"] | homes["reworded"])
+    for problem in ALL:
+        assert problem.home == ("train" if problem in PROBLEMS["train"] else "held_out")
+    told_of_others = [
+        GradedProblem("", p.level, p.start, p.first_day, p.events, "Ida", "Kai", "cups")
+        for p in ALL
+    ]
+    assert [problem.home for problem in told_of_others] == [problem.home for problem in ALL]
+
+
+def test_solution_is_in_the_grammar_and_python_agrees_with_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for problem in ALL:
+        *steps, answer = problem.steps
+        assert len(steps) == len(problem.events)
+        exec(source_of([step.split(END_OF_CODE)[0] for step in steps]), {})
+        assert capsys.readouterr().out.strip() == problem.answer == final_answer(answer)
+        assert 0 < int(problem.answer) <= MAX_AMOUNT
+        assert [closes_code(step) for step in steps].index(True) == len(steps) - 1
+        assert ends_answer(answer)
+
+
+def test_amounts_are_positive_integers_all_the_way() -> None:
+    for problem in ALL:
+        amount = problem.start
+        for event in problem.events:
+            assert event.possible(amount)
+            exact = eval(event.code.replace("//", "/"), {"n": amount})
+            amount = event.run(amount)
+            assert amount == exact > 0
+
+
+def test_files_are_read_as_problems_and_name_the_level(tmp_path: Path) -> None:
+    path = tmp_path / "graded.jsonl"
+    write_problems(path, PROBLEMS["reworded"])
+    read = load_problems(path)
+    assert [(p.id, p.question, p.answers) for p in read] == [
+        (p.id, p.question, (p.answer,)) for p in PROBLEMS["reworded"]
+    ]
+    assert path.read_text().count('"level": 5, "split": "reworded"') == 60
+    assert (
+        {p.level for p in PROBLEMS["train"]}
+        == {0, *(p.level for p in PROBLEMS["reworded"])}
+        == set(LEVELS)
+    )
+
+
+def test_every_word_of_every_wording_is_one_token_and_texts_come_back() -> None:
+    from recipes.embedded.tokenizer import make_tokenizer
+
+    tokenizer = make_tokenizer()
+    for problem in ALL:
+        text = finetuned_prompt(problem.question) + "".join(problem.steps)
+        assert tokenizer.decode(tokenizer(text).input_ids) == text
+    words = words_of(wording for o in OPERATIONS for wording in (*o.wordings, o.unseen))
+    assert all(len(tokenizer(f" {word}").input_ids) == 1 for word in words)
+    assert all(len(tokenizer(mark).input_ids) == 1 for mark in MARKS)
+    assert [len(tokenizer(text).input_ids) for text in (" 45", " 345", "345")] == [1, 2, 3]
+    for text in ("  two  spaces\n\n\ttab, é 漢 12345 x<eos>", "Tombola gainsay # Step 10: 7"):
+        assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+def test_a_spoilt_solution_has_mistakes() -> None:
+    rng = random.Random(0)
+    counts = Counter()
+    for _ in range(200):
+        problem = mixed_problem(rng, 4, nonsense=0.2, made_up=0.4)
+        right, wrong = (
+            [step.split(END_OF_CODE)[0] for step in s[:-1]]
+            for s in (problem.steps, spoilt_steps(rng, problem))
+        )
+        counts[sum(a != b for a, b in zip(right, wrong, strict=True))] += 1
+    assert set(counts) == {1, 2, 3, 4}
+
+
+def test_made_up_sentences_use_no_plain_word_and_are_no_problem_of_the_splits() -> None:
+    rng = random.Random(0)
+    plain = {operation.wordings[0] for operation in OPERATIONS}
+    events = [
+        e for _ in range(100) for e in mixed_problem(rng, 5, nonsense=0.5, made_up=0.5).events
+    ]
+    key_words = {word for wording in plain for word in wording.split()} - {
+        "{A}",
+        "{x}",
+        "{a}",
+        "{b}",
+    }
+    assert not {e.wording for e in events} & (set(TIERS) | UNSEEN)
+    assert {word for e in events for word in e.wording.split()} & key_words <= {
+        "a",
+        "and",
+        "as",
+        "for",
+        "of",
+        "the",
+    }
+    told = Counter(e.wording for e in events)
+    assert max(told.values()) > 1, "made-up wordings come again"
+
+
+def test_rows_teach_what_is_right_and_nothing_that_a_program_printed() -> None:
+    from recipes.embedded.tokenizer import make_tokenizer
+    from recipes.embedded.train_base import _IGNORED, _row
+
+    tokenizer, rng = make_tokenizer(), random.Random(3)
+    for _ in range(20):
+        problem = mixed_problem(rng, 3, nonsense=0.0, made_up=0.5)
+        output = f"{problem.answer}<end_of_output>"
+        right = _row(tokenizer, problem, problem.steps)
+        learnt = tokenizer.decode([label for label in right.labels if label != _IGNORED])
+        assert learnt == "".join(problem.steps).replace(output, "") + tokenizer.eos_token
+        assert 0 not in right.clean and sum(right.ends) == len(problem.steps) + 1
+
+        spoilt = spoilt_steps(rng, problem)
+        wrong = _row(tokenizer, problem, spoilt)
+        begin = len(tokenizer(finetuned_prompt(problem.question)).input_ids)
+        for told, meant in zip(spoilt, problem.steps, strict=True):
+            end = begin + len(tokenizer(told).input_ids)
+            clean, labels = wrong.clean[begin:end], wrong.labels[begin:end]
+            same = told.split(END_OF_CODE)[0] == meant.split(END_OF_CODE)[0]
+            if told == spoilt[-1]:
+                assert set(clean) == {0} and tokenizer.decode(labels) == told
+            elif same:
+                assert set(clean) == {1} and _IGNORED not in labels[:5]
+            else:
+                right = tokenizer.decode(wrong.tokens[begin : begin + clean.index(0)])
+                assert meant.startswith(right) and not meant.startswith(told[: len(right) + 3])
+                assert clean == sorted(clean, reverse=True) and set(labels[clean.index(0) :]) == {
+                    _IGNORED
+                }
+            assert wrong.ends[begin:end] == [0] * (end - begin - 1) + [1]
+            begin = end
+
+
+def test_the_base_is_trained_and_saved_as_a_policy_that_loads(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from recipes.embedded.train_base import train_base
+
+    train_base(tmp_path / "base", num_steps=2, seed=0)
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / "base"),
+        AutoTokenizer.from_pretrained(tmp_path / "base"),
+    )
+    assert model.config.vocab_size == len(tokenizer)
+    assert sum(parameter.numel() for parameter in model.parameters()) < 2_000_000
+    assert (tmp_path / "base" / "model.safetensors").stat().st_size < 4_000_000

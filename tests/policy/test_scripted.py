@@ -1,0 +1,109 @@
+"""Policies without a model, the prompts, and what importing costs."""
+
+import contextlib
+import io
+import subprocess
+import sys
+
+import pytest
+from tiny_models import answers, request
+
+from rstar_fast.errors import PolicyError
+from rstar_fast.policy import Candidate, ExpandRequest, FunctionPolicy, ScriptedPolicy
+from rstar_fast.prompts import few_shot_prompt, make_prompt
+from rstar_fast.steps import MARKS, Segment, final_answer
+
+
+def test_importing_loads_no_torch() -> None:
+    code = "import sys, rstar_fast.policy as p; assert not {'torch', 'transformers'} & set(sys.modules); p.Sampling()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_script_by_path() -> None:
+    policy = ScriptedPolicy({"": ["a", "b"], "a": ["c"]})
+    done = answers(
+        policy,
+        [
+            request(0, n=1),
+            request(1, n=5),
+            request(2, path=[Segment("a")]),
+            request(3, path=[Segment("x")]),
+        ],
+    )
+    assert [[c.text for c in done[i].candidates] for i in range(3)] == [["a"], ["a", "b"], ["c"]]
+    assert done[3].error is not None and "'x'" in done[3].error
+
+
+def test_batches_and_order() -> None:
+    def script(ask: ExpandRequest) -> list[str]:
+        return [f"{ask.id}"]
+
+    requests = [request(i) for i in range(20)]
+    policy = ScriptedPolicy(script, batch=3)
+    policy.add(requests)
+    assert [e.request_id for e in policy.step()] == [0, 1, 2]
+    assert policy.pending == 17
+    policy.cancel()
+    assert policy.pending == 0
+
+    shuffled = ScriptedPolicy(script, batch=3, shuffle_seed=1)
+    done = answers(shuffled, requests)
+    assert list(done) != sorted(done)
+    assert all(done[i].candidates[0].text == f"{i}" for i in range(20))
+
+
+def test_function_policy() -> None:
+    policy = FunctionPolicy(
+        lambda asks: [["x", Candidate("y", (1, 2), (-0.5, -1.0))] for _ in asks],
+        batch=2,
+        name="mine",
+    )
+    done = answers(policy, [request(i, n=2) for i in range(3)])
+    assert [c.text for c in done[2].candidates] == ["x", "y"]
+    assert policy.stats.generated_tokens == 6
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("text", "expected a list of candidates, got str"),
+        (None, "got NoneType"),
+        ([1], "candidate 0: expected a str or a Candidate, got int"),
+        ([], "expected 1 to 2 candidates, got 0"),
+        (["a"] * 3, "expected 1 to 2 candidates, got 3"),
+        ([Candidate("a", (1,), (-1.0, -2.0))], "1 token ids and 2 logprobs"),
+    ],
+)
+def test_function_policy_with_a_wrong_answer(answer: object, message: str) -> None:
+    done = answers(FunctionPolicy(lambda _: [answer], name="mine"), [request(0, n=2)])  # type: ignore[list-item]
+    assert done[0].error is not None and message in done[0].error and "mine" in done[0].error
+
+
+@pytest.mark.parametrize("answers_given", [None, "ab", [["a"]], 7])
+def test_function_policy_with_a_wrong_shape(answers_given: object) -> None:
+    policy = FunctionPolicy(lambda _: answers_given, name="mine")  # type: ignore[arg-type, return-value]
+    policy.add([request(0), request(1)])
+    with pytest.raises(PolicyError, match="each of 2 requests"):
+        policy.step()
+
+
+def test_solved_examples_are_right() -> None:
+    solutions = few_shot_prompt("q").split("<code>")[1:]
+    for solution in solutions:
+        code, _, rest = solution.partition("<end_of_code>")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code.replace("<end_of_step>", ""), {})
+        output = rest.partition("<output>")[2].partition("<end_of_output>")[0]
+        assert printed.getvalue().strip() == output
+        assert float(final_answer(rest)) == float(output)
+    assert len(solutions) == 2
+
+
+def test_prompts() -> None:
+    prompt = few_shot_prompt("What is 1 + 1?")
+    assert prompt.endswith("Question: What is 1 + 1?\n")
+    assert all(mark in prompt for mark in MARKS)
+    assert make_prompt("few_shot", "q") == few_shot_prompt("q")
+    with pytest.raises(PolicyError, match="chatty"):
+        make_prompt("chatty", "q")  # type: ignore[arg-type]

@@ -1,0 +1,291 @@
+"""TransformersPolicy against plain forwards and `generate` of the same model, in fp32."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import ARCHITECTURES, answers, byte_tokenizer, request, tiny_model
+from transformers import MambaConfig, MambaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from rstar_fast.errors import PolicyError
+from rstar_fast.policy import ExpandRequest, Sampling, TransformersPolicy
+from rstar_fast.policy.packed_linear import pack_linears
+from rstar_fast.prompts import few_shot_prompt, finetuned_prompt
+from rstar_fast.steps import Segment
+
+TOKENIZER = byte_tokenizer()
+GREEDY = Sampling(temperature=0, max_tokens=20, stop=("<end_of_step>",))
+SAMPLED = Sampling(temperature=1.3, top_p=0.9, max_tokens=10)
+QUESTIONS = (
+    "How many?",
+    "A much longer question, so that prefixes differ in length: what is 2 + 2?",
+    "?",
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> PreTrainedModel:
+    return tiny_model("qwen2", TOKENIZER)
+
+
+def make(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast = TOKENIZER, **options: int
+) -> TransformersPolicy:
+    return TransformersPolicy(model, tokenizer, **options)  # type: ignore[arg-type]
+
+
+def prefix_ids(question: str, path: str = "") -> list[int]:
+    return list(TOKENIZER(finetuned_prompt(question) + path)["input_ids"])
+
+
+def tree_requests(n: int, sampling: Sampling) -> list[ExpandRequest]:
+    """Expansions at several depths of several problems."""
+    found = []
+    for question in QUESTIONS:
+        for depth in range(3):
+            path = [Segment(f"step {i} of {question[:5]}<end_of_step>") for i in range(depth)]
+            found.append(request(len(found), question, path, n, node=depth, sampling=sampling))
+    return found
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_greedy_equals_generate(architecture: str) -> None:
+    model = tiny_model(architecture, TOKENIZER)
+    done = answers(
+        make(model), [request(i, question, sampling=GREEDY) for i, question in enumerate(QUESTIONS)]
+    )
+    for i, question in enumerate(QUESTIONS):
+        ids = torch.tensor([prefix_ids(question)])
+        expected = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=20,
+            do_sample=False,
+            pad_token_id=0,
+        )
+        assert done[i].candidates[0].token_ids == tuple(expected[0, ids.shape[1] :].tolist())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_logprobs_equal_a_plain_forward(architecture: str) -> None:
+    model = tiny_model(architecture, TOKENIZER)
+    for expansion in answers(make(model, max_rows=5), tree_requests(3, SAMPLED)).values():
+        ask = tree_requests(3, SAMPLED)[expansion.request_id]
+        prefix = prefix_ids(ask.question, "".join(segment.text for segment in ask.path))
+        for candidate in expansion.candidates:
+            with torch.inference_mode():
+                logits = model(torch.tensor([prefix + list(candidate.token_ids)])).logits[
+                    0, len(prefix) - 1 : -1
+                ]
+            expected = logits.log_softmax(-1).gather(
+                -1, torch.tensor(candidate.token_ids)[:, None]
+            )[:, 0]
+            assert torch.allclose(torch.tensor(candidate.logprobs), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "sampling", [SAMPLED, Sampling(max_tokens=10), Sampling(top_k=5, max_tokens=10)]
+)
+def test_candidates_do_not_depend_on_batch_order_or_reuse(
+    model: PreTrainedModel, sampling: Sampling
+) -> None:
+    requests = tree_requests(4, sampling)
+    expected = answers(make(model), requests)
+    assert len({c.text for e in expected.values() for c in e.candidates}) > 20
+    for policy, order in [
+        (make(model, max_rows=3), requests),
+        (make(model, max_rows=7), requests[::-1]),
+        (make(model, cache_bytes=0), requests[4:] + requests[:4]),
+        (make(model, max_rows=1, cache_bytes=20_000), requests),
+    ]:
+        done = answers(policy, order)
+        assert {i: [c.token_ids for c in e.candidates] for i, e in done.items()} == {
+            i: [c.token_ids for c in e.candidates] for i, e in expected.items()
+        }
+    one_by_one = make(model)
+    for ask in requests:
+        assert [c.token_ids for c in answers(one_by_one, [ask])[ask.id].candidates] == [
+            c.token_ids for c in expected[ask.id].candidates
+        ]
+
+
+def test_requests_may_come_while_others_run(model: PreTrainedModel) -> None:
+    requests = tree_requests(2, SAMPLED)
+    expected = answers(make(model), requests)
+    policy, done, waiting = make(model, max_rows=5), {}, list(requests)
+    while waiting or policy.pending:
+        if waiting:
+            policy.add([waiting.pop()])
+        done.update({e.request_id: e for e in policy.step()})
+    assert {i: e.candidates[1].token_ids for i, e in done.items()} == {
+        i: e.candidates[1].token_ids for i, e in expected.items()
+    }
+
+
+def test_children_encode_only_what_is_new(model: PreTrainedModel) -> None:
+    policy = make(model)
+    sampling = Sampling(temperature=0, max_tokens=10)
+    first = answers(policy, [request(0, sampling=sampling)])[0].candidates[0]
+    prompt = len(prefix_ids("How many?"))
+    assert (
+        policy.stats.encoded_tokens,
+        policy.stats.reused_tokens,
+        policy.stats.generated_tokens,
+    ) == (prompt, 0, 10)
+
+    path = [Segment(first.text, first.token_ids), Segment("\n<output>")]
+    child = answers(policy, [request(1, path=path, n=3, sampling=sampling)])[1].candidates
+    # New are the last token of the parent, which was sampled but never fed, and the nine of the observation.
+    assert policy.stats.encoded_tokens == prompt + 1 + 9
+    assert policy.stats.reused_tokens == prompt + 9
+    assert len({c.token_ids for c in child}) == 1
+    fresh = answers(make(model, cache_bytes=0), [request(1, path=path, n=3, sampling=sampling)])[
+        1
+    ].candidates
+    assert [c.token_ids for c in fresh] == [c.token_ids for c in child]
+    assert torch.allclose(
+        torch.tensor(fresh[0].logprobs), torch.tensor(child[0].logprobs), atol=1e-4
+    )
+
+
+def test_requests_with_one_prompt_encode_it_once(model: PreTrainedModel) -> None:
+    policy = make(model)
+    answers(policy, [request(i, path=[Segment(f"{i}")], n=2) for i in range(4)])
+    assert policy.stats.encoded_tokens == len(prefix_ids("How many?")) + 4
+
+
+def test_a_step_of_a_few_shot_prompt_begins_behind_the_line_end() -> None:
+    """A tokenizer that joins a mark's last character and the line's end: the model must see that token, not its halves."""
+    tokenizer = byte_tokenizer(merges=[(">", "Ċ")])
+    model = tiny_model("qwen2", tokenizer, max_position_embeddings=4096)
+    policy = TransformersPolicy(model, tokenizer, prompt="few_shot")
+    step = Segment(
+        "<code>\nx = 1\n<end_of_step>",
+        tuple(tokenizer("<code>\nx = 1\n<end_of_step>\n")["input_ids"][:-1]),
+    )
+    done = answers(
+        policy, [request(0, sampling=SAMPLED), request(1, path=[step], sampling=SAMPLED)]
+    )
+    first, second = (done[i].candidates[0] for i in range(2))
+    assert not first.text.startswith("\n") and second.text.startswith("\n") and not second.exact
+    assert second.text == "\n" + tokenizer.decode(second.token_ids)
+    prefix = tokenizer(few_shot_prompt("How many?") + step.text + "\n")["input_ids"]
+    assert tokenizer.decode(prefix[-1:]) == ">\n"
+    with torch.inference_mode():
+        logits = model(torch.tensor([prefix + list(second.token_ids)])).logits[
+            0, len(prefix) - 1 : -1
+        ]
+    expected = logits.log_softmax(-1).gather(-1, torch.tensor(second.token_ids)[:, None])[:, 0]
+    assert torch.allclose(torch.tensor(second.logprobs), expected, atol=1e-4)
+
+
+def test_context_limits(model: PreTrainedModel) -> None:
+    context = model.config.max_position_embeddings
+    room = context - len(prefix_ids("How many?"))
+    sampling = Sampling(max_tokens=50, stop=("never",))
+    lengths = (room, room - 1, room - 7)
+    policy = make(tiny_model("qwen2", byte_tokenizer(), eos_token_id=None))
+    done = answers(
+        policy,
+        [request(i, path=[Segment("x" * n)], sampling=sampling) for i, n in enumerate(lengths)],
+    )
+    assert done[0].error is not None and f"{context} tokens" in done[0].error
+    for i, most in ((1, 1), (2, 7)):
+        candidate = done[i].candidates[0]
+        assert len(candidate.token_ids) == most or candidate.finish == "eos"
+
+
+def test_a_sliding_window_bounds_the_context() -> None:
+    policy = make(tiny_model("mistral", TOKENIZER, sliding_window=64))
+    done = answers(policy, [request(0, "x" * 200)])
+    assert done[0].error is not None and "takes 64" in done[0].error
+
+
+def test_not_finite_logits_fail_their_request_only(model: PreTrainedModel) -> None:
+    broken = tiny_model("qwen2", TOKENIZER, tie_word_embeddings=False)
+    policy = make(broken)
+    with torch.no_grad():
+        broken.get_input_embeddings().weight[TOKENIZER.convert_tokens_to_ids("!")] = float("nan")
+    done = answers(policy, [request(0, "fine", n=2), request(1, "not fine!", n=2)])
+    assert done[1].error is not None and "not finite" in done[1].error
+    assert done[0].error is not None or len(done[0].candidates) == 2
+    assert policy.pending == 0
+
+
+def test_out_of_memory_halves_the_rows(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = tree_requests(4, SAMPLED)
+    expected = answers(make(model), requests)
+    policy = make(model, max_rows=16)
+    forward = policy._model.forward
+
+    def short_of_memory(tokens, positions, batch, keep):  # type: ignore[no-untyped-def]
+        if len(batch.places if batch.places is not None else ()) > 4:
+            raise torch.OutOfMemoryError("no room")
+        return forward(tokens, positions, batch, keep)
+
+    monkeypatch.setattr(policy._model, "forward", short_of_memory)
+    done = answers(policy, requests)
+    assert {i: [c.token_ids for c in e.candidates] for i, e in done.items()} == {
+        i: [c.token_ids for c in e.candidates] for i, e in expected.items()
+    }
+
+    def no_memory(*_):  # type: ignore[no-untyped-def]
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(policy._model, "forward", no_memory)
+    done = answers(policy, requests[:3])
+    assert len(done) == 3 and all(
+        e.error is not None and "out of memory" in e.error for e in done.values()
+    )
+
+
+def test_cancel_and_the_model_is_left_as_it_was(model: PreTrainedModel) -> None:
+    before = model.config._attn_implementation
+    policy = make(model)
+    policy.add(tree_requests(3, SAMPLED))
+    policy.step()
+    policy.cancel()
+    assert policy.pending == 0 and policy.step() == []
+    assert len(answers(policy, [request(0)])[0].candidates) == 1
+    assert model.config._attn_implementation == before
+
+
+def test_bad_models_are_refused(tmp_path: Path, model: PreTrainedModel) -> None:
+    with pytest.raises(PolicyError, match=r"no config\.json"):
+        TransformersPolicy(tmp_path)
+    with pytest.raises(PolicyError, match="tokenizer"):
+        TransformersPolicy(model)
+    with pytest.raises(PolicyError, match="max_rows"):
+        TransformersPolicy(model, TOKENIZER, max_rows=0)
+    mamba = MambaForCausalLM(
+        MambaConfig(vocab_size=len(TOKENIZER), hidden_size=16, state_size=4, num_hidden_layers=1)
+    )
+    with pytest.raises(PolicyError, match="MambaForCausalLM"):
+        make(mamba)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "llama", "gpt2"])
+def test_packed_linear_layers_compute_the_same(architecture: str) -> None:
+    plain = tiny_model(architecture, TOKENIZER).to(torch.bfloat16)
+    packed = tiny_model(architecture, TOKENIZER).to(torch.bfloat16)
+    pack_linears(packed)
+    tokens = torch.arange(40)[None]
+    with torch.inference_mode():
+        expected, got = plain(tokens).logits.float(), packed(tokens).logits.float()
+    assert (got - expected).norm() < 0.02 * expected.norm()
+    assert list(answers(make(packed), [request(0, n=3)])) == [0]
+
+
+def test_a_folder_is_loaded(tmp_path: Path, model: PreTrainedModel) -> None:
+    model.save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    ask = request(0, sampling=GREEDY)
+    loaded = answers(TransformersPolicy(tmp_path, device="cpu"), [ask])[0].candidates
+    assert [c.token_ids for c in loaded] == [
+        c.token_ids for c in answers(make(model), [ask])[0].candidates
+    ]
+    half = TransformersPolicy(tmp_path, device="cpu", dtype=torch.bfloat16)
+    assert len(answers(half, [dataclasses.replace(ask, num_candidates=3)])[0].candidates) == 3

@@ -1,0 +1,65 @@
+"""Stands for the package `reasoning_gym`, installed or not: two data sets, of which one is as bad as they come."""
+
+import os
+import time
+from itertools import count
+from typing import Any
+
+from rstar_fast.embedded.problems import graded_problems
+
+_calls = count()
+
+
+class WordProblems:
+    """Problems that the embedded base solves. No entry has an answer: only the scorer knows."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._problems = graded_problems("held_out", size, seed // 1_000_000, levels=(0,))
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {
+            "question": self._problems[index].question,
+            "answer": None,
+            "metadata": {"index": index},
+        }
+
+    def score_answer(self, answer: str, entry: dict[str, Any]) -> float:
+        known = self._problems[entry["metadata"]["index"]].answer
+        return 1.0 if answer == known else 0.9 * (known in answer)
+
+
+class Bad:
+    """Entries that cannot be made but for the last, whose scorer takes an answer to be Python."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._last = size - 1
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index == self._last:
+            return {"question": "What is true?", "answer": "1 == 1", "metadata": {}}
+        (self._raises, self._dies, self._sleeps, self._changes, self._says_nothing)[index]()
+        return {"question": self.question, "answer": "1", "metadata": {}}
+
+    def _raises(self) -> None:
+        raise LookupError("there is nothing here")
+
+    def _dies(self) -> None:
+        os._exit(1)
+
+    def _sleeps(self) -> None:
+        time.sleep(60)
+
+    def _changes(self) -> None:
+        self.question = f"What is {next(_calls)}?"
+
+    def _says_nothing(self) -> None:
+        self.question = " "
+
+    def score_answer(self, answer: str, entry: dict[str, Any]) -> float:
+        return float(eval(answer))
+
+
+def create_dataset(name: str, *, size: int, seed: int) -> Any:
+    if name not in ("words", "bad"):
+        raise ValueError(f"Dataset {name!r} not registered")
+    return WordProblems(size, seed) if name == "words" else Bad(size, seed)

@@ -1,0 +1,288 @@
+"""Hostile and faulty programs, and what each is reported as.
+
+    python tests/hostile.py [ROUNDS]
+
+runs each that often, in random order among harmless siblings, and looks at what is left behind.
+"""
+
+import os
+import random
+import re
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from rstar_fast.verify import Executor, Limits, Observation, Status
+
+WALL_S = 2.0
+LEAVINGS = [Path("/tmp/rstar_fast_hostile"), Path("/dev/shm/rstar_fast_hostile")]
+
+TIMEOUTS = {
+    "loop": "while True: pass",
+    "one long call": "max(range(10**12))",
+    "signals ignored": "from signal import *\nfor s in set(Signals) - {9, 19}: signal(s, SIG_IGN)\nwhile True: pass",
+    "catches all": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+    "sleep": "import time\ntime.sleep(100)",
+    "regular expression": "import re\nre.match('(a+)+$', 'a' * 40 + 'b')",
+    "huge power": "10**(10**10)",
+    "destructor": "class A:\n    def __del__(self):\n        while True: pass\na = A()\ndel a",
+    "prints for ever": "while True: print('x' * 1000)",
+    "answers no more": "import os\nos.closerange(3, 100)\nwhile True: pass",
+}
+
+_NATIVE = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+
+# A regular expression for the text; the status is ERROR unless it is named.
+REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
+    "fork": ("import os\nos.fork()", "PermissionError: "),
+    "fork bomb": (
+        "import os\nfor _ in range(100):\n    try: os.fork()\n    except OSError as error: last = error\nraise last",
+        "PermissionError: ",
+    ),
+    "native fork bomb": (
+        _NATIVE
+        + "print([libc.fork() for _ in range(100)] == [-1] * 100, [libc.vfork() for _ in range(3)])",
+        r"True \[-1, -1, -1\]",
+        {Status.OK},
+    ),
+    "subprocess": ("import subprocess\nsubprocess.run(['true'])", "PermissionError: "),
+    "system": ("import os\nos.system('true')", "PermissionError: "),
+    "native system": (
+        _NATIVE + "print(libc.system(b'touch /tmp/rstar_fast_hostile'))",
+        r"(-1|32512)$",
+        {Status.OK},
+    ),
+    "exec": ("import os\nos.execv('/bin/true', ['true'])", "PermissionError: "),
+    "native exec": (
+        _NATIVE + "print(libc.execl(b'/bin/true', b'true', None), ctypes.get_errno())",
+        r"-1 1$",
+        {Status.OK},
+    ),
+    "multiprocessing": ("import multiprocessing\nmultiprocessing.Pool(2)", "PermissionError: "),
+    "daemon": (
+        "import os\nif os.fork() == 0:\n    os.setsid()\n    while True: pass",
+        "PermissionError: ",
+    ),
+    "kill itself": ("import os\nos.kill(os.getpid(), 9)", "PermissionError: "),
+    "kill its parent": ("import os\nos.kill(os.getppid(), 9)", "PermissionError: "),
+    "kill anyone": (
+        "import os\nfound = []\nfor p in range(1, 30000):\n    try:\n        os.kill(p, 0)\n        found.append(p)\n"
+        "    except OSError: pass\nprint(found)",
+        r"\[\]$",
+        {Status.OK},
+    ),
+    "native kill": (
+        _NATIVE + "print({libc.kill(p, 9) for p in range(1, 30000)}, {libc.kill(-1, 9)})",
+        r"\{-1\} \{-1\}$",
+        {Status.OK},
+    ),
+    "raise a signal": ("import signal\nsignal.raise_signal(9)", "PermissionError: "),
+    "password file": ("open('/etc/passwd')", "PermissionError: "),
+    "native password file": (_NATIVE + "print(libc.open(b'/etc/passwd', 0))", r"-1$", {Status.OK}),
+    "home folder": ("import os\nos.listdir('/root')", "PermissionError: "),
+    "environment": ("import os\nopen(f'/proc/{os.getppid()}/environ')", "PermissionError: "),
+    "write": ("open('/tmp/rstar_fast_hostile', 'w')", "PermissionError: "),
+    "shared memory": ("open('/dev/shm/rstar_fast_hostile', 'w')", "PermissionError: "),
+    "native write": (
+        _NATIVE
+        + "print([libc.open(path, 0o1102, 0o777) for path in (b'/tmp/rstar_fast_hostile', b'/dev/shm/rstar_fast_hostile')])",
+        r"\[-1, -1\]$",
+        {Status.OK},
+    ),
+    "remove": ("import os\nos.remove('/tmp/rstar_fast_hostile')", "PermissionError: "),
+    "connect": ("import socket\nsocket.create_connection(('127.0.0.1', 9))", "PermissionError: "),
+    "native socket": (
+        _NATIVE + "print([libc.socket(family, 1, 0) for family in (1, 2, 10, 16)])",
+        r"\[-1, -1, -1, -1\]$",
+        {Status.OK},
+    ),
+    "download": (
+        "from urllib.request import urlopen\nurlopen('http://127.0.0.1:9')",
+        "(PermissionError|URLError): ",
+    ),
+    "raise its limits": (
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
+        "PermissionError: ",
+    ),
+    "native limits": (
+        _NATIVE + "print(libc.setrlimit(9, (ctypes.c_ulong * 2)(2**63, 2**63)))",
+        r"-1$",
+        {Status.OK},
+    ),
+    "become root": ("import os\nos.setuid(0)", "PermissionError: "),
+    "unshare, ptrace, io_uring": (
+        _NATIVE
+        + "print([libc.syscall(ctypes.c_long(n), 0x10000000, 0, 0, 0) for n in (272, 101, 425, 321, 165)])",
+        r"\[-1, -1, -1, -1, -1\]$",
+        {Status.OK},
+    ),
+    "much memory": ("bytearray(10**11)", "MemoryError:", {Status.MEMORY}),
+    "much memory in numpy": (
+        "import numpy\nnumpy.ones(10**10)",
+        "MemoryError: Unable to allocate 74.5 GiB",
+        {Status.MEMORY},
+    ),
+    "memory bit by bit": (
+        "hoard = []\nwhile True: hoard.append(bytes(10**7))",
+        "MemoryError:",
+        {Status.MEMORY},
+    ),
+    "one long print": ("print('x' * 50_000_000)", "x{512}\\.\\.\\.x{511}$", {Status.OK}),
+    "stderr": ("import sys\nsys.stderr.write('x' * 100_000_000)\nprint(1)", "1$", {Status.OK}),
+    "null pointer": (
+        "import ctypes\nctypes.string_at(0)",
+        "CrashError: signal SIGSEGV",
+        {Status.CRASH},
+    ),
+    "abort": ("import os\nos.abort()", "CrashError: signal SIG", {Status.CRASH}),
+    "exit status": ("import os\nos._exit(7)", "CrashError: exit status 7", {Status.CRASH}),
+    "exit status 0": ("import os\nos._exit(0)", "CrashError: exit status 0", {Status.CRASH}),
+    "sys.exit": ("import sys\nsys.exit('bye')", "SystemExit: bye$"),
+    "exit": ("exit()", "SystemExit:"),
+    "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt:"),
+    "recursion": ("def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
+    "endless recursion": (
+        "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+        "",
+        {Status.MEMORY, Status.CRASH, Status.TIMEOUT},
+    ),
+    "daemon thread": (
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(100,), daemon=True).start()\nprint(1)",
+        "1$",
+        {Status.OK},
+    ),
+    "100 threads": (
+        "import threading, time\nfor _ in range(100): threading.Thread(target=time.sleep, args=(9,)).start()",
+        "RuntimeError: can't start new thread$",
+    ),
+    "no stdout": (
+        "import sys\nsys.stdout = None\nprint(1)\n1 / 0",
+        "ZeroDivisionError: division by zero$",
+    ),
+    "input": ("input()", "EOFError:"),
+    "long integer": ("print(10**5000)", r"ValueError: Exceeds the limit \(4300 digits\)"),
+    "syntax": ("x = = 1", r"SyntaxError: invalid syntax \(<unknown>, line 1\)$"),
+    "null byte": ("x = '\0'", "SyntaxError: source code string cannot contain null bytes"),
+    "surrogate": ("x = '\ud800'", "UnicodeEncodeError: 'utf-8' codec can't encode"),
+    "writes to its channel": (
+        "import os\nfor fd in range(3, 100):\n    try: os.write(fd, b'\\xff' * 100)\n    except OSError: pass",
+        "ProtocolError:",
+        {Status.PROTOCOL},
+    ),
+    "floods its channel": (
+        "import os\nwhile True:\n    for fd in range(3, 9):\n        try: os.write(fd, b'rsr1' + bytes(50000))\n"
+        "        except OSError: pass",
+        "(ProtocolError|TimeoutError):",
+        {Status.PROTOCOL, Status.TIMEOUT},
+    ),
+    "clones itself": (
+        # The one clone that the filter lets pass: the supervisor does not know the child, and ends it.
+        _NATIVE
+        + "import time\npids = [libc.syscall(ctypes.c_long(56), 0x1208011, 0, 0, 0, 0) for _ in range(3)]\n"
+        "while 0 in pids: pass\nprint('cloned')",
+        "cloned$|ProtocolError:|CrashError:|-1",
+        {Status.OK, Status.PROTOCOL, Status.CRASH},
+    ),
+    "patches": (
+        "import math, sympy, builtins\nmath.pi = 3\nsympy.pi = 3\nbuiltins.leak = secret = 1\nprint('done')",
+        "done$",
+        {Status.OK},
+    ),
+}
+
+HARMLESS = "import math, sympy, builtins\nprint({i}, math.pi, sympy.pi, 'leak' in dir(builtins), 'secret' in globals())"
+
+
+def fault(name: str, observation: Observation) -> str:
+    """What is wrong with the report on a program of the table; "" if nothing is."""
+    if name in TIMEOUTS:
+        late_s = observation.wall_s - WALL_S
+        fine = (
+            observation.status is Status.TIMEOUT
+            and observation.text == f"TimeoutError: not finished after {WALL_S:g} s"
+        )
+        return "" if fine and late_s >= 0 else f"{name}: {observation}"
+    _, text, *status = REPORTED[name]
+    statuses = status[0] if status else {Status.ERROR}
+    return (
+        ""
+        if observation.status in statuses and re.match(text, observation.text)
+        else f"{name}: {observation}"
+    )
+
+
+def source(name: str) -> str:
+    """A program of the table."""
+    return TIMEOUTS[name] if name in TIMEOUTS else REPORTED[name][0]
+
+
+def run_all(executor: Executor, rounds: int, seed: int) -> list[str]:
+    """Every program, so many times, in random order among harmless siblings: what went wrong."""
+    order = [name for name in [*TIMEOUTS, *REPORTED] for _ in range(rounds)]
+    random.Random(seed).shuffle(order)
+    futures = []
+    for i, name in enumerate(order):
+        futures.append((name, executor.submit([source(name)])))
+        futures.append(("", executor.submit([HARMLESS.replace("{i}", str(i))])))
+    faults = []
+    for i, (name, future) in enumerate(futures):
+        observation = future.result()
+        if name:
+            faults.append(fault(name, observation))
+        elif observation.text != f"{i // 2} 3.141592653589793 pi False False":
+            faults.append(f"sibling {i // 2}: {observation}")
+    faults += [f"left behind: {path}" for path in LEAVINGS if path.exists()]
+    return [one for one in faults if one]
+
+
+def state(executor: Executor) -> Counter[str]:
+    """Descriptors of this process and the supervisor, and the processes below that are neither zygotes nor snapshots: once they
+    have stopped changing.
+    """
+    earlier, now = None, _state(executor)
+    while earlier != now:
+        time.sleep(0.2)
+        earlier, now = now, _state(executor)
+    return now
+
+
+def _state(executor: Executor) -> Counter[str]:
+    pids = executor.report()["pids"]
+    (supervisor,) = pids["supervisor"]
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    known = {str(pid) for pid in pids["zygotes"] + pids["snapshots"]}
+    counts: Counter[str] = Counter(
+        own_fds=len(os.listdir("/proc/self/fd")), others=len(set(children) - known)
+    )
+    counts["supervisor_fds"] = (
+        len(os.listdir(f"/proc/{supervisor}/fd")) - len(pids["snapshots"]) - len(pids["zygotes"])
+    )
+    return counts
+
+
+def main(rounds: int) -> int:
+    """Run the table that often and say what went wrong."""
+    limits = Limits(wall_s=WALL_S, memory_bytes=128 << 20)
+    with Executor(workers=2, limits=limits) as executor:
+        report = executor.report()
+        missing = {name: why for name, why in report["isolation"].items() if why}
+        print(
+            f"uid {os.geteuid()}; cloned by {'C++' if report['native'] else 'Python'}; not in force: {missing or 'nothing'}"
+        )
+        executor.run(["1"])
+        before, begin_s = state(executor), time.monotonic()
+        faults = run_all(executor, rounds, seed=rounds)
+        time.sleep(3)  # what no program accounts for is ended within two sweeps
+        after = state(executor)
+        print(
+            f"{rounds} x {len(TIMEOUTS) + len(REPORTED)} programs among as many siblings in {time.monotonic() - begin_s:.0f} s"
+        )
+        print(f"before {dict(before)}\nafter  {dict(after)}")
+    for one in faults:
+        print("FAULT", one)
+    return 1 if faults or before != after else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

@@ -1,0 +1,118 @@
+"""Observations of programs, both styles, in this process."""
+
+from typing import Literal
+
+import pytest
+from interpreter import restored_interpreter as restored_interpreter
+
+from rstar_fast.verify.execute.child.capture import Capture
+from rstar_fast.verify.execute.child.program import Program, describe
+from rstar_fast.verify.execute.source import source_of
+
+
+def observe(program: str, style: Literal["stdout", "reference"]) -> str:
+    try:
+        return Program(style, Capture(1 << 20)).extend(source_of((program,)))
+    except BaseException as error:
+        return describe(error)
+
+
+BOTH = {
+    "": "",
+    "# only a comment": "",
+    "x = 3": "",
+    "3 + 4": "7",
+    "None": "",
+    "print(1/3)": "0.3333",
+    "print('3.14159265')": "3.1416",
+    "print(2.5)": "2.5",
+    "print(7)": "7",
+    "print(-0.00001)": "-0.0",
+    "print(1/3, 2/3)": "0.3333333333333333 0.6666666666666666",
+    "1/3": "0.3333333333333333",
+    "print(10**50)": "1e+50",
+    "print(1e400)": "inf",
+    "print(None)": "None",
+    "print()": "",
+    "'  padded  '": "padded",
+    "'a' * 1024": "a" * 1024,
+    "'a' * 1025": "a" * 512 + "..." + "a" * 512,
+    "print('a' * 1024)": "a" * 512 + "..." + "a" * 511,
+    "raise ValueError('b' * 2000)": "ValueError: " + "b" * 500 + "..." + "b" * 512,
+    "print(1)\n1/0": "ZeroDivisionError: division by zero",
+    "raise KeyError('k')": "KeyError: 'k'",
+    "raise ValueError": "ValueError:",
+    "import sys\nsys.exit('bye')": "SystemExit: bye",
+    "if True:\n    print('yes')\nelse:\n    print('no')": "yes",
+    "try:\n    print(1 / 0)\nexcept ZeroDivisionError:\n    print('inf')": "inf",
+    "from __future__ import annotations\ndef f(x: undefined): return x\nf(3)": "3",
+    "class A:\n    def __str__(self): return 1\nA()": "TypeError: __str__ returned non-string (type int)",
+    "<code>\nx = [1,2\nprint(x)\n<end_of_code>": "SyntaxError: '[' was never closed (<unknown>, line 2)",
+    "Text before. <code>\nprint(5)\n<end_of_code> and behind": "5",
+    "```python\nprint(6)\n```": "6",
+    "<code>\n```python\nprint(6)\n```\n<end_of_code>": "6",
+    "python_like = 8\npython_like": "8",
+    "<code>\nx = 1<end_of_step>\nprint(x)<end_of_code>": "1",
+}
+
+
+@pytest.mark.parametrize("program", BOTH)
+@pytest.mark.parametrize("style", ["stdout", "reference"])
+def test_both_styles(program: str, style: Literal["stdout", "reference"]) -> None:
+    assert observe(program, style) == BOTH[program]
+
+
+DIFFERENT = {
+    "print(1)\nprint(2)": ("1\n2", "1: 1\n2: 2"),
+    "a = 3\nprint('a =', a)\nprint(a+1)": ("a = 3\n4", "'a =', a: a = 3\na+1: 4"),
+    "print(1/3)\nprint(2/3)": (
+        "0.3333333333333333\n0.6666666666666666",
+        "1/3: 0.3333\n2/3: 0.6667",
+    ),
+    "print(1)\nprint(2)\nx = 1 / 0": ("ZeroDivisionError: division by zero", "1: 1\n2: 2"),
+    "print(1)\nx = 2\nx": ("1", "2"),
+    "print(1)\nx = 2": ("1", ""),
+    "import sys\nsys.stdout.write('hello')": ("hello", "5"),
+    "with open('/dev/null') as f:\n    print(1)\nprint(2)": ("1\n2", "2"),
+    "for i in range(2):\n    print(i)\nprint('end')": ("0\n1\nend", "i: 0\n1\n'end': end"),
+    "def f(n):\n    print(n)\n    return n\nf(3)": ("3", "3"),
+    "def f(n):\n    print(n)\nf(1)\nprint(f(2))": ("1\n2\nNone", "n: \nf(2: 2\nNone"),
+}
+
+
+@pytest.mark.parametrize("program", DIFFERENT)
+def test_styles_differ(program: str) -> None:
+    assert (observe(program, "stdout"), observe(program, "reference")) == DIFFERENT[program]
+
+
+def test_steps_are_joined_as_they_are() -> None:
+    steps = ("<code>\n# Step 1\nx = 3\n<end_of_step>", "\n\n# Step 2\nprint(x)\n<end_of_code>")
+    assert source_of(steps) == "\n# Step 1\nx = 3\n\n\n# Step 2\nprint(x)\n"
+
+
+def test_an_unprintable_error_is_described() -> None:
+    class Shy(Exception):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    assert describe(Shy()) == "Shy: <unprintable: KeyboardInterrupt>"
+    assert describe(type("OwnMemoryError", (MemoryError,), {})("no room")) == "MemoryError: no room"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100, 4096, 100_000])
+def test_capture_keeps_beginning_and_end(piece: int) -> None:
+    text = "".join(f"{i:07d}," for i in range(12_500))
+    capture = Capture(4096)
+    for i in range(0, len(text), piece):
+        assert capture.write(text[i : i + piece]) == len(text[i : i + piece])
+    assert capture.take() == text[:2048] + text[-2048:]
+    assert capture.take() == ""
+
+
+@pytest.mark.parametrize("length", [0, 1, 2048, 2049, 4095, 4096])
+def test_capture_keeps_all_up_to_its_limit(length: int) -> None:
+    text = "".join(chr(97 + i % 26) for i in range(length))
+    capture = Capture(4096)
+    for character in text:
+        capture.write(character)
+    assert capture.take() == text
