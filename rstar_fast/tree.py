@@ -11,7 +11,7 @@ from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
 from rstar_fast.problems import Problem
 from rstar_fast.steps import Segment
 
-End = Literal["", "answer", "errors", "depth", "stuck"]
+EndReason = Literal["", "answer", "errors", "depth", "stuck"]
 """Why a node is a leaf for good: a final answer, too many code errors, too many steps, text that can't go on; "" otherwise."""
 
 
@@ -32,7 +32,7 @@ class Node:
         observation: what running it showed; None if it was not run.
         status: how its program ended (`verify.Status` as text); "" if it was not run.
         consecutive_errors: failed programs in a row up to this step.
-        end: see `End`.
+        end: see `EndReason`.
         answer: the final answer given, else "".
         correct: whether that answer is right; None if not graded.
         score: of the PPM, in [-1, 1]; None if not scored.
@@ -53,7 +53,7 @@ class Node:
     observation: str | None = None
     status: str = ""
     consecutive_errors: int = 0
-    end: End = ""
+    end: EndReason = ""
     answer: str = ""
     correct: bool | None = None
     score: float | None = None

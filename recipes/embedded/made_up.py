@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 
 from rstar_fast.embedded.phrasings import OPERATIONS, Operation, words_of
-from rstar_fast.embedded.problems import Event, GradedProblem, make_problem, write_steps
+from rstar_fast.embedded.problems import DatedEvent, GradedProblem, make_problem, write_steps
 
 NUM_MADE_UP = 600
 _FUNCTION_WORDS = ("a", "and", "as", "for", "of", "the")
@@ -50,7 +50,7 @@ def spoilt_steps(rng: random.Random, problem: GradedProblem) -> tuple[str, ...]:
     )
 
 
-def _spoil(rng: random.Random, events: Sequence[Event], at: int) -> Event:
+def _spoil(rng: random.Random, events: Sequence[DatedEvent], at: int) -> DatedEvent:
     event = events[at]
     if event.numbers and rng.random() > _WRONG_OPERATION_SHARE:
         others = [

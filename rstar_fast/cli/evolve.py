@@ -13,7 +13,7 @@ from rstar_fast.cli.console import Exit
 from rstar_fast.cli.options import parse_settings
 
 if TYPE_CHECKING:
-    from rstar_fast.evolve import Event
+    from rstar_fast.evolve import StageEvent
     from rstar_fast.evolve.summary import RoundSummary
 
 _EPILOG = """\
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return Exit.OK
 
 
-def _tell(event: "Event", console: Console) -> None:
+def _tell(event: "StageEvent", console: Console) -> None:
     if event.manifest:
         metrics = {
             name: value

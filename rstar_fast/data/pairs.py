@@ -12,7 +12,7 @@ from rstar_fast.errors import ConfigError, DataError
 from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
 
-Steps = tuple[str, ...]
+StepTexts = tuple[str, ...]
 Item = TypeVar("Item")
 
 
@@ -73,9 +73,9 @@ class PairGroup:
 
     problem: Problem
     kind: Literal["step", "trajectory"]
-    prefix: Steps
-    chosen: tuple[Steps, ...]
-    rejected: tuple[Steps, ...]
+    prefix: StepTexts
+    chosen: tuple[StepTexts, ...]
+    rejected: tuple[StepTexts, ...]
     chosen_q: tuple[float, ...]
     rejected_q: tuple[float, ...]
     chosen_logprob: tuple[float | None, ...]

@@ -14,10 +14,10 @@ from rstar_fast.data.rows import json_lines
 from rstar_fast.errors import DataError, StoreError
 from rstar_fast.problems.files import problem_of_row
 from rstar_fast.store.records import encode_line
-from rstar_fast.tree import End, Node, Tree
+from rstar_fast.tree import EndReason, Node, Tree
 from rstar_fast.verify.base import Verifier
 
-_SENTENCES: dict[End, str] = {
+_SENTENCES: dict[EndReason, str] = {
     "errors": "Too many consecutive steps have code errors.",
     "depth": "Fail to sove the problem within limited steps.",
     "stuck": "Fail to generate parsable text for next step.",

@@ -15,11 +15,11 @@ from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.store.records import encode_line
 from rstar_fast.tree import Tree
 
-Row = dict[str, Any]
+DataRow = dict[str, Any]
 SUFFIXES = (".jsonl", ".parquet")
 
 
-def pair_group_row(group: PairGroup) -> Row:
+def pair_group_row(group: PairGroup) -> DataRow:
     """A group as a row: what the PPM is trained on, siblings together behind their prefix, `group_of_row` gives it back."""
     return {
         "id": group.problem.id,
@@ -36,7 +36,7 @@ def pair_group_row(group: PairGroup) -> Row:
     }
 
 
-def group_of_row(row: Row) -> PairGroup:
+def group_of_row(row: DataRow) -> PairGroup:
     """The group of a row; its problem comes back without answers.
 
     Raises:
@@ -61,7 +61,7 @@ def group_of_row(row: Row) -> PairGroup:
         ) from error
 
 
-def flat_pair_rows(groups: Iterable[PairGroup]) -> list[Row]:
+def flat_pair_rows(groups: Iterable[PairGroup]) -> list[DataRow]:
     """One row per pair, `prompt`, `chosen`, `rejected` as TRL's trainers read them, and the pair's weight and margin of Q."""
     return [
         {
@@ -77,7 +77,7 @@ def flat_pair_rows(groups: Iterable[PairGroup]) -> list[Row]:
     ]
 
 
-def trajectory_rows(trees: Iterable[Tree], per_problem: int | None = None) -> list[Row]:
+def trajectory_rows(trees: Iterable[Tree], per_problem: int | None = None) -> list[DataRow]:
     """One row per trajectory, right or wrong: what outcome models (`correct`) and value models (`qs`) are trained on.
 
     Args:
@@ -108,7 +108,7 @@ def _spread(found: Sequence[Trajectory], most: int) -> list[Trajectory]:
     return [found[i * len(found) // count] for i in range(count)]
 
 
-def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
+def write_rows(path: str | Path, rows: Sequence[DataRow]) -> None:
     """Write a JSONL or a parquet file, by the name's end: all of it or nothing.
 
     Raises:
@@ -136,7 +136,7 @@ def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
         ) from error
 
 
-def read_rows(path: str | Path) -> list[Row]:
+def read_rows(path: str | Path) -> list[DataRow]:
     """The rows of such a file.
 
     Raises:
@@ -174,7 +174,7 @@ def _checked(path: Path) -> Path:
     return path
 
 
-def _read_jsonl(path: Path) -> list[Row]:
+def _read_jsonl(path: Path) -> list[DataRow]:
     rows = []
     for where, row in json_lines(path):
         if not isinstance(row, dict):
@@ -193,21 +193,21 @@ def _parquet() -> Any:
     return pyarrow
 
 
-def _write_parquet(file: Any, rows: Sequence[Row]) -> None:
+def _write_parquet(file: Any, rows: Sequence[DataRow]) -> None:
     pyarrow = _parquet()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), file)
 
 
-def _read_parquet(path: Path) -> list[Row]:
+def _read_parquet(path: Path) -> list[DataRow]:
     pyarrow = _parquet()
     try:
-        rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
+        rows: list[DataRow] = pyarrow.parquet.read_table(path).to_pylist()
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}: not to be read as parquet: {error}") from error
     return rows
 
 
-def _trajectory_row(one: Trajectory) -> Row:
+def _trajectory_row(one: Trajectory) -> DataRow:
     return {
         "id": one.problem.id,
         "question": one.problem.question,

@@ -36,7 +36,7 @@ _TRIES = 400
 
 
 @dataclass(frozen=True)
-class Event:
+class DatedEvent:
     """What happens on one day.
 
     Attributes:
@@ -90,7 +90,7 @@ class GradedProblem:
     level: int
     start: int
     first_day: int
-    events: tuple[Event, ...]
+    events: tuple[DatedEvent, ...]
     person: str
     friend: str
     thing: str
@@ -175,9 +175,9 @@ def make_problem(
     """A problem of these operations and their wordings, in this order; None where no numbers that fit were found."""
     for _ in range(_TRIES):
         amount = start = rng.randint(*_STARTS)
-        events: list[Event] = []
+        events: list[DatedEvent] = []
         for operation, wording in chosen:
-            event = Event(
+            event = DatedEvent(
                 operation, wording, tuple(rng.randint(*ends) for ends in operation.ranges)
             )
             if not event.possible(amount):
@@ -193,7 +193,7 @@ def make_problem(
     return None
 
 
-def write_steps(problem: GradedProblem, events: Sequence[Event]) -> tuple[str, ...]:
+def write_steps(problem: GradedProblem, events: Sequence[DatedEvent]) -> tuple[str, ...]:
     """The node texts of a solution of `problem` that takes `events` to be its events.
 
     A step for each: its comment repeats what the question tells, its code says what that means. The last one also prints.
@@ -222,7 +222,7 @@ def _tiers(rng: random.Random, level: int) -> list[int]:
     return tiers
 
 
-def _last_amount(amount: int, events: Sequence[Event]) -> int:
+def _last_amount(amount: int, events: Sequence[DatedEvent]) -> int:
     for event in events:
         amount = event.run(amount)
     return amount

@@ -29,7 +29,7 @@ _LOGS = "logs"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StageEvent:
     """Something that happened to a stage.
 
     Attributes:
@@ -53,7 +53,7 @@ def evolve(
     workers: int | None = None,
     device: str | None = None,
     threads: int | None = None,
-) -> Iterator[Event]:
+) -> Iterator[StageEvent]:
     """Do every stage that is not finished. Killed and called again it goes on, to the same end.
 
     Args:
@@ -106,23 +106,23 @@ def schedule(
     run: Path,
     processes: int,
     start: Callable[[Stage], "subprocess.Popen[bytes]"],
-) -> Iterator[Event]:
+) -> Iterator[StageEvent]:
     """Start each stage as soon as what it needs is finished, the earliest of the plan first."""
     done: set[str] = set()
     for stage in stages:
         if manifest := read_manifest(run / stage.name):
             done.add(stage.name)
-            yield Event("done", stage, manifest)
+            yield StageEvent("done", stage, manifest)
     waiting = [stage for stage in stages if stage.name not in done]
     running: dict[str, tuple[Stage, subprocess.Popen[bytes]]] = {}
-    failed: list[Event] = []
+    failed: list[StageEvent] = []
     try:
         while True:
             ready = [stage for stage in waiting if done.issuperset(stage.needs)]
             for stage in [] if failed else ready[: processes - len(running)]:
                 waiting.remove(stage)
                 running[stage.name] = (stage, start(stage))
-                yield Event("started", stage)
+                yield StageEvent("started", stage)
             if not running:
                 break
             for stage, process in list(running.values()):
@@ -131,10 +131,10 @@ def schedule(
                 del running[stage.name]
                 if process.returncode == 0 and (manifest := read_manifest(run / stage.name)):
                     done.add(stage.name)
-                    yield Event("done", stage, manifest)
+                    yield StageEvent("done", stage, manifest)
                 else:
                     failed.append(
-                        Event("failed", stage, reason=_reason(run, stage, process.returncode))
+                        StageEvent("failed", stage, reason=_reason(run, stage, process.returncode))
                     )
                     yield failed[-1]
             time.sleep(_POLL_S)

@@ -58,7 +58,7 @@ class Shared:
 
 
 @dataclass(slots=True)
-class PackedBatch:
+class DecodeBatch:
     """One forward, as the attention function sees it.
 
     Attributes:
@@ -93,7 +93,7 @@ def shared_prefix_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    packed_batch: PackedBatch | ShapeProbe | None = None,
+    packed_batch: DecodeBatch | ShapeProbe | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """The attention function registered with transformers.
@@ -163,7 +163,7 @@ def _encode(
 
 
 def _decode(
-    batch: PackedBatch,
+    batch: DecodeBatch,
     layer: int,
     query: Tensor,
     key: Tensor,

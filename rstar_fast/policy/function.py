@@ -6,7 +6,7 @@ from math import isfinite
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 
-Answer = Sequence[str | Candidate]
+Written = Sequence[str | Candidate]
 
 
 class QueuedPolicy:
@@ -62,7 +62,7 @@ class FunctionPolicy(QueuedPolicy):
 
     def __init__(
         self,
-        function: Callable[[list[ExpandRequest]], Sequence[Answer]],
+        function: Callable[[list[ExpandRequest]], Sequence[Written]],
         batch: int = 0,
         name: str | None = None,
     ) -> None:

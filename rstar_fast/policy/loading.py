@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy.attention import NAME, PackedBatch, ShapeProbe, shared_prefix_attention
+from rstar_fast.policy.attention import NAME, DecodeBatch, ShapeProbe, shared_prefix_attention
 from rstar_fast.policy.kv import Layout
 
 AttentionInterface.register(NAME, shared_prefix_attention)
@@ -99,7 +99,7 @@ class CausalModel:
         self,
         tokens: Tensor,
         positions: Tensor,
-        batch: PackedBatch | ShapeProbe,
+        batch: DecodeBatch | ShapeProbe,
         keep: Tensor | slice,
     ) -> Tensor:
         """Logits, float32 [kept, vocabulary], of packed tokens [1, tokens] at these positions."""

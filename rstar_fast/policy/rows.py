@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rstar_fast.policy.attention import PackedBatch, Shared, Span, causal_mask
+from rstar_fast.policy.attention import DecodeBatch, Shared, Span, causal_mask
 from rstar_fast.policy.base import Candidate, ExpandRequest
 from rstar_fast.policy.kv import Layout, PrefixKV, PrefixPool, RowKV
 from rstar_fast.policy.stopping import StopMarks
@@ -38,7 +38,7 @@ class Group:
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class DecodeRow:
     """A candidate being written; the KV of all its tokens but the newest is in the row buffer."""
 
     group: Group
@@ -62,12 +62,14 @@ class Packed(NamedTuple):
     tokens: Tensor
     positions: Tensor
     keep: Tensor
-    batch: PackedBatch
+    batch: DecodeBatch
 
 
-def pack(rows: Sequence[Row], admitted: Sequence[Group], own: RowKV, layout: Layout) -> Packed:
+def pack_rows(
+    rows: Sequence[DecodeRow], admitted: Sequence[Group], own: RowKV, layout: Layout
+) -> Packed:
     """The newest token of every row, in the order of the rows, and the unknown tokens of the prefixes just admitted."""
-    batch = PackedBatch()
+    batch = DecodeBatch()
     tokens = [row.tokens[-1] for row in rows]
     positions = [row.group.prefix.tokens + len(row.tokens) - 1 for row in rows]
     keep = list(range(len(rows)))
@@ -91,7 +93,7 @@ def pack(rows: Sequence[Row], admitted: Sequence[Group], own: RowKV, layout: Lay
     return Packed(packed[:1], packed[1:], torch.tensor(keep).to(layout.device), batch)
 
 
-def _shared(rows: Sequence[Row], layout: Layout) -> list[Shared]:
+def _shared(rows: Sequence[DecodeRow], layout: Layout) -> list[Shared]:
     """The rows by the pool and the place of their prefixes."""
     pools: dict[PrefixPool, dict[int, list[int]]] = {}
     lengths: dict[PrefixPool, dict[int, int]] = {}

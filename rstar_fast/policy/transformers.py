@@ -22,7 +22,7 @@ from rstar_fast.policy.kv import PrefixPools, RowKV
 from rstar_fast.policy.loading import CausalModel, load, load_tokenizer
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
-from rstar_fast.policy.rows import Group, Row, pack
+from rstar_fast.policy.rows import DecodeRow, Group, pack_rows
 from rstar_fast.policy.sampling import draw
 from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
 from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
@@ -96,7 +96,7 @@ class TransformersPolicy:
         self._prompt_tokens = lru_cache(_PROMPTS_KEPT)(self._encode_prompt)
         self._queue: deque[ExpandRequest] = deque()
         self._groups: list[Group] = []
-        self._rows: list[Row] = []
+        self._rows: list[DecodeRow] = []
         self._done: list[Expansion] = []
 
     @property
@@ -214,7 +214,7 @@ class TransformersPolicy:
 
     def _forward(self, admitted: list[Group]) -> Tensor:
         """Logits [rows + admitted, vocabulary]: of the rows in the order of their places, then behind each new prefix."""
-        packed = pack(self._rows, admitted, self._own, self._model.layout)
+        packed = pack_rows(self._rows, admitted, self._own, self._model.layout)
         return self._model.forward(packed.tokens, packed.positions, packed.batch, packed.keep)
 
     def _advance(self, logits: Tensor, admitted: list[Group]) -> None:
@@ -236,7 +236,7 @@ class TransformersPolicy:
     def _begin(self) -> None:
         """Begin candidates of encoded requests, first come first served, until the places are taken."""
         while True:
-            new: list[Row] = []
+            new: list[DecodeRow] = []
             logits: list[Tensor] = []
             for group in self._groups:
                 if group.logits is None:
@@ -246,7 +246,7 @@ class TransformersPolicy:
                 group.started = min(request.num_candidates, first + room)
                 for sample in range(first, group.started):
                     key = draw_key(request.seed, request.problem_id, request.node, sample)
-                    new.append(Row(group, sample, stream(key)))
+                    new.append(DecodeRow(group, sample, stream(key)))
                     logits.append(group.logits)
                 if group.started == request.num_candidates:
                     group.logits = None
@@ -255,7 +255,7 @@ class TransformersPolicy:
             self._rows += new
             self._write(new, torch.cat(logits))
 
-    def _write(self, rows: list[Row], logits: Tensor) -> None:
+    def _write(self, rows: list[DecodeRow], logits: Tensor) -> None:
         """Draw the next token of these rows, from logits [rows, vocabulary] in the same order, and take out those that end."""
         by_sampling: dict[tuple[float, float, int], list[int]] = {}
         for i, row in enumerate(rows):
@@ -292,7 +292,7 @@ class TransformersPolicy:
 
     # --- ends --------------------------------------------------------------------------------------------------------------
 
-    def _ended(self, row: Row) -> Candidate | None:
+    def _ended(self, row: DecodeRow) -> Candidate | None:
         """The candidate, if its newest token ends it."""
         group, token = row.group, row.tokens[-1]
         if group.marks.may_end(token):
@@ -307,13 +307,13 @@ class TransformersPolicy:
             return self._candidate(row, text, "length", is_whole(text))
         return None
 
-    def _candidate(self, row: Row, text: str, finish: Finish, exact: bool) -> Candidate:
+    def _candidate(self, row: DecodeRow, text: str, finish: Finish, exact: bool) -> Candidate:
         lead = self._lead if row.group.request.path else ""
         return Candidate(
             lead + text, tuple(row.tokens), tuple(row.logprobs), finish, exact and not lead
         )
 
-    def _finish(self, row: Row, candidate: Candidate) -> None:
+    def _finish(self, row: DecodeRow, candidate: Candidate) -> None:
         group, place = row.group, self._rows.index(row)
         known = len(row.tokens) - 1
         if known and self._store.capacity_bytes:

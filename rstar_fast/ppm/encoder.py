@@ -9,7 +9,7 @@ import torch
 
 from rstar_fast._core import pack
 from rstar_fast.kernels.tree_attention import TreeLayout
-from rstar_fast.ppm.packed_model import PackedBatch, PackedModel
+from rstar_fast.ppm.packed_model import PackedModel, ScoreBatch
 from rstar_fast.ppm.prefixes import Prefix, Prefixes
 
 Keep = Callable[[Prefix], bool]
@@ -118,7 +118,7 @@ class Encoder:
         queries = np.flatnonzero(asks).astype(np.int32)
         to_keep = [node for node in new if keep(node)]
         layout = TreeLayout(packed.end, packed.position, queries, self.model.ppm.model.device)
-        batch = PackedBatch(layout, known, keep=bool(to_keep))
+        batch = ScoreBatch(layout, known, keep=bool(to_keep))
         last = packed.score_index[[place[node] for node in new]]
         _, scores = self.model.forward(
             packed, batch, np.searchsorted(queries, last).astype(np.int32)

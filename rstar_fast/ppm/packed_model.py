@@ -23,7 +23,7 @@ _SHORT_ROPE = ("longrope",)
 
 
 @dataclass
-class PackedBatch:
+class ScoreBatch:
     """One forward, as the attention function sees it.
 
     Attributes:
@@ -64,7 +64,7 @@ def packed_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
-    packed_batch: PackedBatch | None = None,
+    packed_batch: ScoreBatch | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """The attention function registered with transformers.
@@ -144,11 +144,11 @@ class PackedModel:
             raise ScoreError(
                 f"{self.ppm.name}: expected at least one token on the path of every node, got none at node {node}"
             )
-        batch = PackedBatch(TreeLayout.of(packed, self.ppm.model.device))
+        batch = ScoreBatch(TreeLayout.of(packed, self.ppm.model.device))
         return self.forward(packed, batch, packed.score_index)[0]
 
     def forward(
-        self, packed: Pack, batch: PackedBatch, index: NDArray[np.int32]
+        self, packed: Pack, batch: ScoreBatch, index: NDArray[np.int32]
     ) -> tuple[Tensor, Tensor]:
         """Run the tokens that ask.
 

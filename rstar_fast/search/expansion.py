@@ -1,6 +1,6 @@
 """One expansion of a tree: candidates, programs, grades, scores (rules 4 and 5 of the search semantics).
 
-Written as coroutines: a `Steps` yields the requests it waits for and is sent their results, in the same order.
+Written as coroutines: a `TreeTask` yields the requests it waits for and is sent their results, in the same order.
 """
 
 import math
@@ -24,10 +24,10 @@ from rstar_fast.steps import (
 from rstar_fast.tree import Node
 from rstar_fast.verify.base import Status
 
-Steps = Generator[list[Request], Any, None]
+TreeTask = Generator[list[Request], Any, None]
 
 
-def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True) -> Steps:
+def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True) -> TreeTask:
     """Give a node its children, with all that is to be known of them.
 
     Args:
@@ -85,7 +85,7 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
         )
 
 
-def grade_finals(tree: LiveTree) -> Steps:
+def grade_finals(tree: LiveTree) -> TreeTask:
     """Grade every final answer that was not graded on the way, for the record: it changes no value."""
     finals = [node for node in tree.nodes if node.end == "answer"]
     to_grade = _ungraded(tree, finals)
@@ -97,7 +97,7 @@ def grade_finals(tree: LiveTree) -> Steps:
         node.correct = tree.grades[node.answer]
 
 
-def together(branches: Sequence[Steps]) -> Steps:
+def together(branches: Sequence[TreeTask]) -> TreeTask:
     """Advance several coroutines of one tree, all by one wait at a time.
 
     Branches change the tree in their own order, never in that of the answers' arrival: node ids stay the same on every run.
@@ -111,7 +111,7 @@ def together(branches: Sequence[Steps]) -> Steps:
         del results  # not to be kept while the next ones are waited for
 
 
-def _resume(branch: Steps, results: list[Any]) -> list[Request] | None:
+def _resume(branch: TreeTask, results: list[Any]) -> list[Request] | None:
     """Send a coroutine what it waits for: what it wants next, or None if it has ended."""
     try:
         return branch.send(results)
@@ -189,7 +189,7 @@ def _observe(tree: LiveTree, parent: int, programs: Sequence[Node], results: Seq
             child.suffix *= 2
 
 
-def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> Steps:
+def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> TreeTask:
     if not children:
         return
     (scores,) = yield [tree.score_request(parent, children)]

@@ -11,7 +11,7 @@ from rstar_fast.policy.base import ExpandRequest, Expansion, Policy
 from rstar_fast.ppm.base import Scorer, ScoreRequest, Scores
 from rstar_fast.search.activity import Activity
 from rstar_fast.search.faults import Faults
-from rstar_fast.search.work import Answer
+from rstar_fast.search.work import RequestResult
 
 SCORE_BATCH = 64
 """Requests, each a set of siblings, that are scored in one call at most."""
@@ -44,10 +44,10 @@ class Model(ABC, Generic[R, S]):
         """Queue requests."""
         self._waiting.extend(requests)
 
-    def advance(self) -> list[Answer]:
+    def advance(self) -> list[RequestResult]:
         """One call of the model, with what is next handed over; the answers that are ready."""
         started = time.perf_counter()
-        answers: list[Answer] = []
+        answers: list[RequestResult] = []
         try:
             done = self._call(self._hand_over())
         except Exception as error:
@@ -101,7 +101,7 @@ class Model(ABC, Generic[R, S]):
     def _take(self) -> list[R]:
         return [self._waiting.popleft() for _ in range(min(self._room, len(self._waiting)))]
 
-    def _broke(self, error: Exception) -> list[Answer]:
+    def _broke(self, error: Exception) -> list[RequestResult]:
         """Everything inside is suspect; what was tried alone has failed."""
         self.cancel()
         group = list(self._inside.values())

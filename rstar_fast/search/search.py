@@ -12,7 +12,7 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, ProblemError, RStarError, SearchError
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
-from rstar_fast.search.expansion import Steps, grade_finals
+from rstar_fast.search.expansion import TreeTask, grade_finals
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.strategies import STRATEGIES
 from rstar_fast.search.work import KIND_OF, RESULT_OF, Request, Result, RunRequest, Work
@@ -40,7 +40,7 @@ class _Active:
     """
 
     tree: LiveTree
-    steps: Steps
+    steps: TreeTask
     requests: list[Request] = field(default_factory=list)
     kinds: set[type[Request]] = field(default_factory=set)
     results: list[Any] = field(default_factory=list)
@@ -174,7 +174,7 @@ class Search:
         self._active[problem.key] = active = _Active(tree, self._whole(tree))
         self._advance(active)
 
-    def _whole(self, tree: LiveTree) -> Steps:
+    def _whole(self, tree: LiveTree) -> TreeTask:
         yield from STRATEGIES[self.config.strategy](tree)
         if tree.problem.answers:
             yield from grade_finals(tree)

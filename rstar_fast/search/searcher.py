@@ -12,7 +12,7 @@ from rstar_fast.policy.base import Policy
 from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
-from rstar_fast.search.session import End, Session
+from rstar_fast.search.session import SearchEnded, SearchSession
 from rstar_fast.tree import Tree
 from rstar_fast.verify import ArithmeticRunner, Executor, Limits, MathVerifier
 from rstar_fast.verify.base import StepRunner, Verifier
@@ -22,7 +22,7 @@ class Searcher:
     """Searches problems with the engines given. A context manager: leaving it stops the workers it started itself.
 
     Every problem goes at its own pace: while programs run for some trees, the policy writes for others and the PPM scores others
-    (see `Session`). Trees don't depend on the pace. The search goes on while the caller looks at a tree, until `config.max_active`
+    (see `SearchSession`). Trees don't depend on the pace. The search goes on while the caller looks at a tree, until `config.max_active`
     problems are under way or not yet taken.
 
     An engine that raises is asked again, about the requests it had one by one if need be. A request that fails alone ends its
@@ -68,7 +68,7 @@ class Searcher:
             MathVerifier(limit_s=config.grade_limit_s)
         )
         self.stats = Stats()
-        self._session: Session | None = None
+        self._session: SearchSession | None = None
 
     def __enter__(self) -> "Searcher":
         return self
@@ -95,10 +95,10 @@ class Searcher:
             ProblemError: two problems have one id, or one is no problem.
             RStarError: an engine is broken.
         """
-        outbox: queue.SimpleQueue[Tree | Failure | End] = queue.SimpleQueue()
+        outbox: queue.SimpleQueue[Tree | Failure | SearchEnded] = queue.SimpleQueue()
         session = self._begin(problems, outbox.put)
         try:
-            while not isinstance(ended := outbox.get(), End):
+            while not isinstance(ended := outbox.get(), SearchEnded):
                 session.claim()
                 yield ended
         finally:
@@ -112,35 +112,35 @@ class Searcher:
         As with any asynchronous generator, leave a loop over it early under `contextlib.aclosing`.
         """
         loop = asyncio.get_running_loop()
-        outbox: asyncio.Queue[Tree | Failure | End] = asyncio.Queue()
+        outbox: asyncio.Queue[Tree | Failure | SearchEnded] = asyncio.Queue()
 
-        def deliver(ended: Tree | Failure | End) -> None:
+        def deliver(ended: Tree | Failure | SearchEnded) -> None:
             with suppress(RuntimeError):  # the loop was closed, and nobody waits
                 loop.call_soon_threadsafe(outbox.put_nowait, ended)
 
         session = self._begin(problems, deliver)
-        ended: Tree | Failure | End | None = None
+        ended: Tree | Failure | SearchEnded | None = None
         try:
-            while not isinstance(ended := await outbox.get(), End):
+            while not isinstance(ended := await outbox.get(), SearchEnded):
                 session.claim()
                 yield ended
         finally:
             session.stop()
-            while not isinstance(ended, End):
+            while not isinstance(ended, SearchEnded):
                 ended = await outbox.get()
             self._finish(session)
         if ended.error is not None:
             raise ended.error
 
     def _begin(
-        self, problems: Iterable[Problem], deliver: Callable[[Tree | Failure | End], None]
-    ) -> Session:
+        self, problems: Iterable[Problem], deliver: Callable[[Tree | Failure | SearchEnded], None]
+    ) -> SearchSession:
         if self._session is not None:
             self._session.stop(
                 SearchError("abandoned: another search was begun by the same searcher")
             )
             self._session.close()
-        self._session = Session(
+        self._session = SearchSession(
             self.config,
             self.policy,
             self.scorer,
@@ -152,7 +152,7 @@ class Searcher:
         )
         return self._session
 
-    def _finish(self, session: Session) -> None:
+    def _finish(self, session: SearchSession) -> None:
         session.close()
         if self._session is session:
             self._session = None

@@ -30,7 +30,7 @@ from rstar_fast.search.faults import Faults
 from rstar_fast.search.lane import Lane
 from rstar_fast.search.models import PolicyModel, ScorerModel
 from rstar_fast.search.search import Search
-from rstar_fast.search.work import Answer, GradeRequest, RunRequest
+from rstar_fast.search.work import GradeRequest, RequestResult, RunRequest
 from rstar_fast.search.workers import Workers
 from rstar_fast.tree import Tree
 from rstar_fast.verify.base import StepRunner, Verifier
@@ -40,13 +40,13 @@ _NO_MORE_PROBLEMS = object()
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class SearchEnded:
     """Comes behind the last problem: the session's threads have ended, early if there was an error."""
 
     error: BaseException | None
 
 
-class Session:
+class SearchSession:
     """Searches problems in threads of its own, and hands over each as it ends.
 
     Of `config.max_active` places a problem takes one when it is drawn from the iterable, and gives it back when the caller claims
@@ -59,7 +59,7 @@ class Session:
         runner: runs steps.
         verifier: grades answers.
         problems: drawn from in a thread of its own, so that it may wait for more to come.
-        deliver: is given every problem that ended, then an `End`; called in the session's thread.
+        deliver: is given every problem that ended, then an `SearchEnded`; called in the session's thread.
         stats: where to count.
     """
 
@@ -71,7 +71,7 @@ class Session:
         runner: StepRunner,
         verifier: Verifier,
         problems: Iterable[Problem],
-        deliver: Callable[[Tree | Failure | End], None],
+        deliver: Callable[[Tree | Failure | SearchEnded], None],
         stats: Stats,
     ) -> None:
         self._search = Search(config)
@@ -113,7 +113,7 @@ class Session:
         self._places.release()
 
     def stop(self, reason: BaseException | None = None) -> None:
-        """Begin to end early, for the reason that the `End` is to carry."""
+        """Begin to end early, for the reason that the `SearchEnded` is to carry."""
         if not self._stopped:
             self._reason, self._stopped = reason, True
             self._inbox.put(_WAKE)
@@ -155,12 +155,12 @@ class Session:
             error = caught
         self._wind_up()
         self._stats.wall_s = before + time.perf_counter() - started
-        self._deliver(End(error or self._reason))
+        self._deliver(SearchEnded(error or self._reason))
 
     def _take_in(self, messages: list[Any]) -> int:
         """Tell the search everything that arrived; how many answers."""
         futures: list[Future[Any]] = []
-        answers: list[Answer] = []
+        answers: list[RequestResult] = []
         problems: list[Problem] = []
         for message in messages:
             if isinstance(message, Future):

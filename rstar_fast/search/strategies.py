@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.config import Strategy
-from rstar_fast.search.expansion import Steps, expand, together
+from rstar_fast.search.expansion import TreeTask, expand, together
 from rstar_fast.search.live import ROOT, LiveTree
 from rstar_fast.tree import Node
 
 
-def mcts(tree: LiveTree) -> Steps:
+def mcts(tree: LiveTree) -> TreeTask:
     """Rollouts guided by UCT; each expands every unexpanded node it meets (rule 3 of the search semantics).
 
     `leaves_per_tree` of them are under way at once, by turns: in every turn each goes on, in the order they began, to a node
@@ -21,7 +21,7 @@ def mcts(tree: LiveTree) -> Steps:
     walks: list[tuple[int, int]] = []  # node and moves left
     while True:
         waiting, walks = walks[::-1], []
-        expansions: list[Steps] = []
+        expansions: list[TreeTask] = []
         while len(walks) < config.leaves_per_tree and (waiting or to_begin):
             if not waiting:
                 to_begin -= 1
@@ -40,7 +40,7 @@ def mcts(tree: LiveTree) -> Steps:
         yield from together(expansions) if len(expansions) > 1 else expansions[0]
 
 
-def beam(tree: LiveTree) -> Steps:
+def beam(tree: LiveTree) -> TreeTask:
     """Level by level, the best-valued steps go on; final answers stay where they are."""
     frontier = [ROOT]
     while frontier:
@@ -50,7 +50,7 @@ def beam(tree: LiveTree) -> Steps:
         frontier = [node.id for node in sorted(alive, key=_by_score)[: tree.config.beam_width]]
 
 
-def greedy(tree: LiveTree) -> Steps:
+def greedy(tree: LiveTree) -> TreeTask:
     """One path: the best-scored candidate at every step, or the first where nothing scores."""
     node = ROOT
     while True:
@@ -62,13 +62,13 @@ def greedy(tree: LiveTree) -> Steps:
         node = best.id
 
 
-def best_of_n(tree: LiveTree) -> Steps:
+def best_of_n(tree: LiveTree) -> TreeTask:
     """`candidates` independent paths, to be chosen from at their ends."""
     yield from expand(tree, ROOT, tree.config.candidates, distinct=False)
     yield from together([_path(tree, node.id) for node in tree.nodes[1:] if not node.end])
 
 
-def _path(tree: LiveTree, node: int) -> Steps:
+def _path(tree: LiveTree, node: int) -> TreeTask:
     while True:
         yield from expand(tree, node, 1)
         (child,) = (other for other in tree.nodes if other.parent == node)
@@ -84,7 +84,7 @@ def _by_score(node: Node) -> tuple[float, int]:
     return (-node.score if node.score is not None else 0.0, node.id)
 
 
-STRATEGIES: dict[Strategy, Callable[[LiveTree], Steps]] = {
+STRATEGIES: dict[Strategy, Callable[[LiveTree], TreeTask]] = {
     "mcts": mcts,
     "beam": beam,
     "greedy": greedy,

@@ -39,7 +39,7 @@ class GradeRequest:
 
 Request = ExpandRequest | RunRequest | GradeRequest | ScoreRequest
 Result = Expansion | Observation | Grade | Scores | Exception
-Answer = tuple[int, Result]
+RequestResult = tuple[int, Result]
 """The id of a request, and its result."""
 
 RESULT_OF: dict[type[Request], type[Result]] = {

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from rstar_fast.search.activity import Activity
 from rstar_fast.search.faults import Faults
-from rstar_fast.search.work import Answer, GradeRequest, RunRequest
+from rstar_fast.search.work import GradeRequest, RequestResult, RunRequest
 
 R = TypeVar("R", RunRequest, GradeRequest)
 
@@ -43,9 +43,9 @@ class Workers(Generic[R]):
             for request in requests:
                 self._begin(request)
 
-    def take(self, landed: "Sequence[Future[Any]]") -> list[Answer]:
+    def take(self, landed: "Sequence[Future[Any]]") -> list[RequestResult]:
         """The answers of those futures that are of this pool. A request that failed for the first time is begun again."""
-        answers: list[Answer] = []
+        answers: list[RequestResult] = []
         for future in landed:
             request = self._open.pop(future, None)
             if request is None:
@@ -67,7 +67,7 @@ class Workers(Generic[R]):
         for future in self._open:
             future.cancel()
 
-    def _failed(self, request: R, error: Exception) -> list[Answer]:
+    def _failed(self, request: R, error: Exception) -> list[RequestResult]:
         if request.id in self._tried:
             return [(request.id, self._faults.failed(error))]
         self._tried.add(request.id)

@@ -38,7 +38,7 @@ def run_view(folder: RunFolder) -> RenderableType:
         parts.append(Text("could not be searched:", "bold"))
         parts += [
             Padding(
-                Text(f"{clean(one.problem_id)}: {one_line(one.reason, MAX_REASON)}"), (0, 0, 0, 2)
+                Text(f"{clean(one.problem.key)}: {one_line(one.reason, MAX_REASON)}"), (0, 0, 0, 2)
             )
             for one in failures
         ]

@@ -11,6 +11,7 @@ from rstar_fast.config import ObservationStyle
 from rstar_fast.errors import ConfigError, ExecutorError
 from rstar_fast.verify.base import Limits, Observation, Status
 from rstar_fast.verify.execute.isolation import Isolation
+from rstar_fast.verify.execute.session import ProgramSession
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.pool import WorkerPool
 
@@ -175,9 +176,9 @@ class Executor:
         """Run programs side by side; observations in the order of the programs."""
         return [future.result() for future in [self.submit(steps) for steps in programs]]
 
-    def session(self) -> "Session":
+    def session(self) -> ProgramSession:
         """Begin a program that grows step by step."""
-        return Session(self)
+        return ProgramSession(self)
 
     def isolation(self) -> Isolation:
         """What confines the programs on this machine. Starts the processes if there are none."""
@@ -210,33 +211,6 @@ class Executor:
             Status.LOST: "LostError: the processes that were to run the program ended",
         }[status]
         return Observation(status, text)
-
-
-class Session:
-    r"""One program, given a step at a time; each step runs once, from the state in which the one before left it.
-
-    >>> with Executor(workers=1) as executor, executor.session() as session:
-    ...     session.run("<code>\nx = 6\n<end_of_step>").text, session.run("\nprint(x * 7)\n<end_of_step>").text
-    ('', '42')
-    """
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self.steps: tuple[str, ...] = ()
-
-    def run(self, step: str) -> Observation:
-        """Add a step and observe the program so far. A step that fails is not added: the next one takes its place."""
-        steps = (*self.steps, step)
-        observation = self._executor.run(steps)
-        if observation.status is Status.OK:
-            self.steps = steps
-        return observation
-
-    def __enter__(self) -> "Session":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.steps = ()
 
 
 def _module_names(option: str, names: Sequence[str]) -> tuple[str, ...]:

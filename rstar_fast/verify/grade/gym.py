@@ -16,7 +16,8 @@ from rstar_fast.errors import ProblemError
 from rstar_fast.problems import Problem
 from rstar_fast.problems.gym import GYM, GymDataset, entry_of
 from rstar_fast.problems.sources import Source
-from rstar_fast.verify.base import Grade, Status
+from rstar_fast.verify.base import Grade
+from rstar_fast.verify.grade.pooled import PooledVerifier
 from rstar_fast.verify.pool.pool import WorkerPool
 
 ANY_THAT_SCORES = "(any that its scorer accepts)"
@@ -65,31 +66,27 @@ def gym_problems(source: str, limit: int | None = None) -> list[Problem]:
     return problems
 
 
-class GymVerifier:
-    """Asks the scorer of a problem's data set. A score of 1, the highest, counts as right; everything else does not.
+class GymVerifier(PooledVerifier):
+    """Asks the scorer of a problem's data set. Only a score of 1, the highest, counts as right.
 
-    Scorers evaluate answers as Python here and there, so the workers are confined like those that run steps.
+    Some scorers evaluate answers as Python, so the workers are confined like those that run steps.
     """
 
     def __init__(self, workers: int = 1, limit_s: float = 5.0) -> None:
-        """Make a verifier; its workers start with the first answer.
+        """Make a verifier. Its workers start with the first answer.
 
         Args:
-            workers: answers at once, >= 1.
-            limit_s: seconds of scoring one answer, > 0. Taking longer counts as wrong.
+            workers: Number of answers that are scored at once, >= 1.
+            limit_s: Seconds for scoring one answer, > 0. Taking longer counts as wrong.
         """
-        self._pool = WorkerPool(
-            _MODULE,
-            workers=workers,
-            limit_s=limit_s,
-            options={},
-            decode=lambda payload: Grade(payload["correct"] is True, Status(payload["status"])),
-            failure=lambda status: Grade(False, status),
-            environment=_environment(),
-        )
+        super().__init__(_MODULE, {}, workers, limit_s, environment=_environment())
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
-        """Start scoring. Raises `ProblemError` for a problem of another source, or where the package is not installed."""
+        """Start scoring an answer.
+
+        Raises:
+            ProblemError: The problem is of another source, or the package is not installed.
+        """
         dataset, index = entry_of(problem.id)
         _check_installed(problem.id)
         request: dict[str, Any] = {
@@ -99,21 +96,11 @@ class GymVerifier:
         }
         return self._pool.submit(request)
 
-    def close(self) -> None:
-        """Stop the workers; answers that are not scored become `Status.LOST`. May be called again."""
-        self._pool.close()
-
-    def __enter__(self) -> "GymVerifier":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def _check_installed(name: str) -> None:
     if find_spec(GYM) is None:
         raise ProblemError(
-            f'{name}: needs the package `reasoning-gym`: pip install "rstar-fast[reasoning-gym]"'
+            f'{name}: needs the package `reasoning-gym`: pip install "rstar-fast[gym]"'
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from rstar_fast.errors import ConfigError, ExecutorError, InternalError
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.pool.process import WorkerProcess
-from rstar_fast.verify.pool.wire import FrameError, pack
+from rstar_fast.verify.pool.wire import FrameError, encode_frame
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class WorkerPool(Generic[T]):
         self._max_workers = workers
         self._limit_s = limit_s
         self._slots = slots
-        self._hello = pack(_HELLO_ID, options)
+        self._hello = encode_frame(_HELLO_ID, options)
         self._decode = decode
         self._failure = failure
         self._environment = dict(os.environ if environment is None else environment)
@@ -112,7 +112,7 @@ class WorkerPool(Generic[T]):
         """
         work_id = next(self._ids)
         try:
-            work: _Work[T] = _Work(work_id, pack(work_id, payload))
+            work: _Work[T] = _Work(work_id, encode_frame(work_id, payload))
         except FrameError as error:
             raise ExecutorError(f"submit: {error}") from error
         with self._lock:

@@ -18,7 +18,7 @@ class FrameError(ValueError):
     """The other side sent something that is no frame, or may not be sent in one."""
 
 
-def pack(work_id: int, payload: dict[str, Any]) -> bytes:
+def encode_frame(work_id: int, payload: dict[str, Any]) -> bytes:
     """One frame. Raises `FrameError` if the payload is over `MAX_PAYLOAD_BYTES`."""
     body = json.dumps(payload).encode("ascii")
     if len(body) > MAX_PAYLOAD_BYTES:

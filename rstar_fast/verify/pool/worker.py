@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rstar_fast.verify.pool.wire import FrameReader, pack
+from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 from rstar_fast.verify.sandbox.kernel import PR_SET_PDEATHSIG, prctl
 
 
@@ -50,7 +50,7 @@ class Channel:
 
     def send(self, work_id: int, payload: dict[str, Any]) -> None:
         """Send one frame."""
-        frame = memoryview(pack(work_id, payload))
+        frame = memoryview(encode_frame(work_id, payload))
         while frame:
             frame = frame[os.write(self.output_fd, frame) :]
 

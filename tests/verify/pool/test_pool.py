@@ -14,7 +14,7 @@ import pytest
 from rstar_fast.errors import ConfigError, ExecutorError
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.pool.pool import WorkerPool
-from rstar_fast.verify.pool.wire import MAX_PAYLOAD_BYTES, FrameError, FrameReader, pack
+from rstar_fast.verify.pool.wire import MAX_PAYLOAD_BYTES, FrameError, FrameReader, encode_frame
 
 Result = Any
 
@@ -83,11 +83,11 @@ def test_a_worker_killed_in_flight_is_replaced(pool: WorkerPool[Result]) -> None
 LIES = {
     "no frame": b"what?" * 10,
     "wrong magic": b"evil" + bytes(12),
-    "too long": pack(1, {})[:12] + b"\xff\xff\xff\xff",
-    "no JSON": pack(1, {})[:12] + b"\x00\x00\x00\x02{]",
-    "no object": pack(1, {})[:12] + b"\x00\x00\x00\x02[]",
-    "no UTF-8": pack(1, {})[:12] + b"\x00\x00\x00\x02\xff\xfe",
-    "deep": pack(1, {})[:12] + (100_000).to_bytes(4, "big") + b"[" * 100_000,
+    "too long": encode_frame(1, {})[:12] + b"\xff\xff\xff\xff",
+    "no JSON": encode_frame(1, {})[:12] + b"\x00\x00\x00\x02{]",
+    "no object": encode_frame(1, {})[:12] + b"\x00\x00\x00\x02[]",
+    "no UTF-8": encode_frame(1, {})[:12] + b"\x00\x00\x00\x02\xff\xfe",
+    "deep": encode_frame(1, {})[:12] + (100_000).to_bytes(4, "big") + b"[" * 100_000,
 }
 
 
@@ -101,7 +101,7 @@ def test_malformed_answers(pool: WorkerPool[Result], lie: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [{"do": "wrong id"}, {"do": "write", "hex": (pack(0, {})).hex()}]
+    "payload", [{"do": "wrong id"}, {"do": "write", "hex": (encode_frame(0, {})).hex()}]
 )
 def test_answers_to_other_work(pool: WorkerPool[Result], payload: dict[str, Any]) -> None:
     assert pool.submit(payload).result() is Status.PROTOCOL
@@ -208,7 +208,7 @@ def test_bad_number_of_workers(workers: Any) -> None:
 
 def test_frames_arrive_in_any_pieces() -> None:
     payloads: list[dict[str, Any]] = [{}, {"a": "\U0001f642" * 50}, {"b": [1, 2.5, None]}]
-    stream = b"".join(pack(i, payload) for i, payload in enumerate(payloads))
+    stream = b"".join(encode_frame(i, payload) for i, payload in enumerate(payloads))
     for size in (1, 3, 16, 17, len(stream)):
         reader = FrameReader()
         frames = [

@@ -25,7 +25,7 @@ from rstar_fast.verify.execute.child.cloning import waiting_function
 from rstar_fast.verify.execute.child.program import NotIncremental, Program, check, describe
 from rstar_fast.verify.execute.framing import Reply
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
-from rstar_fast.verify.pool.wire import FrameReader, pack
+from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.audit import Guard
 from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
@@ -120,9 +120,9 @@ def main(supervisor_fd: int) -> None:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
         Guard(roots, top_folders, options.threads)
     except Exception as error:
-        _write(CHANNEL_FD, pack(0, {"failed": f"{type(error).__name__}: {error}"}))
+        _write(CHANNEL_FD, encode_frame(0, {"failed": f"{type(error).__name__}: {error}"}))
         sys.exit(1)
-    _write(CHANNEL_FD, pack(0, {"isolation": outcome, "num_huge_pages": num_huge_pages}))
+    _write(CHANNEL_FD, encode_frame(0, {"isolation": outcome, "num_huge_pages": num_huge_pages}))
     wait()
     while programs.serve():
         wait()

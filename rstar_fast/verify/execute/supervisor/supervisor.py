@@ -17,10 +17,11 @@ from typing import Any
 
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.execute import framing
+from rstar_fast.verify.execute.supervisor.clone import Clone, CloneState
 from rstar_fast.verify.execute.supervisor.job import Job, Outcomes
-from rstar_fast.verify.execute.supervisor.node import Node, Zygote
 from rstar_fast.verify.execute.supervisor.poller import Poller
 from rstar_fast.verify.execute.supervisor.snapshots import Snapshots
+from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.execute.supervisor.zygotes import Zygotes
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.wire import FrameError
@@ -38,7 +39,7 @@ _MIN_TIME_S = 0.02
 
 
 class Supervisor:
-    """The event loop over the main process, the zygotes and the nodes."""
+    """The event loop over the main process, the zygotes and the clones."""
 
     def __init__(
         self,
@@ -59,11 +60,11 @@ class Supervisor:
         max_zygotes = min(workers, len(os.sched_getaffinity(0)))
         self._zygotes = Zygotes(options, max_zygotes, self._poller, self._greet, self._fail)
         self._queue: deque[Job] = deque()
-        self._running: dict[Node, tuple[Job, float]] = {}
+        self._running: dict[Clone, tuple[Job, float]] = {}
         self._building: dict[str, Job] = {}
         self._snapshots = Snapshots(snapshot_bytes, _MAX_SNAPSHOTS)
         self._outcomes = Outcomes(_MAX_OUTCOMES)
-        self._nodes: dict[int, Node] = {}
+        self._clones: dict[int, Clone] = {}
         self._strange_pids: set[int] = set()
         self._next_sweep = math.inf
 
@@ -97,9 +98,9 @@ class Supervisor:
             "snapshot_bytes": self._snapshots.num_bytes,
             "pids": {
                 "zygotes": self._zygotes.pids,
-                "programs": [node.pid for node in self._running if node.pid],
+                "programs": [clone.pid for clone in self._running if clone.pid is not None],
                 "snapshots": [
-                    node.pid for node in self._nodes.values() if node not in self._running
+                    clone.pid for clone in self._clones.values() if clone not in self._running
                 ],
             },
         }
@@ -127,33 +128,33 @@ class Supervisor:
         if self._queue:
             self._zygotes.start_another()
 
-    def _start(self, job: Job, zygote: Zygote) -> None:
+    def _start(self, job: Job, zygote: ZygoteProcess) -> None:
         parent, executed = self._origin(job, zygote)
         if parent is None:
             return
         keep = framing.KEEP if self._snapshots.enabled and job.stays_open else 0
         flags = framing.CHECK if job.foregone else keep
         try:
-            node = Node(parent, framing.pack_request(job.source[len(executed) :], flags))
+            clone = Clone(parent, framing.pack_request(job.source[len(executed) :], flags))
         except OSError:
             self._lost(job, parent)
             return
         now = time.monotonic()
-        self._running[node] = (job, now + _BIRTH_LIMIT_S)
+        self._running[clone] = (job, now + _BIRTH_LIMIT_S)
         self._next_sweep = min(self._next_sweep, now + _SWEEP_INTERVAL_S)
-        self._poller.watch(node.sock.fileno(), lambda events: self._hear(node, events))
-        if not node.send():
-            self._poller.watch_for_room(node.sock.fileno(), True)
+        self._poller.watch(clone.sock.fileno(), lambda events: self._hear(clone, events))
+        if not clone.send():
+            self._poller.watch_for_room(clone.sock.fileno(), True)
 
-    def _origin(self, job: Job, zygote: Zygote) -> tuple[Zygote | Node | None, str]:
+    def _origin(self, job: Job, zygote: ZygoteProcess) -> tuple[ZygoteProcess | Clone | None, str]:
         """The process to clone for a job, and what that has executed; None if the job now waits for another."""
         if job.whole or not self._snapshots.enabled:
             return zygote, ""
         job.foregone = None
         for num_steps, source in job.beginnings():
-            node = self._snapshots.get(source)
-            if node:
-                return node, source
+            clone = self._snapshots.get(source)
+            if clone:
+                return clone, source
             if source in self._outcomes:
                 job.foregone = self._outcomes[source]
                 if job.foregone:
@@ -171,54 +172,54 @@ class Supervisor:
         job.has_waited = True
         builder.waiting.append(job)
 
-    def _hear(self, node: Node, events: int) -> None:
-        if events & select.EPOLLOUT and node.send():
-            self._poller.watch_for_room(node.sock.fileno(), False)
+    def _hear(self, clone: Clone, events: int) -> None:
+        if events & select.EPOLLOUT and clone.send():
+            self._poller.watch_for_room(clone.sock.fileno(), False)
         if not events & ~select.EPOLLOUT:
             return
-        was_born = node.pid != 0
+        was_requested = clone.state is CloneState.REQUESTED
         try:
-            hung_up = not node.receive()
+            hung_up = not clone.receive()
         except FrameError:
-            self._misbehaved(node)
+            self._misbehaved(clone)
             return
-        if node.pid and not was_born and not self._welcome(node):
+        if was_requested and clone.pid is not None and not self._welcome(clone, clone.pid):
             return
         if hung_up:
-            self._hung_up(node)
-        elif node.reply and node in self._running:
-            self._answered(node, node.reply)
+            self._hung_up(clone)
+        elif clone.reply and clone in self._running:
+            self._answered(clone, clone.reply)
 
-    def _welcome(self, node: Node) -> bool:
-        if node.pid in self._nodes:  # a snapshot that answers instead of being cloned
-            impostor, node.pid = self._nodes[node.pid], 0
-            self._end(impostor)
-            self._hung_up(node)
+    def _welcome(self, clone: Clone, pid: int) -> bool:
+        if pid in self._clones:  # a snapshot that answers instead of being cloned
+            clone.disown_process()
+            self._end(self._clones[pid])
+            self._hung_up(clone)
             return False
-        node.parent.num_cloning -= 1
-        self._nodes[node.pid] = node
-        job, _ = self._running[node]
-        self._running[node] = (
+        clone.parent.num_cloning -= 1
+        self._clones[pid] = clone
+        job, _ = self._running[clone]
+        self._running[clone] = (
             job,
-            node.begun_s + max(self._options.wall_s - node.elapsed_s, _MIN_TIME_S),
+            clone.begun_s + max(self._options.wall_s - clone.elapsed_s, _MIN_TIME_S),
         )
         return True
 
-    def _answered(self, node: Node, reply: framing.Reply) -> None:
-        job, _ = self._running.pop(node)
-        wall_s = time.monotonic() - node.begun_s
-        node.elapsed_s += wall_s
+    def _answered(self, clone: Clone, reply: framing.Reply) -> None:
+        job, _ = self._running.pop(clone)
+        wall_s = time.monotonic() - clone.begun_s
+        clone.elapsed_s += wall_s
         if reply.flags & framing.REPLAY:
-            self._end(node)
+            self._end(clone)
             job.whole = True
             self._queue.appendleft(job)
             return
         answer = _answer(reply.status, reply.text, wall_s, reply.cpu_s, reply.peak_bytes)
-        if reply.flags & framing.KEPT and node.settle():
-            for other in self._snapshots.put(job.source, node):
+        if reply.flags & framing.KEPT and clone.settle():
+            for other in self._snapshots.put(job.source, clone):
                 self._end(other)
         else:
-            self._end(node)
+            self._end(clone)
             if job.foregone and reply.status is Status.OK:
                 answer = job.foregone
                 self._outcomes.put(job.source, answer)
@@ -235,48 +236,48 @@ class Supervisor:
             del self._building[job.source]
             self._queue.extendleft(reversed(job.waiting))
 
-    def _misbehaved(self, node: Node) -> None:
-        """It sent what no node sends."""
-        running = self._running.pop(node, None)
-        self._snapshots.remove(node)
-        self._end(node)
+    def _misbehaved(self, clone: Clone) -> None:
+        """It sent what no clone sends."""
+        running = self._running.pop(clone, None)
+        self._snapshots.remove(clone)
+        self._end(clone)
         if running:
             text = "ProtocolError: the process of the program sent a malformed answer"
             self._finish(
-                running[0], _answer(Status.PROTOCOL, text, time.monotonic() - node.begun_s)
+                running[0], _answer(Status.PROTOCOL, text, time.monotonic() - clone.begun_s)
             )
 
-    def _hung_up(self, node: Node) -> None:
-        fd = node.sock.fileno()
-        if node not in self._running:  # it was told to end, or a snapshot died
-            self._snapshots.remove(node)
-            self._end(node)
-            self._forget(node, fd)
-            if node.pid:
-                os.waitpid(node.pid, 0)
-        elif not node.pid:
-            job, _ = self._running.pop(node)
-            node.parent.num_cloning -= 1
-            self._forget(node, fd)
-            self._lost(job, node.parent)
-        elif not self._exited(node):  # it closed its channel and goes on
+    def _hung_up(self, clone: Clone) -> None:
+        fd = clone.sock.fileno()
+        if clone not in self._running:  # it was told to end, or a snapshot died
+            self._snapshots.remove(clone)
+            self._end(clone)
+            self._forget(clone, fd)
+            if clone.pid is not None:
+                os.waitpid(clone.pid, 0)
+        elif clone.pid is None:
+            job, _ = self._running.pop(clone)
+            clone.parent.num_cloning -= 1
+            self._forget(clone, fd)
+            self._lost(job, clone.parent)
+        elif not self._exited(clone, clone.pid):  # it closed its channel and goes on
             self._poller.unwatch(fd)
-            pidfd = os.pidfd_open(node.pid)
-            self._poller.watch(pidfd, lambda _: self._exited(node, pidfd))
+            pid, pidfd = clone.pid, os.pidfd_open(clone.pid)
+            self._poller.watch(pidfd, lambda _: self._exited(clone, pid, pidfd))
 
-    def _exited(self, node: Node, pidfd: int | None = None) -> bool:
+    def _exited(self, clone: Clone, pid: int, pidfd: int | None = None) -> bool:
         """Judge a program that ended without an answer; False if it has not ended."""
-        pid, status, usage = os.wait4(node.pid, os.WNOHANG)
-        if not pid:
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if not ended:
             return False
         if pidfd is not None:
             self._poller.unwatch(pidfd)
             os.close(pidfd)
-        self._forget(node, node.sock.fileno())
-        running = self._running.pop(node, None)
+        self._forget(clone, clone.sock.fileno())
+        running = self._running.pop(clone, None)
         if running:
             job, _ = running
-            wall_s, cpu_s = time.monotonic() - node.begun_s, usage.ru_utime + usage.ru_stime
+            wall_s, cpu_s = time.monotonic() - clone.begun_s, usage.ru_utime + usage.ru_stime
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
                 answer = self._timeout(wall_s, cpu_s)
             else:
@@ -291,9 +292,9 @@ class Supervisor:
             self._finish(job, answer)
         return True
 
-    def _lost(self, job: Job, parent: Zygote | Node) -> None:
+    def _lost(self, job: Job, parent: ZygoteProcess | Clone) -> None:
         """A process was not cloned: what it should be cloned from is no good any more."""
-        if isinstance(parent, Node):
+        if isinstance(parent, Clone):
             self._snapshots.remove(parent)
             self._end(parent)
         else:
@@ -311,19 +312,19 @@ class Supervisor:
 
     def _end_late(self) -> None:
         now = time.monotonic()
-        for node, (job, deadline) in list(self._running.items()):
+        for clone, (job, deadline) in list(self._running.items()):
             if deadline > now:
                 continue
-            del self._running[node]
-            if node.pid:
-                self._end(node)
-                answer = self._timeout(now - node.begun_s, 0.0)
+            del self._running[clone]
+            if clone.pid is not None:
+                self._end(clone)
+                answer = self._timeout(now - clone.begun_s, 0.0)
                 self._outcomes.put(job.source, answer)
                 self._finish(job, answer)
             else:
-                node.parent.num_cloning -= 1
-                self._forget(node, node.sock.fileno())
-                self._lost(job, node.parent)
+                clone.parent.num_cloning -= 1
+                self._forget(clone, clone.sock.fileno())
+                self._lost(job, clone.parent)
 
     def _timeout(self, wall_s: float, cpu_s: float) -> dict[str, Any]:
         return _answer(
@@ -333,14 +334,15 @@ class Supervisor:
             cpu_s,
         )
 
-    def _end(self, node: Node) -> None:
-        """Kill a node; it is forgotten once it hangs up."""
-        node.kill()
+    def _end(self, clone: Clone) -> None:
+        """Kill a clone; it is forgotten once it hangs up."""
+        clone.kill()
 
-    def _forget(self, node: Node, fd: int) -> None:
+    def _forget(self, clone: Clone, fd: int) -> None:
         self._poller.unwatch(fd)
-        node.sock.close()
-        self._nodes.pop(node.pid, None)
+        clone.sock.close()
+        if clone.pid is not None:
+            self._clones.pop(clone.pid, None)
 
     def _sweep(self) -> None:
         """End processes below that no program accounts for: native code can make some past everything."""
@@ -352,7 +354,7 @@ class Supervisor:
             open(f"/proc/self/task/{os.getpid()}/children") as children,
         ):
             strange = {int(pid) for pid in children.read().split()}.difference(
-                self._nodes, self._zygotes.pids, [self._init_pid]
+                self._clones, self._zygotes.pids, [self._init_pid]
             )
             for pid in strange & self._strange_pids:
                 os.kill(pid, signal.SIGKILL)

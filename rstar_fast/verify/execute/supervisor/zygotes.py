@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rstar_fast.verify.execute.supervisor.node import Zygote
 from rstar_fast.verify.execute.supervisor.poller import Poller
+from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 
 _START_LIMIT_S = 90.0
@@ -44,7 +44,7 @@ class Zygotes:
         self._poller = poller
         self._on_ready = on_ready
         self._fail = fail
-        self._zygotes: list[Zygote] = []
+        self._zygotes: list[ZygoteProcess] = []
         self._start_deadline = math.inf
         self._num_failed_starts = 0
 
@@ -60,7 +60,7 @@ class Zygotes:
             self._start_deadline if any(not zygote.report for zygote in self._zygotes) else math.inf
         )
 
-    def idlest(self) -> Zygote | None:
+    def idlest(self) -> ZygoteProcess | None:
         """The ready one with the fewest requests; None if none is ready."""
         return min(
             (zygote for zygote in self._zygotes if zygote.report),
@@ -71,7 +71,7 @@ class Zygotes:
     def start(self) -> None:
         """Start one."""
         try:
-            zygote = Zygote(self._options)
+            zygote = ZygoteProcess(self._options)
         except OSError as error:
             self._fail(str(error))
         else:
@@ -84,7 +84,7 @@ class Zygotes:
         if len(self._zygotes) < self._max_count and all(zygote.report for zygote in self._zygotes):
             self.start()
 
-    def end(self, zygote: Zygote) -> None:
+    def end(self, zygote: ZygoteProcess) -> None:
         """End one, if it has not ended; start another if it was the last."""
         if zygote not in self._zygotes:
             return
@@ -104,7 +104,7 @@ class Zygotes:
             for zygote in [zygote for zygote in self._zygotes if not zygote.report]:
                 self.end(zygote)
 
-    def _hear(self, zygote: Zygote) -> None:
+    def _hear(self, zygote: ZygoteProcess) -> None:
         was_ready = zygote.report is not None
         if not zygote.receive():
             self.end(zygote)

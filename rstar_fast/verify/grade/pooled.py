@@ -1,0 +1,75 @@
+"""What verifiers over a pool of workers have in common."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from rstar_fast.errors import ConfigError
+from rstar_fast.verify.base import Grade, Status
+from rstar_fast.verify.pool.pool import WorkerPool
+
+
+class PooledVerifier:
+    """The base of verifiers whose answers are graded in killable worker processes. A context manager.
+
+    A subclass adds `submit`, which hands payloads to `_pool`.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        options: dict[str, Any],
+        workers: int,
+        limit_s: float,
+        decode: Callable[[dict[str, Any]], Grade] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the pool; its workers start with the first answer.
+
+        Args:
+            module: Name of the worker's module.
+            options: Plain values that are sent to every worker at its start.
+            workers: Number of answers that are graded at once, >= 1.
+            limit_s: Seconds for grading one answer, > 0. An answer that takes longer counts as wrong.
+            decode: Function that makes a grade of a worker's payload. None reads `correct` and `status`.
+            environment: Variables of the workers' environment. None for this process's, with a fixed hash seed.
+
+        Raises:
+            ConfigError: A number is out of range.
+        """
+        if (
+            isinstance(limit_s, bool)
+            or not isinstance(limit_s, int | float)
+            or not 0 < limit_s < 1e6
+        ):
+            raise ConfigError(f"limit_s: expected a number of seconds above 0, got {limit_s!r}")
+        self._pool: WorkerPool[Grade] = WorkerPool(
+            module,
+            workers=workers,
+            limit_s=limit_s,
+            options=options,
+            decode=decode or _decode,
+            failure=lambda status: Grade(False, status),
+            environment=environment or os.environ | {"PYTHONHASHSEED": "0"},
+        )
+
+    def worker_pids(self) -> list[int]:
+        """Return the process ids of the workers that live now."""
+        return self._pool.pids()
+
+    def close(self) -> None:
+        """Stop the workers. Answers that are not graded yet become `Status.LOST`. May be called again."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _decode(payload: dict[str, Any]) -> Grade:
+    correct = payload["correct"]
+    if not isinstance(correct, bool):
+        raise TypeError(f"expected true or false, got {correct!r}")
+    return Grade(correct, Status(payload["status"]))
