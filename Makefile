@@ -59,7 +59,7 @@ $(VENV)/build-tools: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed: $(VENV)/build-tools CMakeLists.txt $(shell find csrc -type f)
-	$(INSTALL) --no-build-isolation --editable .
+	$(INSTALL) --no-build-isolation --editable '.[local]'
 	touch $@
 
 $(VENV)/test-tools: $(VENV)/build-tools

@@ -1,51 +1,37 @@
 """Deep search over a small language model's reasoning, fast: rStar-Math as a library.
 
-What needs a model or the tree core is loaded when first used: importing this package imports neither torch nor transformers.
+Names that need a model or the tree core are loaded when they are first used. Importing this package
+imports neither torch nor transformers.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rstar_fast.config import SearchConfig as SearchConfig
-from rstar_fast.errors import RStarError as RStarError
-from rstar_fast.failure import Failure as Failure
-from rstar_fast.problems import Problem as Problem
-from rstar_fast.problems import load_problems as load_problems
-from rstar_fast.tree import Tree as Tree
+from rstar_fast.config import SearchConfig
+from rstar_fast.errors import RStarError
+from rstar_fast.failure import Failure
+from rstar_fast.problems import Problem, load_problems
+from rstar_fast.tree import Tree
 
 if TYPE_CHECKING:
-    from rstar_fast.policy import FunctionPolicy as FunctionPolicy
-    from rstar_fast.policy import TransformersPolicy as TransformersPolicy
-    from rstar_fast.ppm import PPM as PPM
-    from rstar_fast.ppm import PackedScorer as PackedScorer
-    from rstar_fast.search import Search as Search
-    from rstar_fast.search import Searcher as Searcher
-    from rstar_fast.store import RunFolder as RunFolder
-    from rstar_fast.verify import Executor as Executor
-    from rstar_fast.verify import MathVerifier as MathVerifier
+    from rstar_fast._core import Forest
+    from rstar_fast.policy import FunctionPolicy, TransformersPolicy
+    from rstar_fast.ppm import PPM, PackedScorer
+    from rstar_fast.search import Search, Searcher
+    from rstar_fast.store import RunFolder
+    from rstar_fast.verify import Executor, MathVerifier
 
-_LAZY = {
-    "policy": "FunctionPolicy TransformersPolicy",
-    "ppm": "PPM PackedScorer",
-    "search": "Search Searcher",
-}
-_LAZY |= {"store": "RunFolder", "verify": "Executor MathVerifier"}
-
-__all__ = sorted(
-    [
-        "Failure",
-        "Problem",
-        "RStarError",
-        "SearchConfig",
-        "Tree",
-        "load_problems",
-        *" ".join(_LAZY.values()).split(),
-    ]
-)
-__version__ = metadata.version("rstar_fast")
+__all__ = ["PPM", "Executor", "Failure", "Forest", "FunctionPolicy", "MathVerifier", "PackedScorer"]
+__all__ += ["Problem", "RStarError", "RunFolder", "Search", "SearchConfig", "Searcher"]
+__all__ += ["TransformersPolicy", "Tree", "load_problems"]
+_LAZY = {"policy": "FunctionPolicy TransformersPolicy", "ppm": "PPM PackedScorer"}
+_LAZY |= {"search": "Search Searcher", "verify": "Executor MathVerifier"}
+_LAZY |= {"_core": "Forest", "store": "RunFolder"}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("rstar_fast")
     for home, names in _LAZY.items():
         if name in names.split():
             return getattr(import_module(f"rstar_fast.{home}"), name)

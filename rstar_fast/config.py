@@ -14,34 +14,41 @@ ObservationStyle = Literal["stdout", "reference"]
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
-    """How every problem is searched.
+    """Configuration of a search, the same for every problem.
 
     Attributes:
-        strategy: "mcts" (rollouts guided by UCT), "greedy" (one path of most probable steps), "beam" (the `beam_width` best-scored
-            steps of every level go on) or "best_of_n" (`candidates` independent paths).
-        candidates: steps drawn per expansion (best_of_n: paths), 1..1024.
-        rollouts: walks from the root, mcts only, 1..1_000_000.
-        leaves_per_tree: rollouts of one tree under way at once, mcts only, 1..1024. More keep engines busy with few problems; as
-            they do not know each other's values the trees differ from those of 1, which are the reference's.
-        max_depth: steps on a path, 1..1024.
-        c: exploration constant of UCT, >= 0.
-        beam_width: steps kept per level, beam only, 1..1024.
-        annotate_terminals_with_ground_truth: a final answer's value is +1 or -1 by the verifier, rather than its PPM score.
-        use_scores: a PPM scores new nodes.
-        error_limit: consecutive steps that raise before a node is terminal, >= 1.
-        temperature: 0 (greedy) or more.
-        top_p: nucleus mass kept, in (0, 1].
-        top_k: most probable tokens kept; 0 keeps all.
-        max_step_tokens: tokens of one step, >= 1.
-        prompt: "finetuned" or "few_shot" (instruction and solved examples, for a policy that was not trained on the format).
-        observation: "stdout" (all that was printed) or "reference" (the style of the released training data).
-        error_by_text: the released code's rule: an observation that contains "error" counts as an error.
-        wrap_limit_observation_twice: the released rule: a closing step that hits `error_limit` carries its observation twice.
-        wall_limit_s: wall time of one program, seconds, > 0.
-        memory_limit_mb: memory of one program, MiB, >= 64.
-        grade_limit_s: wall time of one comparison of answers, seconds, > 0.
-        max_active: problems searched at once, >= 1.
-        seed: of every random draw, 0..2**63-1.
+        strategy: Way to grow a tree. "mcts": rollouts guided by UCT. "greedy": one path of the most
+            probable steps. "beam": the `beam_width` best-scored steps of every level go on.
+            "best_of_n": `candidates` independent paths.
+        candidates: Number of steps drawn per expansion (best_of_n: of paths), 1..1024.
+        rollouts: Number of walks from the root, 1..1_000_000. mcts only.
+        leaves_per_tree: Number of rollouts of one tree under way at once, 1..1024. mcts only. More
+            keep engines busy with few problems. Such rollouts do not know each other's values, so
+            the trees differ from those with 1, which are the reference's.
+        max_depth: Number of steps on a path at most, 1..1024.
+        c: Exploration constant of UCT, >= 0.
+        beam_width: Number of steps kept per level, 1..1024. beam only.
+        annotate_terminals_with_ground_truth: Whether a final answer's value is +1 or -1 by the
+            verifier, rather than its PPM score.
+        use_scores: Whether a PPM scores new nodes.
+        error_limit: Number of consecutive steps that raise before a node is terminal, >= 1.
+        temperature: Sampling temperature, >= 0. 0 is greedy.
+        top_p: Nucleus mass that is kept, in (0, 1].
+        top_k: Number of most probable tokens that are kept. 0 keeps all.
+        max_step_tokens: Number of tokens of one step at most, >= 1.
+        prompt: Style of the prompt. "finetuned" for a policy that was trained on the format.
+            "few_shot" for any other: an instruction and solved examples.
+        observation: Style of observations. "stdout": all that was printed. "reference": the style
+            of the released training data.
+        error_by_text: Whether the released code's rule holds: an observation that contains "error"
+            counts as an error.
+        wrap_limit_observation_twice: Whether the released code's rule holds: a closing step that
+            hits `error_limit` carries its observation twice.
+        wall_limit_s: Wall time of one program, seconds, > 0.
+        memory_limit_mb: Memory of one program, MiB, >= 64.
+        grade_limit_s: Wall time of one comparison of answers, seconds, > 0.
+        max_active: Number of problems searched at once, >= 1.
+        seed: Seed of every random draw, 0..2**63-1.
     """
 
     strategy: Strategy = "mcts"
@@ -75,7 +82,8 @@ class SearchConfig:
             self.use_scores or self.annotate_terminals_with_ground_truth
         ):
             raise ConfigError(
-                "strategy 'mcts' needs a value for final answers: set use_scores (a PPM) or annotate_terminals_with_ground_truth"
+                "strategy 'mcts' needs a value for final answers: set use_scores (a PPM) or "
+                "annotate_terminals_with_ground_truth"
             )
         if self.strategy == "beam" and not self.use_scores:
             raise ConfigError(
@@ -84,7 +92,11 @@ class SearchConfig:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "SearchConfig":
-        """The preset `name`, with changes. Unknown names and options raise `ConfigError`."""
+        """Return a preset, with changes.
+
+        Raises:
+            ConfigError: The name or an option is unknown, or a value is out of range.
+        """
         if name not in PRESETS:
             raise ConfigError(
                 f"unknown preset {name!r}{_hint(name, PRESETS)}; presets: {', '.join(PRESETS)}"
@@ -93,7 +105,11 @@ class SearchConfig:
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> "SearchConfig":
-        """A config from plain values. Unknown options raise `ConfigError`."""
+        """Make a configuration from plain values.
+
+        Raises:
+            ConfigError: An option is unknown, or a value is out of range.
+        """
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
@@ -103,12 +119,12 @@ class SearchConfig:
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `from_dict` takes them."""
+        """Return plain values, as `from_dict` takes them."""
         return asdict(self)
 
     @property
     def nodes_per_tree(self) -> int:
-        """The most nodes that one tree can have."""
+        """Largest number of nodes that one tree can have."""
         levels = self.max_depth + 1
         expansions = {
             "mcts": self.rollouts * levels,
@@ -119,7 +135,7 @@ class SearchConfig:
         return 1 + expansions[self.strategy] * self.candidates
 
     def with_changes(self, **changes: Any) -> "SearchConfig":
-        """A copy with some options changed."""
+        """Return a copy with some options changed."""
         return SearchConfig.from_dict({**self.to_dict(), **changes})
 
 
@@ -158,7 +174,8 @@ _INT_RANGES: dict[str, tuple[int, int]] = {
     "max_active": (1, 1_000_000),
     "seed": (0, 2**63 - 1),
 }
-_FLOAT_RANGES: dict[str, tuple[float, float, bool]] = {  # low, high, whether low itself is allowed
+# Lowest value, highest value, and whether the lowest itself is allowed.
+_FLOAT_RANGES: dict[str, tuple[float, float, bool]] = {
     "c": (0.0, 1e6, True),
     "temperature": (0.0, 100.0, True),
     "top_p": (0.0, 1.0, False),
@@ -184,8 +201,9 @@ def _check(name: str, value: Any) -> None:
         floor, ceiling, closed = _FLOAT_RANGES[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not (floor <= value <= ceiling) or (value == floor and not closed):
+            bracket = "[" if closed else "("
             raise ConfigError(
-                f"{name}: expected a number in {'[' if closed else '('}{floor:g}, {ceiling:g}], got {value!r}"
+                f"{name}: expected a number in {bracket}{floor:g}, {ceiling:g}], got {value!r}"
             )
     elif not isinstance(value, bool):
         raise ConfigError(f"{name}: expected true or false, got {value!r}")

@@ -1,15 +1,15 @@
-"""The one error hierarchy. Everything this package raises on purpose is an `RStarError`.
+"""The error hierarchy. Everything that this package raises on purpose is an `RStarError`.
 
-A message says what was expected, what came and where.
+A message says what was expected, what came, and where.
 """
 
 
 class RStarError(Exception):
-    """Base of all errors of rstar_fast."""
+    """The base of all errors of rstar_fast."""
 
 
 class ConfigError(RStarError, ValueError):
-    """An option is unknown, out of range, or clashes with another."""
+    """An option is unknown or out of range, clashes with another, or needs a missing package."""
 
 
 class ProblemError(RStarError, ValueError):
@@ -17,23 +17,23 @@ class ProblemError(RStarError, ValueError):
 
 
 class ForestError(RStarError, ValueError):
-    """A call to the tree core was refused; the forest is unchanged."""
+    """A call to the tree core was refused. The forest is unchanged."""
 
 
 class CapacityError(ForestError):
-    """A tree or the forest has no room for the nodes asked for; the forest is unchanged."""
+    """A tree or the forest has no room for more nodes. The forest is unchanged."""
 
 
 class PackError(RStarError, ValueError):
-    """Trees cannot be packed, or packed trees cannot be attended over, as asked."""
+    """Trees cannot be packed, or attention over packed trees cannot be computed, as asked."""
 
 
 class KernelError(RStarError, ValueError):
-    """An operation on packed trees was given what it cannot compute, or has no such implementation here."""
+    """An operation on packed trees was given wrong input, or has no such implementation here."""
 
 
 class SearchError(RStarError):
-    """The search was driven wrongly, such as by an answer to a request that was never made."""
+    """The search was driven wrongly, as by a result of a request that was never made."""
 
 
 class PolicyError(RStarError):
@@ -53,11 +53,11 @@ class IsolationError(ExecutorError):
 
 
 class StoreError(RStarError):
-    """A run folder cannot be used: written by another configuration, damaged, or in use."""
+    """A run folder has another configuration, is damaged, is in use, or is not writable."""
 
 
 class DataError(RStarError, ValueError):
-    """Trees, or a file of training data, do not give the data asked for."""
+    """Trees, or a file of training data, do not hold the wanted data."""
 
 
 class TrainError(RStarError):
@@ -65,8 +65,8 @@ class TrainError(RStarError):
 
 
 class StageError(RStarError):
-    """A stage of a self-evolution failed; what is finished stays."""
+    """A stage of a self-evolution failed. Finished stages stay."""
 
 
 class InternalError(RStarError):
-    """A bug in rstar_fast: please report it."""
+    """A bug in rstar_fast. Please report it."""

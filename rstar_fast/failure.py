@@ -24,6 +24,11 @@ class Failure:
     traceback: str = ""
     time: str = ""
 
+    @property
+    def summary(self) -> str:
+        """Type and reason in one text, as in "PolicyError: out of memory"."""
+        return f"{self.error_type}: {self.reason}" if self.error_type else self.reason
+
     @classmethod
     def of(cls, problem: Problem, error: BaseException) -> "Failure":
         """Describe the failure of a problem that an exception ended."""

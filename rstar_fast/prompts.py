@@ -1,4 +1,4 @@
-"""From a question to the text a policy continues."""
+"""The texts that a policy continues, made of questions."""
 
 from typing import Literal
 
@@ -42,21 +42,32 @@ print(nora)
 <output>22.0<end_of_output>
 <answer>Nora is $\boxed{22}$ years old.<end_of_answer>
 
-Question: """
+Question: """  # noqa: E501
 
 
 def finetuned_prompt(question: str) -> str:
-    """The prompt of a policy (and PPM) trained on rStar-Math solutions (the paper's format)."""
-    return f"<|user|>:\n{question}\n<|assistant|>: Let's think step by step and solve the problem with code."
+    """Return the prompt of a policy or a PPM that was trained on the paper's format."""
+    return (
+        f"<|user|>:\n{question}\n"
+        "<|assistant|>: Let's think step by step and solve the problem with code."
+    )
 
 
 def few_shot_prompt(question: str) -> str:
-    """The prompt of a policy that was not trained on the format: an instruction, two solved problems, the question."""
+    """Return the prompt of any other policy: instruction, two solved problems, question."""
     return f"{_FEW_SHOT}{question}\n"
 
 
 def make_prompt(style: PromptStyle, question: str) -> str:
-    """The prompt of a style: "finetuned" or "few_shot"."""
+    """Return the prompt of a question.
+
+    Args:
+        style: "finetuned" or "few_shot".
+        question: Text of the problem.
+
+    Raises:
+        PolicyError: There is no such style.
+    """
     if style == "finetuned":
         return finetuned_prompt(question)
     if style == "few_shot":
@@ -65,10 +76,11 @@ def make_prompt(style: PromptStyle, question: str) -> str:
 
 
 def step_lead(style: PromptStyle) -> str:
-    """What stands between a step and the next, and is no part of what the policy writes.
+    """Return the text between two steps that the policy does not write itself.
 
-    A finetuned policy has marks as tokens of their own and writes the line's end itself. In a few-shot prompt a tokenizer may join
-    a mark's last character and the line's end into one token: a model never sees that line end as a token of its own, and asked
-    for it behind a mark writes something else.
+    A finetuned policy has its marks as single tokens, and writes the line end itself. In a few-shot
+    prompt, a tokenizer may join the last character of a mark and the line end into one token. The
+    model then never sees that line end as a token of its own. Asked for it after a mark, it writes
+    something else.
     """
     return "\n" if style == "few_shot" else ""

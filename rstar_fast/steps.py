@@ -1,7 +1,8 @@
-"""The solution grammar: marks, what a step is, final answers.
+"""The grammar of solutions: marks, steps and final answers (rStar-Math, section 3.2).
 
-A solution is `<code>` and code steps, each ended by `<end_of_step>`, the last by `<end_of_code>`; then the observation between
-`<output>` and `<end_of_output>`; then `<answer>`, a sentence with a boxed answer and `<end_of_answer>` (rStar-Math, section 3.2).
+A solution begins with `<code>` and steps of code. Each step ends with `<end_of_step>`, and the last
+one with `<end_of_code>`. The observation follows between `<output>` and `<end_of_output>`. Then
+comes `<answer>`, a sentence with a boxed answer, and `<end_of_answer>`.
 """
 
 from dataclasses import dataclass
@@ -16,19 +17,20 @@ END_OF_ANSWER = "<end_of_answer>"
 
 MARKS = (CODE, END_OF_STEP, END_OF_CODE, OUTPUT, END_OF_OUTPUT, ANSWER, END_OF_ANSWER)
 STOP_MARKS = (END_OF_STEP, END_OF_CODE, END_OF_ANSWER)
-"""A candidate ends behind the first of these."""
+"""Marks that end a candidate. It ends after the first of them."""
 
 _BOXED = "boxed"
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of a solution, in the order it was written.
+    """A piece of a solution.
 
     Attributes:
-        text: the characters.
-        token_ids: what the policy sampled for exactly this text, or None where the policy did not write it (an observation) or
-            its tokens spell more than the text (a stop mark inside a token).
+        text: Characters of the piece.
+        token_ids: Token ids that the policy sampled for exactly this text. None if the policy did
+            not write it (an observation), or if its tokens spell more than the text (a stop mark
+            inside a token).
     """
 
     text: str
@@ -36,27 +38,29 @@ class Segment:
 
 
 def closes_code(step: str) -> bool:
-    """Whether the step ends its code block."""
+    """Return whether a step ends its code block."""
     return END_OF_CODE in step
 
 
 def ends_answer(step: str) -> bool:
-    """Whether the step ends the whole solution."""
+    """Return whether a step ends the whole solution."""
     return step.rstrip().endswith(END_OF_ANSWER)
 
 
 def observation_suffix(observation: str) -> str:
-    """What is appended to a step that closed its block, once it ran."""
+    """Return the text that is appended to a step that closed its block, once it ran."""
     return f"\n{OUTPUT}{observation}{END_OF_OUTPUT}"
 
 
 def has_final_answer(step: str) -> bool:
-    """Whether the step gives a final answer (`reference` rule: it contains "boxed")."""
+    """Return whether a step gives a final answer: whether it contains "boxed"."""
     return _BOXED in step
 
 
 def final_answer(step: str) -> str:
-    r"""The content of the last `\boxed{...}` of a step, braces matched; "" where it is missing or never closed.
+    r"""Return the content of the last `\boxed{...}` of a step, with matched braces.
+
+    The content is "" if there is no box, or if it is never closed.
 
     >>> final_answer(r"so it is $\boxed{\frac{1}{2}}$.")
     '\\frac{1}{2}'

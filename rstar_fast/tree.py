@@ -1,4 +1,7 @@
-"""A finished tree as plain data: what a search gives back, what a run folder stores, what training data is made from."""
+"""A finished tree as plain data.
+
+A search returns it, a run folder stores it, and training data is made of it.
+"""
 
 import struct
 from collections import defaultdict
@@ -12,7 +15,11 @@ from rstar_fast.problems import Problem
 from rstar_fast.steps import Segment
 
 EndReason = Literal["", "answer", "errors", "depth", "stuck"]
-"""Why a node is a leaf for good: a final answer, too many code errors, too many steps, text that can't go on; "" otherwise."""
+"""Reason why a node is a leaf for good.
+
+"answer": it gives a final answer. "errors": too many steps raised. "depth": the path has too many
+steps. "stuck": its text is empty. "": it is no such leaf.
+"""
 
 
 @dataclass(slots=True)
@@ -20,25 +27,25 @@ class Node:
     """One step of one tree.
 
     Attributes:
-        id: position in `Tree.nodes`; children come after their parent, siblings together.
-        parent: id of the parent, -1 at the root.
-        depth: steps from the root.
-        step: the text the policy wrote.
-        suffix: what the search appended (an observation in its marks), else "".
-        id_bytes: `token_ids` as int32: a tuple of integers takes nine times as much.
+        id: Position in `Tree.nodes`. Children come after their parent, and siblings stand together.
+        parent: Id of the parent. -1 at the root.
+        depth: Number of steps from the root.
+        step: Text that the policy wrote.
+        suffix: Text that the search appended: an observation in its marks, or "".
+        id_bytes: `token_ids` as int32. A tuple of integers takes nine times the room.
         logprob_bytes: `logprobs` as float32.
-        exact: whether the token ids spell exactly `step`.
-        finish: how the step ended: "mark", "eos" or "length".
-        observation: what running it showed; None if it was not run.
-        status: how its program ended (`verify.Status` as text); "" if it was not run.
-        consecutive_errors: failed programs in a row up to this step.
-        end: see `EndReason`.
-        answer: the final answer given, else "".
-        correct: whether that answer is right; None if not graded.
-        score: of the PPM, in [-1, 1]; None if not scored.
-        q: mean value, 0 if never visited.
-        visits: how many values were added.
-        exhausted: nothing below (or at) this node can be selected any more.
+        exact: Whether the token ids spell exactly `step`.
+        finish: Way in which the step ended: "mark", "eos" or "length".
+        observation: Text that running the step showed. None if it was not run.
+        status: Way in which its program ended, a `verify.Status` as text. "" if it was not run.
+        consecutive_errors: Number of failed programs in a row up to this step.
+        end: Reason why it is a leaf, see `EndReason`.
+        answer: Final answer that it gives, or "".
+        correct: Whether that answer is right. None if it was not graded.
+        score: Score of the PPM, in [-1, 1]. None if it was not scored.
+        q: Mean value. 0 if it was never visited.
+        visits: Number of values that were added.
+        exhausted: Whether nothing at or below this node can be selected any more.
     """
 
     id: int
@@ -63,12 +70,12 @@ class Node:
 
     @property
     def text(self) -> str:
-        """The step as its descendants see it."""
+        """Text of the step as its descendants see it."""
         return self.step + self.suffix
 
     @property
     def token_ids(self) -> tuple[int, ...]:
-        """What the policy sampled; empty where it did not tell."""
+        """Token ids that the policy sampled. Empty if it did not tell."""
         return struct.unpack(f"{len(self.id_bytes) // 4}i", self.id_bytes)
 
     @token_ids.setter
@@ -77,7 +84,7 @@ class Node:
 
     @property
     def logprobs(self) -> tuple[float, ...]:
-        """Log-probability of each token id under the model's own distribution."""
+        """Log-probability of each token under the model's own distribution, nats."""
         return struct.unpack(f"{len(self.logprob_bytes) // 4}f", self.logprob_bytes)
 
     @logprobs.setter
@@ -85,26 +92,26 @@ class Node:
         (self.logprob_bytes,) = logprobs_to_bytes([logprobs])
 
     def segments(self) -> tuple[Segment, ...]:
-        """The text in pieces, with the token ids of what the policy wrote."""
+        """Return the text in pieces, with the token ids of the part that the policy wrote."""
         own = Segment(self.step, self.token_ids if self.id_bytes and self.exact else None)
         return (own, Segment(self.suffix)) if self.suffix else (own,)
 
 
 def total_logprob(logprob_bytes: bytes) -> float:
-    """The sum of log-probabilities that are kept as float32 (`Node.logprob_bytes`); NaN of none."""
+    """Return the sum of log-probabilities kept as float32 (`Node.logprob_bytes`). NaN of none."""
     return sum(memoryview(logprob_bytes).cast("f"), 0.0) if logprob_bytes else nan
 
 
 @dataclass(slots=True)
 class Tree:
-    """One problem's search, finished.
+    """The finished search of one problem.
 
     Attributes:
-        problem: what was searched.
-        nodes: root first, in order of creation.
-        seed: the search's seed.
-        timings: seconds by kind of work, summed over this problem's requests.
-        counts: how many requests and tokens it took.
+        problem: Problem that was searched.
+        nodes: Nodes in the order of their creation, the root first.
+        seed: Seed of the search.
+        timings: Seconds by kind of work, summed over the problem's requests.
+        counts: Numbers of requests and tokens by kind.
     """
 
     problem: Problem
@@ -114,28 +121,31 @@ class Tree:
     counts: dict[str, int] = field(default_factory=dict)
 
     def path(self, node: int) -> list[Node]:
-        """The nodes from the root (left out) down to `node`."""
+        """Return the nodes on the path to `node`, without the root."""
         return path_to(self.nodes, node)
 
     def text(self, node: int) -> str:
-        """The solution up to and including `node`."""
+        """Return the text of the solution up to and including `node`."""
         return "".join(step.text for step in self.path(node))
 
     def children(self, node: int) -> list[Node]:
-        """The children of a node, in order of creation."""
+        """Return the children of a node, in the order of their creation."""
         return [child for child in self.nodes if child.parent == node]
 
     def finals(self) -> list[Node]:
-        """The nodes that give a final answer."""
+        """Return the nodes that give a final answer."""
         return [node for node in self.nodes if node.end == "answer"]
 
     @property
     def solved(self) -> bool:
-        """Whether any trajectory's answer was graded correct."""
+        """Whether the answer of any trajectory was graded as right."""
         return any(node.correct for node in self.nodes)
 
     def best(self) -> Node | None:
-        """The final node with the highest score (highest Q where none was scored); ties go to the first; None without finals."""
+        """Return the final node with the highest score, or with the highest Q if none was scored.
+
+        Ties go to the first. Returns None if there is no final node.
+        """
         finals = self.finals()
         if not finals:
             return None
@@ -144,7 +154,10 @@ class Tree:
         return max(finals, key=lambda node: node.q)
 
     def majority(self) -> Node | None:
-        """The first final node of the answer given most often; ties go to the answer given first; None without finals."""
+        """Return the first final node of the answer that was given most often.
+
+        Ties go to the answer that was given first. Returns None if there is no final node.
+        """
         votes: dict[str, list[Node]] = defaultdict(list)
         for node in self.finals():
             votes[node.answer].append(node)
@@ -152,7 +165,7 @@ class Tree:
 
 
 def path_to(nodes: list[Node], node: int) -> list[Node]:
-    """The nodes from the root (left out) down to `node`."""
+    """Return the nodes on the path to `node`, without the root."""
     found = []
     while node > 0:
         found.append(nodes[node])

@@ -10,17 +10,9 @@ import pytest
 import rstar_fast
 from rstar_fast import _core
 
-PUBLIC = [
-    "Executor",
-    "FunctionPolicy",
-    "MathVerifier",
-    "PPM",
-    "PackedScorer",
-    "Problem",
-    "RStarError",
-    "RunFolder",
-]
-PUBLIC += ["Search", "SearchConfig", "Searcher", "TransformersPolicy", "Tree", "load_problems"]
+PUBLIC = ["PPM", "Executor", "Failure", "Forest", "FunctionPolicy", "MathVerifier", "PackedScorer"]
+PUBLIC += ["Problem", "RStarError", "RunFolder", "Search", "SearchConfig", "Searcher"]
+PUBLIC += ["TransformersPolicy", "Tree", "load_problems"]
 HEAVY = {"torch", "transformers", "triton", "datasets", "math_verify", "sympy"}
 
 

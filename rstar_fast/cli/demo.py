@@ -1,11 +1,10 @@
-"""`rstar-fast demo`: the real engine on tiny models, offline, before and after self-evolution."""
+"""The command `rstar-fast demo`: the real engine on tiny models."""
 
 import argparse
 import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,18 +18,23 @@ from rstar_fast.search import Searcher
 from rstar_fast.search.run import Totals
 from rstar_fast.tree import Tree
 
+HELP = "search with the models in the package"
+DESCRIPTION = (
+    "Solve held-out generated problems with the small models in the package: before "
+    "self-evolution, after it, and by search."
+)
 _ABOUT = """\
-The models: transformers of 1.7 million parameters, trained from nothing on generated word problems of one kind (an amount that
-changes in three to five dated events); they know no other mathematics and no English beyond these templates. The base was taught
-the plainest wording of every event, and to guess at others. The rest came by self-evolution, {rounds} rounds of it: search solves
-what it can, policy and PPM learn from the trees, and the better pair searches again. The problems below have six levels of wording,
-from plain to idiomatic; none of them, under any names, was in training."""
+The models are transformers of 1.7 million parameters, trained from scratch on one kind of generated
+word problem: an amount that changes in three to five dated events. They know no other mathematics,
+and no English beyond these templates. The base learned the plainest wording of every event, and to
+guess at others. The rest came from {rounds} rounds of self-evolution: search solves what it can,
+policy and PPM learn from the trees, and the better pair searches again. The problems below have six
+levels of wording, from plain to idiomatic. None of them was in training, under any names."""
 _HOW = """\
-Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Neither is told the right answer.
-How the models are made again: python -m recipes.embedded.train_base, rstar-fast evolve --config recipes/embedded/evolve.toml,
-python -m recipes.embedded.adopt."""
+Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Neither is
+told the right answer. To make the models again, see recipes/README.md in the repository."""
 
-# Cooler than the searches that make data: those want mistakes to learn from.
+# Cooler than the searches that make training data, which want mistakes to learn from.
 SEARCH = SearchConfig(candidates=6, rollouts=8, temperature=0.5, max_depth=8, max_step_tokens=40)
 GREEDY = SearchConfig.preset(
     "greedy", max_depth=SEARCH.max_depth, max_step_tokens=SEARCH.max_step_tokens
@@ -38,23 +42,20 @@ GREEDY = SearchConfig.preset(
 SHOWN_DEPTH = 4
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "demo",
-        help="search with the models in the package",
-        description="The small models in the package on held-out generated problems: before self-evolution, after it, with search.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--problems", type=int, default=100, metavar="N", help="how many problems (100)"
-    )
-    parser.add_argument(
+def epilog() -> str:
+    """Return the text after the options."""
+    return ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add = parser.add_argument
+    add("--problems", type=int, default=100, metavar="N", help="number of problems (100)")
+    add(
         "--json",
         metavar="F",
         help="write base_accuracy, policy_accuracy, search_accuracy and problems to this file",
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 @dataclass(slots=True)
 class _Outcome:
-    """One way to solve the problems, and how it went."""
+    """Outcome of one way to solve the problems."""
 
     title: str
     num_problems: int
@@ -99,13 +100,13 @@ class _Outcome:
 
     @property
     def correct(self) -> list[Tree]:
-        """The trees whose chosen answer is right."""
+        """Trees whose chosen answer is right."""
         return [tree for tree in self.trees if (best := tree.best()) and best.correct]
 
 
 def _solve(console: Console, title: str, searcher: Searcher, problems: list[Problem]) -> _Outcome:
     totals, trees, started = Totals(), [], time.perf_counter()
-    with Progress(console, searcher, totals, len(problems), title) as progress:
+    with Progress(console, searcher, totals, len(problems), title=title) as progress:
         for ended in searcher.search(problems):
             totals.add(ended)
             progress.note(ended)
@@ -136,7 +137,7 @@ def _table(ways: list[_Outcome]) -> Table:
 
 
 def _show_a_tree(console: Console, greedy: _Outcome, search: _Outcome) -> None:
-    """Of the problems that greedy got wrong and search got right, the one with the smallest tree."""
+    """Print the smallest tree of a problem that greedy got wrong and search got right."""
     from rstar_fast.viewer import trajectory_view, tree_view
 
     solved = {tree.problem.id for tree in greedy.correct}

@@ -1,6 +1,7 @@
-"""`rstar-fast doctor`: what runs the programs of steps on this machine, and what confines them."""
+"""The command `rstar-fast doctor`: what runs the programs of steps here, and what confines them."""
 
 import argparse
+import json
 
 from rich.console import Console
 from rich.table import Table
@@ -8,19 +9,30 @@ from rich.table import Table
 from rstar_fast.cli.console import Exit
 from rstar_fast.verify import Executor
 
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "doctor", help="what confines the programs of steps on this machine", description=__doc__
-    )
-    parser.set_defaults(run=_run)
+HELP = "what confines the programs of steps on this machine"
+DESCRIPTION = "Say what runs the programs of steps on this machine, and what confines them."
 
 
-def _run(_: argparse.Namespace, console: Console) -> int:
-    """Print it; the exit status is 2 where the isolation would not satisfy `require_isolation`."""
+def epilog() -> str:
+    """Return the text after the options."""
+    return "Exit codes: 0 if programs are isolated well enough for require_isolation=True, else 2."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Print the means of isolation. The exit code is 2 where they are not sufficient."""
     with Executor(workers=1) as executor:
         isolation, report = executor.isolation(), executor.report()
+    code = Exit.ERROR if isolation.missing else Exit.OK
+    if args.json:
+        told = {"means": isolation.means, "missing": isolation.missing}
+        told |= {name: report[name] for name in ("native", "num_huge_pages")}
+        console.print(json.dumps(told), soft_wrap=True)
+        return code
     table = Table("means", "in force", "why not", title="Isolation of programs")
     for name, reason in isolation.means.items():
         table.add_row(name, "no" if reason else "yes", reason)
@@ -30,13 +42,11 @@ def _run(_: argparse.Namespace, console: Console) -> int:
         if report["native"]
         else "Python (the extension rstar_fast._clone cannot be loaded; slower)"
     )
-    console.print(
-        f"Programs are cloned by {cloned_by}, from a process with {report['num_huge_pages']} huge pages."
-    )
+    pages = report["num_huge_pages"]
+    console.print(f"Programs are cloned by {cloned_by}, from a process with {pages} huge pages.")
     if isolation.missing:
-        console.print(
-            f"Not isolated enough for require_isolation=True; missing: {'; '.join(isolation.missing)}"
-        )
-        return Exit.ERROR
-    console.print("Isolated well enough for require_isolation=True.")
-    return Exit.OK
+        missing = "; ".join(isolation.missing)
+        console.print(f"Not isolated enough for require_isolation=True; missing: {missing}")
+    else:
+        console.print("Isolated well enough for require_isolation=True.")
+    return code

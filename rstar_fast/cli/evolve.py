@@ -1,40 +1,40 @@
-"""`rstar-fast evolve`: rounds of searching and training."""
+"""The command `rstar-fast evolve`: rounds of searching and training."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rstar_fast.cli.console import Exit
-from rstar_fast.cli.options import parse_settings
+from rstar_fast.cli.options import merged, parse_settings
 
 if TYPE_CHECKING:
     from rstar_fast.evolve import StageEvent
     from rstar_fast.evolve.summary import RoundSummary
 
+HELP = "improve a policy and a PPM by rounds of search and training"
+DESCRIPTION = "Self-evolution: search, train the policy, train the PPM, measure; round after round."
 _EPILOG = """\
-Every stage (a search, a training, a measurement) is finished once; stopped or killed, the same command goes on where it was.
+Every stage (a search, a training, a measurement) is finished once. Stopped or killed, the same
+command continues where it was.
 
 examples:
   rstar-fast evolve --config evolve.toml --out runs/evolve --processes 2
-  rstar-fast evolve --config evolve.toml --out runs/again --set seed=1
+  rstar-fast evolve --config evolve.toml --out runs/again --set seed=1 policy.epochs=2
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "evolve",
-        help="improve a policy and a PPM by rounds of search and training",
-        description="Self-evolution: search, train the policy, train the PPM, measure; round after round.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def epilog() -> str:
+    """Return the text after the options."""
+    return _EPILOG
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
     add = parser.add_argument
     add("--config", required=True, metavar="C", help="TOML file: models, problems, rounds")
     add("--out", required=True, metavar="DIR", help="folder of the run, made if missing")
@@ -44,27 +44,26 @@ def add_parser(commands: Any) -> None:
         action="extend",
         default=[],
         metavar="OPTION=VALUE",
-        help="changes to the file's top level",
+        help="changes to the file, as in parts=2 or policy.epochs=3",
     )
-    add("--processes", type=int, default=1, metavar="N", help="stages at once (1)")
+    add("--processes", type=int, default=1, metavar="N", help="number of stages at once (1)")
     add(
         "--workers",
         type=int,
         metavar="N",
-        help="processes that run programs, of each search (one per core)",
+        help="processes that run programs, per search (one per core)",
     )
-    add("--threads", type=int, metavar="N", help="of each stage (the cores shared out)")
+    add("--threads", type=int, metavar="N", help="threads of each stage (the cores shared out)")
     add("--device", metavar="D", help="cpu, cuda, cuda:1, ... (a GPU where there is one)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Do what is not done yet, then write the report."""
+    """Do the stages that are not finished, then write the report."""
     from rstar_fast.evolve import evolve, read_options
     from rstar_fast.evolve.report import write_report
     from rstar_fast.evolve.summary import summarize
 
-    options = {**read_options(args.config), **parse_settings(args.set)}
+    options = merged(read_options(args.config), parse_settings(args.set))
     how = {
         "processes": args.processes,
         "workers": args.workers,
@@ -118,7 +117,7 @@ def _tell(event: "StageEvent", console: Console) -> None:
 
 
 def table(summaries: "Sequence[RoundSummary]") -> Table:
-    """Round by round: what was solved, learnt from, and how good the models are."""
+    """Return a table of the rounds: problems solved, training data, accuracy of the models."""
     from rstar_fast.evolve.report import percent
     from rstar_fast.evolve.summary import COLUMNS
 
@@ -138,7 +137,7 @@ def table(summaries: "Sequence[RoundSummary]") -> Table:
 
 
 def groups_table(summaries: "Sequence[RoundSummary]") -> Table:
-    """What the policy alone solves of each group of held-out problems, round by round."""
+    """Return a table of what the policy alone solves of each group of held-out problems."""
     from rstar_fast.evolve.report import percent
     from rstar_fast.evolve.summary import groups
 

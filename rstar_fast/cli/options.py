@@ -1,6 +1,7 @@
-"""Options of a search, written as text."""
+"""Options that are given as text."""
 
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from textwrap import dedent
 from typing import Any
@@ -8,40 +9,63 @@ from typing import Any
 from rstar_fast.config import PRESETS, SearchConfig
 from rstar_fast.errors import ConfigError
 
-_TYPES: dict[str, type] = {field.name: type(field.default) for field in fields(SearchConfig)}
+_PLAIN = (bool, int, float, str, list, dict)
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Options of `SearchConfig` from texts like "c=2.5"; a later one wins. What does not parse is left for the config to refuse.
+    """Read options from texts such as "c=2.5" or "policy.epochs=3". A later text wins.
 
-    >>> parse_settings(["candidates=4", "use_scores=false"])
-    {'candidates': 4, 'use_scores': False}
+    A value is read as TOML, and taken as a plain string if it is none. Dots in a name lead into
+    tables.
+
+    >>> parse_settings(["candidates=4", "use_scores=false", "prompt=few_shot", "policy.epochs=3"])
+    {'candidates': 4, 'use_scores': False, 'prompt': 'few_shot', 'policy': {'epochs': 3}}
+
+    Raises:
+        ConfigError: A text has no name or no equals sign, or a name leads into a value.
     """
     options: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        if not equals or not name.strip():
+        *tables, last = (part.strip() for part in name.split("."))
+        if not equals or not all((*tables, last)):
             raise ConfigError(f"--set: expected option=value, got {setting!r}")
-        options[name.strip()] = _parse(_TYPES.get(name.strip(), str), text.strip())
+        table = options
+        for part in tables:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set: {setting!r}: {part} is a value here, not a table")
+        table[last] = _value(text.strip())
     return options
 
 
+def merged(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with changes. Tables are merged, and other values are replaced."""
+    found = dict(options)
+    for name, value in changes.items():
+        old = found.get(name)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        found[name] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return found
+
+
 def presets_table() -> str:
-    """Every preset with what it sets, and every option with its default and meaning."""
+    """Return a text of every preset with its settings, and of every option with its meaning."""
     width = max(map(len, PRESETS))
     presets = [f"  {name:{width}}  {_words(PRESETS[name])}" for name in PRESETS]
-    return "\n".join(
-        ["presets:", *presets, "", "options of --set, with their defaults:", *_options()]
-    )
+    heading = "options of --set, with their defaults:"
+    return "\n".join(["presets:", *presets, "", heading, *_options()])
 
 
-def _parse(kind: type, text: str) -> Any:
-    if kind is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
+def _value(text: str) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
     try:
-        return kind(text)
-    except ValueError:
+        found = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
         return text
+    value = found.get("value")
+    return value if found.keys() == {"value"} and isinstance(value, _PLAIN) else text
 
 
 def _words(options: dict[str, Any]) -> str:
@@ -53,15 +77,13 @@ def _text(value: Any) -> str:
 
 
 def _options() -> list[str]:
-    """The options as `SearchConfig` documents them."""
+    """Return the options as the docstring of `SearchConfig` describes them."""
     _, _, attributes = (SearchConfig.__doc__ or "").partition("Attributes:\n")
     defaults = SearchConfig().to_dict()
+    names = {field.name for field in fields(SearchConfig)}
     lines = []
     for line in dedent(attributes.rstrip(" ")).rstrip().split("\n"):
         name, colon, meaning = line.partition(": ")
-        lines.append(
-            f"  {_words({name: defaults[name]})}: {meaning}"
-            if colon and name in defaults
-            else f"  {line}"
-        )
+        known = colon and name in names
+        lines.append(f"  {_words({name: defaults[name]})}: {meaning}" if known else f"  {line}")
     return lines

@@ -1,4 +1,4 @@
-"""How a search goes, live: a display in a terminal, a plain line now and then elsewhere."""
+"""The progress of a search: a live display in a terminal, plain lines elsewhere."""
 
 import threading
 import time
@@ -18,18 +18,24 @@ from rstar_fast.viewer.run import busy_line
 from rstar_fast.viewer.text import clean, duration, one_line
 
 PLAIN_INTERVAL_S = 5.0
+"""Seconds between two plain lines."""
 MAX_REASON = 300
+"""Characters of a failure's reason that are shown."""
 
 
 class Progress:
-    """Shows a running search; use as a context manager.
+    """Shows a running search: a display in a terminal, a plain line now and then elsewhere.
+
+    Use it as a context manager.
 
     Args:
-        console: where to.
-        searcher: whose tokens and resources are shown; not used before.
-        totals: of the problems that ended, kept up to date by the caller; those done before count as done, but not for the rates.
-        num_problems: how many there are in all.
-        title: what the display is headed by.
+        console: Console to print to.
+        searcher: Searcher whose tokens and resources are shown. Its search has not begun.
+        totals: Totals of the ended problems, which the caller keeps up to date. Problems that were
+            done before count as done, but not for the rates.
+        num_problems: Number of all problems.
+        verbose: Whether to print the tracebacks of failures.
+        title: Heading of the display.
     """
 
     def __init__(
@@ -38,12 +44,14 @@ class Progress:
         searcher: Searcher,
         totals: Totals,
         num_problems: int,
+        verbose: bool = False,
         title: str = "problems",
     ) -> None:
         self._console = console
         self._searcher = searcher
         self._totals = totals
         self._num_problems = num_problems
+        self._verbose = verbose
         self._title = title
         self._done_before = self._done
         self._tokens_before = searcher.policy.stats.generated_tokens
@@ -79,32 +87,57 @@ class Progress:
             self._thread.join()
 
     def note(self, ended: Tree | Failure) -> None:
-        """Say why a problem could not be searched."""
+        """Print why a problem could not be searched."""
         if isinstance(ended, Failure):
-            self._console.print(
-                f"{clean(ended.problem.key)} failed: {one_line(ended.reason, MAX_REASON)}",
-                soft_wrap=True,
-            )
+            reason = one_line(ended.reason, MAX_REASON)
+            self._console.print(f"{clean(ended.problem.key)} failed: {reason}", soft_wrap=True)
+            if self._verbose:
+                self._console.print(clean(ended.traceback), soft_wrap=True)
 
     def line(self) -> str:
-        """Everything on one line."""
-        return f"{self._title} {self._counts()}; {self._rates()}; busy: {busy_line(self._searcher.stats.record())}"
+        """Return everything on one line."""
+        busy = busy_line(self._searcher.stats.record())
+        return f"{self._title} {self._counts()}; {self._rates()}; busy: {busy}"
 
     @property
     def _done(self) -> int:
         return self._totals.trees + self._totals.failures
 
     def _counts(self) -> str:
-        return f"{self._done:,}/{self._num_problems:,}, solved {self._totals.solved:,}, failed {self._totals.failures:,}"
+        totals, under_way = self._totals, self._searcher.progress()
+        text = f"{self._done:,}/{self._num_problems:,}"
+        if under_way.num_active:
+            text += f" ({under_way.num_active:,} under way"
+            if under_way.num_rollouts:
+                done, rollouts = under_way.rollouts_done, under_way.num_rollouts
+                text += f", {done:,} of {rollouts:,} rollouts"
+            text += ")"
+        return f"{text}, solved {totals.solved:,}, failed {totals.failures:,}"
 
     def _rates(self) -> str:
         elapsed = time.perf_counter() - self._started
         tokens = self._searcher.policy.stats.generated_tokens - self._tokens_before
+        rate = tokens / max(elapsed, 1e-9)
+        text = f"{tokens:,} tokens, {rate:,.0f}/s; {duration(elapsed)} elapsed"
+        return f"{text}{self._expected(elapsed)}"
+
+    def _expected(self, elapsed: float) -> str:
+        """Return how long the first result, or all the rest, will take."""
+        under_way = self._searcher.progress()
         done, left = self._done - self._done_before, self._num_problems - self._done
-        text = (
-            f"{tokens:,} tokens, {tokens / max(elapsed, 1e-9):,.0f}/s; {duration(elapsed)} elapsed"
-        )
-        return f"{text}, about {duration(elapsed / done * left)} left" if done and left else text
+        if not left:
+            return ""
+        if not done:
+            if not under_way.furthest:
+                return ""
+            seconds = elapsed * (1 - under_way.furthest) / under_way.furthest
+            return f", first result in about {duration(seconds)}"
+        # Problems under way count by the share of their rollouts.
+        parts = 0.0
+        if under_way.num_rollouts:
+            parts = under_way.num_active * under_way.rollouts_done / under_way.num_rollouts
+        seconds = elapsed / (done + parts) * max(0.0, left - parts)
+        return f", about {duration(seconds)} left"
 
     def _view(self) -> RenderableType:
         head = Table.grid(padding=(0, 1))

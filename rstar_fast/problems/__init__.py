@@ -1,4 +1,4 @@
-"""Problems, and the places they come from: files, data sets of the hub, generators by name."""
+"""Problems and their sources: files, Hugging Face data sets, and generators by name."""
 
 from rstar_fast.problems.files import load_problems
 from rstar_fast.problems.problem import Problem

@@ -1,7 +1,13 @@
-"""Problems and the files they come from.
+"""Reading problems from files.
 
-A file is a JSON list, or one JSON object a line. Fields: `question` (or `problem`); `answer`, a string, a number, a list of these
-(any of them counts) or null (not known); an optional `id`, else one is made of the file's name and the row's `index` or position.
+A problem file is UTF-8 text that holds a JSON list of objects, or one JSON object a line (JSONL).
+Fields of an object:
+
+- `question` (or `problem`): the question, not blank.
+- `answer`: the accepted answer as a string or a number, a list of accepted answers, or null where
+  none is known. Of a GSM8K solution ("... #### 18") only the text after the mark is kept.
+- `id` (optional): a string or an integer, unique within the file. Without it, the id is the file's
+  name without its ending, a hyphen, and the object's `index` or else its position, counted from 0.
 """
 
 import json
@@ -18,18 +24,21 @@ from rstar_fast.problems.problem import Problem
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = {" ", "\t", "\r", "\n"}
+_MAX_SHOWN_CHARS = 60
 
 
 def load_problems(source: str | Path, limit: int | None = None) -> list[Problem]:
-    """The problems of a file, or of a Hugging Face data set.
+    """Read the problems of a file, or of a Hugging Face data set.
 
     Args:
-        source: a JSON or JSONL file; else a data set as `problem_sets.dataset_rows` takes it: `name`, `name:split`,
-            `name:config:split`, where the name may be a folder.
-        limit: how many to take from the front, >= 1; None takes all. Rows behind it are not looked at.
+        source: Path of a JSON or JSONL file. Otherwise the name of a data set: `name`, `name:split`
+            or `name:config:split`, where the name may be a folder (see `hub.dataset_rows`).
+        limit: Number of problems to take from the front, >= 1. None takes all. Rows after the
+            limit are not checked.
 
     Raises:
-        ProblemError: naming the file and line (data sets: the row).
+        ProblemError: The source cannot be read, or a problem in it is malformed. The message names
+            the file and the line, or the row of a data set.
     """
     check_limit(limit)
     path = Path(source)
@@ -70,7 +79,7 @@ def _collect(
 
 
 def _file_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Every row of a file with its place, "file:line"."""
+    """Yield pairs of a place, such as "set.jsonl:3", and the row there."""
     try:
         raw = path.read_bytes().removeprefix(_BOM)
     except OSError as error:
@@ -81,7 +90,7 @@ def _file_rows(path: Path) -> Iterator[tuple[str, Any]]:
         number = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
         raise ProblemError(
-            f"{path}:{number}: not UTF-8: byte 0x{raw[error.start]:02x}, the {column}. of the line"
+            f"{path}:{number}: expected UTF-8, got byte 0x{raw[error.start]:02x} at column {column}"
         ) from error
     if text.lstrip().startswith("["):
         yield from _list_rows(path, text)
@@ -96,7 +105,7 @@ def _file_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _list_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    """The items of a JSON list, decoded one by one to know their lines."""
+    """Yield pairs of a place and a list item. Items are decoded one by one to know their lines."""
     newlines = [match.start() for match in re.finditer("\n", text)]
 
     def place(at: int) -> str:
@@ -110,12 +119,11 @@ def _list_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
         if text.startswith(",", at):
             at = _skip_space(text, at + 1)
         elif not text.startswith("]", at):
-            raise ProblemError(
-                f"{place(at)}: broken JSON: expected ',' or ']', got {text[at : at + 1] or 'the end of the file'!r}"
-            )
+            found = repr(text[at]) if at < len(text) else "the end of the file"
+            raise ProblemError(f"{place(at)}: broken JSON: expected ',' or ']', got {found}")
     rest = _skip_space(text, at + 1)
     if rest < len(text):
-        raise ProblemError(f"{place(rest)}: broken JSON: text behind the end of the list")
+        raise ProblemError(f"{place(rest)}: broken JSON: text after the end of the list")
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -125,7 +133,7 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def _decode(text: str, start: int, where: str) -> tuple[Any, int]:
-    """The JSON value at `start` and its end."""
+    """Return the JSON value that begins at `start`, and the position after it."""
     try:
         return json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError) as error:
@@ -134,16 +142,16 @@ def _decode(text: str, start: int, where: str) -> tuple[Any, int]:
 
 
 def problem_of_row(row: Any, default_id: str, stem: str, where: str) -> Problem:
-    """The problem of a file's row.
+    """Return the problem that a row of a file or data set describes.
 
     Args:
-        row: an object with the fields of a problem file.
-        default_id: its id, where it has neither `id` nor `index`.
-        stem: what an `index` is put behind to make an id.
-        where: the row's place, for errors.
+        row: Decoded object with the fields of a problem file.
+        default_id: Id of the problem if the row has neither `id` nor `index`.
+        stem: Text that an id made of the row's `index` begins with.
+        where: Place of the row, for error messages.
 
     Raises:
-        ProblemError: it is malformed.
+        ProblemError: The row is malformed.
     """
     if not isinstance(row, dict):
         raise ProblemError(
@@ -158,19 +166,21 @@ def problem_of_row(row: Any, default_id: str, stem: str, where: str) -> Problem:
         raise ProblemError(f"{where}: question: expected text, got {_short(question)}")
     if "answer" not in row:
         raise ProblemError(
-            f"{where}: no field 'answer' (null where it is not known); it has {', '.join(map(repr, row))}"
+            f"{where}: no field 'answer' (null where it is not known); "
+            f"it has {', '.join(map(repr, row))}"
         )
     problem = Problem(_id(row, default_id, stem, where), question, _answers(row["answer"], where))
     for text in (problem.id, problem.question, *problem.answers):
         if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
             raise ProblemError(
-                f"{where}: half of a surrogate pair, which no UTF-8 file can hold, in {_short(text)}"
+                f"{where}: half of a surrogate pair, which no UTF-8 file can hold, "
+                f"in {_short(text)}"
             )
     return problem
 
 
 def _id(row: dict[str, Any], default_id: str, stem: str, where: str) -> str:
-    for field, form in (("id", "{1}"), ("index", "{0}-{1}")):
+    for field, prefix in (("id", ""), ("index", f"{stem}-")):
         value = row.get(field)
         if value is None:
             continue
@@ -178,12 +188,12 @@ def _id(row: dict[str, Any], default_id: str, stem: str, where: str) -> str:
             raise ProblemError(
                 f"{where}: {field}: expected a string or an integer, got {_short(value)}"
             )
-        return form.format(stem, value)
+        return f"{prefix}{value}"
     return default_id
 
 
 def _answers(value: Any, where: str) -> tuple[str, ...]:
-    """Accepted answers, each once; of an answer with its solution as GSM8K has it ("... #### 18") what stands behind the mark."""
+    """Return the accepted answers, each once. A GSM8K solution gives the text after "####"."""
     found = []
     for answer in value if isinstance(value, list) else [value]:
         number = (
@@ -191,7 +201,8 @@ def _answers(value: Any, where: str) -> tuple[str, ...]:
         )
         if not (number or isinstance(answer, str) or answer is None):
             raise ProblemError(
-                f"{where}: answer: expected a string, a number or a list of these, got {_short(value)}"
+                f"{where}: answer: expected a string, a number or a list of these, "
+                f"got {_short(value)}"
             )
         text = "" if answer is None else str(answer).rpartition("####")[2].strip()
         if text:
@@ -201,4 +212,4 @@ def _answers(value: Any, where: str) -> tuple[str, ...]:
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[: _MAX_SHOWN_CHARS - 3]}..."

@@ -1,7 +1,7 @@
 """Names of problems that the package `reasoning_gym` generates.
 
-A source is `reasoning_gym:DATASET:SIZE[:SEED]`, and a problem's id adds the index of its entry. Making the
-entries and scoring answers to them is the work of `rstar_fast.verify.grade.gym`.
+A source is `reasoning_gym:DATASET:SIZE[:SEED]`, and a problem's id adds the index of its entry.
+`rstar_fast.verify.grade.gym` makes the entries and scores answers to them.
 """
 
 import re
@@ -11,7 +11,7 @@ from rstar_fast.errors import ProblemError
 
 GYM = "reasoning_gym"
 MAX_SIZE = 1_000_000
-"""Entries of one seed, at most."""
+"""Largest number of entries of one seed."""
 
 _MAX_SEED = 4000
 _SOURCE = re.compile(rf"{GYM}:(\w+):(\d{{1,7}})(?::(\d{{1,4}}))?")
@@ -34,7 +34,7 @@ class GymDataset:
 
     @classmethod
     def parse(cls, source: str) -> "GymDataset":
-        """Read `reasoning_gym:DATASET:SIZE` or `reasoning_gym:DATASET:SIZE:SEED` (seed 0 if left out).
+        """Read `reasoning_gym:DATASET:SIZE[:SEED]`. The seed is 0 if it is left out.
 
         Raises:
             ProblemError: The text has another form, or a number is out of range.
@@ -42,17 +42,18 @@ class GymDataset:
         match = _SOURCE.fullmatch(source)
         if not match or not 1 <= int(match[2]) <= MAX_SIZE or int(match[3] or 0) > _MAX_SEED:
             raise ProblemError(
-                f"{source}: expected {GYM}:DATASET:SIZE or {GYM}:DATASET:SIZE:SEED, as in {GYM}:chain_sum:500:0"
+                f"{source}: expected {GYM}:DATASET:SIZE or {GYM}:DATASET:SIZE:SEED, "
+                f"as in {GYM}:chain_sum:500:0"
             )
         return cls(match[1], int(match[2]), int(match[3] or 0))
 
     def problem_id(self, index: int) -> str:
-        """Return the id of the problem that is made of entry `index`."""
+        """Return the id of the problem made of entry `index`, 0..size - 1."""
         return f"{GYM}:{self.name}:{self.size}:{self.seed}:{index}"
 
 
 def entry_of(problem_id: str) -> tuple[GymDataset, int]:
-    """Return the data set and the index of the entry that a problem was made of.
+    """Return the data set and the entry's index that a problem's id names.
 
     Raises:
         ProblemError: The id has another form.

@@ -1,4 +1,4 @@
-"""Rows of Hugging Face data sets: from the hub, or from a folder."""
+"""Rows of Hugging Face data sets, read from the hub or from a folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,14 +8,20 @@ from rstar_fast.errors import ProblemError
 
 
 def dataset_rows(source: str) -> tuple[str, Iterator[tuple[str, Any]]]:
-    """A name for the rows' ids, and every row of a data set with its place.
+    """Return a stem for the ids of a data set's rows, and the rows.
 
     Args:
-        source: `name`, `name:split` or `name:config:split`; the name is one of the hub, a folder written by
-            `Dataset.save_to_disk`, or any other folder that `load_dataset` reads. A data set with one split needs no split.
+        source: Name of the data set as `name`, `name:split` or `name:config:split`. The name is a
+            data set of the hub, a folder written by `Dataset.save_to_disk`, or any other folder
+            that `load_dataset` reads. The split may be left out if there is only one.
+
+    Returns:
+        The stem, such as "gsm8k-main-test", and an iterator over pairs of a row's place (for error
+        messages) and the row.
 
     Raises:
-        ProblemError: `datasets` is not installed, or there is no such data set, config or split.
+        ProblemError: The package `datasets` is not installed, or there is no such data set,
+            config or split.
     """
     name, *parts = source.split(":")
     if len(parts) > 2 or not name or not all(parts):
@@ -28,8 +34,8 @@ def dataset_rows(source: str) -> tuple[str, Iterator[tuple[str, Any]]]:
         import datasets
     except ImportError as error:
         raise ProblemError(
-            f"{source}: no such file; to read it as a Hugging Face data set, install the package `datasets` "
-            '(pip install "rstar-fast[train]")'
+            f"{source}: no such file; to read it as a Hugging Face data set, install the package "
+            '`datasets` (pip install "rstar-fast[train]")'
         ) from error
     try:
         loaded: Any
@@ -39,14 +45,15 @@ def dataset_rows(source: str) -> tuple[str, Iterator[tuple[str, Any]]]:
             loaded = datasets.load_dataset(name, config)
     except Exception as error:
         raise ProblemError(
-            f"{source}: no such file, and not to be loaded as a data set: {_first_line(error)}"
+            f"{source}: no such file, and no data set that can be loaded: {_first_line(error)}"
         ) from error
     if isinstance(loaded, dict):
         if split is None and len(loaded) == 1:
             split = next(iter(loaded))
         if split not in loaded:
             raise ProblemError(
-                f"{source}: expected name:split with one of the splits {', '.join(loaded)}, got {split or 'none'}"
+                f"{source}: expected name:split with one of the splits {', '.join(loaded)}, "
+                f"got {split or 'none'}"
             )
         loaded = loaded[split]
     elif split is not None:

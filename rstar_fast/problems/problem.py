@@ -1,4 +1,4 @@
-"""A problem: a question and what counts as its answer."""
+"""A problem: a question and the answers that are accepted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,14 +34,17 @@ class Problem:
             isinstance(one, str) for one in self.answers
         ):
             object.__setattr__(self, "answers", _as_answers(self.answers, self.id))
-        if self.copy is not None and (not isinstance(self.copy, int) or self.copy < 0):
+        is_count = isinstance(self.copy, int) and not isinstance(self.copy, bool)
+        if self.copy is not None and (not is_count or self.copy < 0):
             raise ProblemError(
                 f"problem {self.id!r}: copy: expected an integer of at least 0, got {self.copy!r}"
             )
 
     @property
     def key(self) -> str:
-        """Name of this problem and copy, as in "p1" and "p1#0". It keys the random draws of a search.
+        """Name of this problem and copy, as in "p1" and "p1#0".
+
+        The random draws of a search depend on the seed and on this name.
 
         >>> Problem("p1", "What is 6 * 7?", copy=2).key
         'p1#2'

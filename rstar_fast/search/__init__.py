@@ -1,4 +1,4 @@
-"""Tree search over steps: the ask/tell `Search`, and `Searcher`, our driver over it."""
+"""Tree search over steps: the ask/tell `Search`, and `Searcher`, the package's own driver of it."""
 
 from rstar_fast.search.search import Search
 from rstar_fast.search.searcher import Searcher

@@ -1,24 +1,26 @@
-"""What the resources of a search did with their time."""
+"""Counts of how the resources of a search spend their time."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 RESOURCES = ("policy", "scoring", "execution", "grading", "tree")
-"""What a search uses: two models, two pools of worker processes, and the thread that keeps the trees."""
+"""Names of the resources: two models, two pools of workers, and the thread of the trees."""
 
 
 @dataclass(slots=True)
 class Activity:
-    """Running totals of one resource. Calls are counted by the thread that makes them, open requests by the thread of the trees.
+    """Running totals of one resource.
+
+    The thread that calls a model counts its calls. The thread of the trees counts open requests.
 
     Attributes:
-        requests: requests it answered (tree: answers it took in).
-        batches: calls this took; a program or a grade is one.
-        busy_s: seconds in calls.
-        open: requests handed to it and not answered yet.
-        open_s: seconds in which any was open.
-        open_seconds: integral of `open` over time, requests times seconds.
+        requests: Number of requests that were answered. For "tree", number of results taken in.
+        batches: Number of calls that answered them. A program or a grade is one call.
+        busy_s: Seconds spent in calls.
+        open: Number of requests that were handed over and are not answered yet.
+        open_s: Seconds during which any request was open.
+        open_seconds: Integral of `open` over time, in requests times seconds.
     """
 
     requests: int = 0
@@ -30,13 +32,13 @@ class Activity:
     _changed_at: float = 0.0
 
     def called(self, started: float, requests: int) -> None:
-        """Count a call that began at `started` (of `time.perf_counter`), ends now and answered some requests."""
+        """Count a call that began at `started` (by `time.perf_counter`) and ends now."""
         self.busy_s += time.perf_counter() - started
         self.requests += requests
         self.batches += 1
 
     def opened(self, count: int) -> None:
-        """Count requests handed over; negative for those answered."""
+        """Count requests that were handed over. A negative number counts answered ones."""
         now = time.perf_counter()
         if self.open:
             self.open_s += now - self._changed_at
@@ -47,11 +49,11 @@ class Activity:
 
 @dataclass(slots=True)
 class Stats:
-    """What all resources did, summed over the searches of one `Searcher`.
+    """Work of all resources, summed over the searches of one `Searcher`.
 
     Attributes:
-        wall_s: seconds of searching, up to now or to the end of the last one.
-        resources: by the names of `RESOURCES`.
+        wall_s: Seconds of searching so far.
+        resources: Totals by resource, under the names in `RESOURCES`.
     """
 
     wall_s: float = 0.0
@@ -60,11 +62,11 @@ class Stats:
     )
 
     def record(self) -> dict[str, Any]:
-        """Plain values for each resource that was used.
+        """Return plain values for each resource that was used.
 
-        `busy_s`: seconds in calls of a model, with a program or grade under way, in tree work. `starved_s`: seconds in which there
-        was nothing for it to do. `mean_batch`: requests answered per call. `mean_open`: requests that waited for it or were under
-        way, on average over the wall time.
+        `busy_s` is the time with a call, a program or a grade under way. `starved_s` is the time
+        with nothing to do. `mean_batch` is the number of requests answered per call. `mean_open` is
+        the number of requests that waited or were under way, on average over the wall time.
         """
         used = {name: self._record(one) for name, one in self.resources.items() if one.requests}
         return {"wall_s": round(self.wall_s, 3), "resources": used}

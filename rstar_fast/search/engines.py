@@ -1,4 +1,4 @@
-"""From the names of models to a `Searcher` with all its engines."""
+"""Making a `Searcher` with all its engines from the names of models."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 EMBEDDED = "embedded"
-"""Stands for the package's own policy and PPM."""
+"""Name of the package's own policy and PPM."""
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -29,21 +29,26 @@ def open_searcher(
     dtype: str | None = None,
     max_rows: int | None = None,
 ) -> Iterator[Searcher]:
-    """Load models, start worker processes, and give the searcher over them; the processes end with the context.
+    """Load models, start worker processes, and yield the searcher over them.
+
+    The processes end with the context.
 
     Args:
-        config: how to search.
-        policy: folder or hub name of a causal language model, or "embedded" (which sets torch to one thread for good).
-        ppm: folder or hub name of a PPM, or "embedded"; needed if, and only if, `config.use_scores`.
-        workers: processes that run steps, >= 1; None for one per core.
-        device: of both models, such as "cuda:0"; None for a GPU where there is one.
-        dtype: of both models' weights, one of `DTYPES`; None for each engine's own default (float32 for the embedded policy).
-        max_rows: candidates the policy writes at once, >= 1; None for its own default.
+        config: Configuration of the search.
+        policy: Folder or hub name of a causal language model, or "embedded". The embedded policy
+            sets torch to one thread for the rest of the process.
+        ppm: Folder or hub name of a PPM, or "embedded". Needed exactly if `config.use_scores`.
+        workers: Number of processes that run steps, >= 1. None for one per core.
+        device: Device of both models, as in "cuda:0". None for a GPU where there is one.
+        dtype: Type of both models' weights, one of `DTYPES`. None for each engine's default; the
+            embedded policy's is float32.
+        max_rows: Number of candidates that the policy writes at once, >= 1. None for the engine's
+            default.
 
     Raises:
-        ConfigError: no such dtype.
-        PolicyError: the policy cannot be loaded.
-        ScoreError: the PPM cannot be loaded, or its attention not replaced by ours.
+        ConfigError: The device or the dtype does not exist here.
+        PolicyError: The policy cannot be loaded.
+        ScoreError: The PPM cannot be loaded, or its attention cannot be replaced.
     """
     import torch
 
@@ -51,12 +56,10 @@ def open_searcher(
     from rstar_fast.ppm import PPM, PackedScorer
 
     if str(policy) == EMBEDDED:
-        torch.set_num_threads(
-            1
-        )  # so small a model loses by more, on shared cores several times over
-        dtype = (
-            dtype or "float32"
-        )  # as fast at this size, and its trees do not change with the batch
+        # Two threads make such a small model slower, on shared cores several times.
+        torch.set_num_threads(1)
+        # As fast as other types at this size, and the trees do not change with the batch.
+        dtype = dtype or "float32"
     models: dict[str, Any] = {"device": device, "dtype": None if dtype is None else _dtype(dtype)}
     rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
     with _no_progress_bars():
@@ -75,7 +78,7 @@ def open_searcher(
 
 
 def _found(model: str | Path, role: str) -> str | Path:
-    """The folder or name to load a model from."""
+    """Return the folder or the name to load a model from."""
     if str(model) != EMBEDDED:
         return model
     from rstar_fast.embedded import policy_path, ppm_path
@@ -94,7 +97,7 @@ def _dtype(name: str) -> "torch.dtype":
 
 @contextmanager
 def _no_progress_bars() -> Iterator[None]:
-    """Without transformers' bars: weights of a folder load in seconds, and bars don't belong into logs."""
+    """Hide the progress bars of transformers: local weights load in seconds."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

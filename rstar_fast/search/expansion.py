@@ -1,6 +1,7 @@
-"""One expansion of a tree: candidates, programs, grades, scores (rules 4 and 5 of the search semantics).
+"""One expansion of a tree: candidates, programs, grades, scores (rules 4 and 5 of docs/search.md).
 
-Written as coroutines: a `TreeTask` yields the requests it waits for and is sent their results, in the same order.
+The functions are coroutines. A `TreeTask` yields the requests that it waits for, and is sent their
+results in the same order.
 """
 
 import math
@@ -28,13 +29,13 @@ TreeTask = Generator[list[Request], Any, None]
 
 
 def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True) -> TreeTask:
-    """Give a node its children, with all that is to be known of them.
+    """Give a node its children, with their observations, grades and scores.
 
     Args:
-        tree: changed in place.
-        node: an unexpanded node.
-        num_candidates: how many steps the policy is asked for.
-        distinct: drop repeated candidates, and all but the first of those that end the answer.
+        tree: Tree, which is changed in place.
+        node: Id of an unexpanded node.
+        num_candidates: Number of steps that the policy is asked for.
+        distinct: Whether to drop repeated candidates, and all but the first that end the answer.
     """
     children = _add_children(
         tree, node, num_candidates, distinct, (yield [tree.expand_request(node, num_candidates)])
@@ -86,7 +87,7 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
 
 
 def grade_finals(tree: LiveTree) -> TreeTask:
-    """Grade every final answer that was not graded on the way, for the record: it changes no value."""
+    """Grade every final answer that has no grade yet. This changes no value of the search."""
     finals = [node for node in tree.nodes if node.end == "answer"]
     to_grade = _ungraded(tree, finals)
     if to_grade:
@@ -98,9 +99,10 @@ def grade_finals(tree: LiveTree) -> TreeTask:
 
 
 def together(branches: Sequence[TreeTask]) -> TreeTask:
-    """Advance several coroutines of one tree, all by one wait at a time.
+    """Advance several coroutines of one tree together, each by one wait at a time.
 
-    Branches change the tree in their own order, never in that of the answers' arrival: node ids stay the same on every run.
+    The branches change the tree in their own order and not in the order in which results arrive.
+    Node ids are therefore the same in every run.
     """
     waits = [(branch, next(branch, None)) for branch in branches]
     while waits := [(branch, wanted) for branch, wanted in waits if wanted is not None]:
@@ -108,11 +110,15 @@ def together(branches: Sequence[TreeTask]) -> TreeTask:
         waits = [
             (branch, _resume(branch, [next(results) for _ in wanted])) for branch, wanted in waits
         ]
-        del results  # not to be kept while the next ones are waited for
+        # Free the results before the next wait.
+        del results
 
 
 def _resume(branch: TreeTask, results: list[Any]) -> list[Request] | None:
-    """Send a coroutine what it waits for: what it wants next, or None if it has ended."""
+    """Send a coroutine its results.
+
+    Returns the requests that it waits for next, or None if it has ended.
+    """
     try:
         return branch.send(results)
     except StopIteration:
@@ -122,26 +128,30 @@ def _resume(branch: TreeTask, results: list[Any]) -> list[Request] | None:
 def _add_children(
     tree: LiveTree, node: int, num_candidates: int, distinct: bool, results: list[Expansion]
 ) -> list[Node]:
-    """The children that the policy's answer gives a node. The answer is not kept: its tokens take much room."""
+    """Make the children that the policy wrote.
+
+    Its answer is not kept, because the tokens take much room.
+    """
     (expansion,) = results
     if expansion.error is not None:
         raise PolicyError(f"the policy failed at node {node}: {expansion.error}")
     candidates = expansion.candidates
     if not 1 <= len(candidates) <= num_candidates:
         raise PolicyError(
-            f"the policy gave {len(candidates)} candidates at node {node}; 1 to {num_candidates} were asked for"
+            f"the policy gave {len(candidates)} candidates at node {node}; "
+            f"expected 1 to {num_candidates}"
         )
     try:
         tree.count(candidates)
         return tree.add_children(node, _distinct(candidates) if distinct else candidates)
     except (TypeError, OverflowError) as error:
         raise PolicyError(
-            f"the policy gave token ids or log-probabilities at node {node} that are none: {error}"
+            f"the policy returned invalid token ids or log-probabilities at node {node}: {error}"
         ) from error
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Rule 4: exact duplicates removed, the first kept; if any ends the answer, only the first that does is kept of those."""
+    """Drop repeated texts, and all but the first candidate that ends the answer (rule 4)."""
     kept: dict[str, Candidate] = {}
     answered = False
     for candidate in candidates:
@@ -157,7 +167,10 @@ def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _ungraded(tree: LiveTree, finals: Sequence[Node]) -> list[Node]:
-    """The first node of every answer that has no grade yet; an empty answer is wrong without asking."""
+    """Return the first node of every answer that has no grade yet.
+
+    An empty answer is wrong without asking.
+    """
     tree.grades.setdefault("", False)
     first: dict[str, Node] = {}
     for node in finals:
@@ -167,12 +180,15 @@ def _ungraded(tree: LiveTree, finals: Sequence[Node]) -> list[Node]:
 
 
 def _observe(tree: LiveTree, parent: int, programs: Sequence[Node], results: Sequence[Any]) -> None:
-    """Note what running the steps of some children of one node showed. Behind their observations there may be other results."""
+    """Note the observations of some children of one node.
+
+    Other results may follow them in `results`.
+    """
     config = tree.config
     errors_before = tree.nodes[parent].consecutive_errors
     for child, observation in zip(programs, results, strict=False):
         text, status = observation.text, observation.status
-        # `value` runs Python code for every look.
+        # `_value_` is a plain attribute. The property `value` runs Python code at every access.
         child.observation, child.status = text, status._value_
         closes = closes_code(child.step)
         if closes:
@@ -197,7 +213,8 @@ def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> TreeTask:
         raise ScoreError(f"the PPM failed at the children of node {parent}: {scores.error}")
     if len(scores.values) != len(children):
         raise SearchError(
-            f"the PPM gave {len(scores.values)} scores for the {len(children)} children of node {parent}"
+            f"the PPM gave {len(scores.values)} scores for the {len(children)} children "
+            f"of node {parent}"
         )
     values = np.asarray(scores.values, np.float64).tolist()
     if not all(map(math.isfinite, values)):
@@ -206,12 +223,11 @@ def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> TreeTask:
             for child, score in zip(children, values, strict=True)
             if not math.isfinite(score)
         )
-        raise ScoreError(
-            f"the PPM gave {score} for node {child.id}; a number in [-1, 1] was expected"
-        )
+        raise ScoreError(f"the PPM gave {score} for node {child.id}; expected a number in [-1, 1]")
     for child, score in zip(children, values, strict=True):
         child.score = score
-    # No order among them counts: every child is given one value, and only answers reach the ancestors.
+    # The order of these calls does not matter: every child gets one value, and only answers reach
+    # the ancestors.
     answers = [child for child in children if child.end]
     others = [child for child in children if not child.end] if answers else children
     tree.backup(

@@ -1,36 +1,38 @@
-"""What a fault of an engine costs: one problem, or, where nothing works any more, the run."""
+"""What a fault of an engine costs: one problem, or the run once nothing works any more."""
 
 from rstar_fast.errors import RStarError
 
 BROKEN_AFTER = 8
-"""So many requests in a row failed, each tried alone and none answered in between: the engine is taken to be broken."""
+"""Number of requests that fail in a row, each tried alone, before an engine counts as broken."""
 
 
 class Faults:
     """Counts the faults of one engine.
 
     Attributes:
-        engine: what to call it in messages.
-        in_a_row: faults since it last answered a request; set to 0 by who gets an answer.
+        engine: Name of the engine in messages.
+        in_a_row: Number of faults since the last answer. Whoever receives an answer sets it to 0.
     """
 
     def __init__(self, engine: str, error: type[RStarError]) -> None:
-        """Count for `engine`, whose faults become errors of a type."""
+        """Count the faults of `engine`, and make errors of type `error` of them."""
         self.engine = engine
         self._error = error
         self.in_a_row = 0
 
     def failed(self, cause: Exception) -> RStarError:
-        """A request failed for good: the error of its problem.
+        """Return the error of a problem whose request has failed for good.
 
         Raises:
-            RStarError: the engine is broken; of the type given, caused by `cause`.
+            RStarError: The engine is broken. The error has the type given at the start, and `cause`
+                as its cause.
         """
         self.in_a_row += 1
         what = f"{type(cause).__name__}: {cause}"
         if self.in_a_row >= BROKEN_AFTER:
             raise self._error(
-                f"{self.engine} failed on {BROKEN_AFTER} requests in a row; the last time with {what}"
+                f"{self.engine} failed on {BROKEN_AFTER} requests in a row; "
+                f"the last time with {what}"
             ) from cause
         error = self._error(f"{self.engine} failed twice: {what}")
         error.__cause__ = cause

@@ -2,28 +2,35 @@
 
 import queue
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from rstar_fast.search.activity import Activity
+from rstar_fast.search.messages import LaneAnswered, Send, ThreadFailed
 from rstar_fast.search.models import Model
 
 
 class Lane:
-    """Drives one model in a thread of its own: it takes what waits when it is free, and waits only where nothing is open.
+    """Drives one model in a thread of its own.
 
-    So batches are small where the model is quick, as nobody is to wait for others, and grow by themselves where it is not.
+    After each call the thread takes everything that waits. It sleeps only when no request is open.
+    Batches are therefore small while the model is quick, and grow by themselves when it is not.
 
     Attributes:
-        thread: in which the model works.
-        activity: the model's.
+        thread: Thread in which the model works.
+        activity: Counts of the model's work.
     """
 
-    def __init__(self, model: Model[Any, Any], deliver: Callable[[Any], None]) -> None:
-        """Start the thread. `deliver` gets (lane, answers) after each call that brought any, or what ended the thread."""
+    def __init__(self, model: Model[Any, Any], send: Send) -> None:
+        """Start the thread.
+
+        Args:
+            model: Model to drive; nobody else may use it meanwhile.
+            send: Function that takes a `LaneAnswered` after each call with results, and a
+                `ThreadFailed` if an exception ends the thread.
+        """
         self.activity: Activity = model.activity
         self._model = model
-        self._deliver = deliver
+        self._send = send
         self._inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
         self._stopped = False
         self.thread = threading.Thread(
@@ -38,23 +45,26 @@ class Lane:
             self._inbox.put(requests)
 
     def stop(self) -> None:
-        """End the thread after the call that is under way."""
+        """End the thread once the call that is under way returns."""
         self._stopped = True
         self._inbox.put([])
 
     def _run(self) -> None:
         try:
             while self._take_in():
-                answers = self._model.advance()
-                if answers:
-                    self._deliver((self, answers))
+                results = self._model.advance()
+                if results:
+                    self._send(LaneAnswered(self, results))
         except BaseException as error:
-            self._deliver(error)
+            self._send(ThreadFailed(error))
         finally:
             self._model.cancel()
 
     def _take_in(self) -> bool:
-        """Queue what was submitted, waiting for it only where nothing is open. False: stop."""
+        """Move submitted requests to the model, and wait for some if none is open.
+
+        Returns False to stop.
+        """
         while not self._stopped:
             if self._inbox.empty() and self._model.num_open:
                 return True

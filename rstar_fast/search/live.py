@@ -18,17 +18,24 @@ from rstar_fast.tree import Node, Tree, path_to
 
 ROOT = 0
 PATHS_KEPT = 8
-"""A walk goes on where the last expansion was, mostly. Token ids of a path take nine times as much room as those of its nodes."""
+"""Number of paths whose token ids are kept.
+
+A walk mostly continues where the last expansion was.
+"""
 
 
 class LiveTree:
-    """One problem's tree. Node ids are local to it: 0 is the root, children follow in order of creation.
+    """One problem's tree while it grows.
+
+    Node ids are local to the tree. The root is 0, and children follow in the order of their
+    creation.
 
     Attributes:
-        problem: what is searched.
-        config: how.
-        nodes: their texts and fates; `q` and `visits` are filled in by `finish`.
-        grades: the grade of every distinct answer seen so far.
+        problem: Problem that is searched.
+        config: Configuration of the search.
+        nodes: Nodes with their texts and ends. `finish` fills in `q` and `visits`.
+        grades: Whether each distinct answer so far is right, by answer.
+        rollouts_done: Number of rollouts that have ended. mcts only.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class LiveTree:
         self.config = config
         self.nodes = [Node(id=ROOT, parent=NO_NODE, depth=0)]
         self.grades: dict[str, bool] = {}
+        self.rollouts_done = 0
         self.counts: Counter[str] = Counter()
         self.timings: defaultdict[str, float] = defaultdict(float)
         self._forest = forest
@@ -48,16 +56,20 @@ class LiveTree:
             config.temperature, config.top_p, config.top_k, config.max_step_tokens
         )
         self._started = time.perf_counter()
-        # What the requests of nodes' descendants begin with: of the last nodes that were expanded, and of all.
+        # Beginnings of the requests of descendants: paths for the nodes expanded last, and code
+        # blocks for all nodes.
         self._paths: dict[int, tuple[Segment, ...]] = {ROOT: ()}
         self._blocks: dict[int, tuple[str, ...]] = {ROOT: ()}
         self._one_node, self._one_number = np.empty(1, np.int32), np.empty(1, np.int32)
 
     def claim(self, node: int, moves: int) -> tuple[int, int]:
-        """Walk down by UCT while nodes are expanded and moves are left: (node reached, moves left).
+        """Walk down by UCT from a node while nodes are expanded and moves are left.
 
-        With moves left the node reached has no children yet, and is this walk's to expand: no other walk comes to it until it
-        is. NO_NODE: every child of some node on the way is terminal. BUSY: other walks' nodes are all there is to select.
+        Returns:
+            The node reached and the moves left. If moves are left, the node has no children, and it
+            is claimed: no other walk reaches it until it is expanded. The node is `NO_NODE` if all
+            children of some node on the way are terminal, and `BUSY` if other walks have claimed
+            everything there is to select.
         """
         self._one_node[0], self._one_number[0] = self._base + node, moves
         reached, left = self._forest.select(
@@ -67,22 +79,22 @@ class LiveTree:
         return (found - self._base if found >= 0 else found), int(left[0])
 
     def backup(self, nodes: Sequence[int], values: Sequence[float]) -> None:
-        """Add a value to each node and all its ancestors."""
+        """Add a value to each node and to all its ancestors."""
         if len(nodes):
             self._forest.backup(self._ids_of(nodes), np.array(values, np.float64))
 
     def add(self, nodes: Sequence[int], values: Sequence[float]) -> None:
-        """Add a value to each node only."""
+        """Add a value to each node alone."""
         if len(nodes):
             self._forest.add(self._ids_of(nodes), np.array(values, np.float64))
 
     def end(self, nodes: Sequence[int]) -> None:
-        """Mark nodes whose `end` is set as terminal."""
+        """Mark nodes as terminal. Their `end` is set."""
         if nodes:
             self._forest.set_terminal(self._ids_of(nodes))
 
     def count(self, candidates: Sequence[Candidate]) -> None:
-        """Add one expansion's candidates, as they came from the policy, to the tree's counts."""
+        """Add the candidates of one expansion, as the policy wrote them, to the tree's counts."""
         self.counts["expansions"] += 1
         self.counts["candidates"] += len(candidates)
         self.counts["generated_tokens"] += sum(
@@ -90,10 +102,11 @@ class LiveTree:
         )
 
     def add_children(self, parent: int, candidates: Sequence[Candidate]) -> list[Node]:
-        """Expand a node by one child per candidate.
+        """Expand a node by one child per candidate, and return the children.
 
         Raises:
-            TypeError, OverflowError: tokens that are not of `Candidate`'s types; nothing has changed.
+            TypeError: Tokens are not of the types that `Candidate` names. Nothing has changed.
+            OverflowError: A token id does not fit into 32 bits. Nothing has changed.
         """
         ids = ids_to_bytes([one.token_ids for one in candidates])
         logprobs = logprobs_to_bytes([one.logprobs for one in candidates])
@@ -101,18 +114,19 @@ class LiveTree:
         start = int(self._forest.expand(self._one_node, self._one_number)[0]) - self._base
         depth = self.nodes[parent].depth + 1
         children = [
-            # In the order of the fields, which takes half of the time that their names would.
+            # Positional arguments take half of the time of named ones.
             Node(i, parent, depth, one.text, "", id_bytes, logprob_bytes, one.exact, one.finish)
             for i, (one, id_bytes, logprob_bytes) in enumerate(
                 zip(candidates, ids, logprobs, strict=True), start
             )
         ]
-        untrack(children)  # they hold texts, bytes and numbers
+        # The collector need not visit nodes: they hold texts, bytes and numbers only.
+        untrack(children)
         self.nodes += children
         return children
 
     def expand_request(self, node: int, num_candidates: int) -> ExpandRequest:
-        """Ask the policy for the next steps behind a node."""
+        """Make the request for the next steps after a node."""
         return ExpandRequest(
             id=next(self._ids),
             problem_id=self.problem.key,
@@ -125,18 +139,18 @@ class LiveTree:
         )
 
     def run_requests(self, parent: int, children: Sequence[Node]) -> list[RunRequest]:
-        """Ask for the observation of the steps of some children of one node."""
+        """Make the requests to run the steps of some children of one node."""
         block, ids, problem_id = self._open_block(parent), self._ids, self.problem.key
         return [
             RunRequest(next(ids), problem_id, child.id, (*block, child.step)) for child in children
         ]
 
     def grade_request(self, node: Node) -> GradeRequest:
-        """Ask whether a node's answer is right."""
+        """Make the request to grade a node's answer."""
         return GradeRequest(next(self._ids), self.problem, node.id, node.answer)
 
     def score_request(self, parent: int, children: Sequence[Node]) -> ScoreRequest:
-        """Ask for the PPM scores of some children of one node."""
+        """Make the request for the PPM scores of some children of one node."""
         path = path_to(self.nodes, parent)
         return ScoreRequest(
             id=next(self._ids),
@@ -150,7 +164,7 @@ class LiveTree:
         )
 
     def finish(self) -> Tree:
-        """The finished tree; its place in the forest is given back."""
+        """Return the finished tree, and free the room that it had in the forest."""
         forest, slot = self._forest, self._slot
         statistics = zip(
             forest.visits(slot).tolist(),
@@ -167,11 +181,11 @@ class LiveTree:
         )
 
     def release(self) -> None:
-        """Give the tree's place in the forest back."""
+        """Free the room that the tree has in the forest."""
         self._forest.free_trees(np.array([self._slot], np.int32))
 
     def _path_to(self, node: int) -> tuple[Segment, ...]:
-        """The solution up to and including a node."""
+        """Return the segments of the solution up to and including a node."""
         path = self._paths.get(node)
         if path is None:
             step = self.nodes[node]
@@ -182,7 +196,7 @@ class LiveTree:
         return path
 
     def _open_block(self, node: int) -> tuple[str, ...]:
-        """The texts of the steps of the code block that is open behind a node."""
+        """Return the texts of the steps of the code block that is open after a node."""
         block = self._blocks.get(node)
         if block is None:
             step = self.nodes[node]

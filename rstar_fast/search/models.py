@@ -1,4 +1,4 @@
-"""The models of a search behind their queues: what is handed to them when, and what happens when they fail."""
+"""The models of a search, with their queues and what happens when they fail."""
 
 import time
 from abc import ABC, abstractmethod
@@ -14,17 +14,21 @@ from rstar_fast.search.faults import Faults
 from rstar_fast.search.work import RequestResult
 
 SCORE_BATCH = 64
-"""Requests, each a set of siblings, that are scored in one call at most."""
+"""Number of requests, each a set of siblings, that are scored in one call at most."""
 
 R = TypeVar("R", ExpandRequest, ScoreRequest)
 S = TypeVar("S", Expansion, Scores)
 
 
 class Model(ABC, Generic[R, S]):
-    """A model and the requests that wait for it. Used by one thread.
+    """A model and the requests that wait for it. One thread uses it.
 
-    Requests that were at the model when it raised are tried again in halves until each one that fails has failed alone; new ones
-    wait meanwhile. So a request that breaks the model costs its own problem only, and about 2 log2(n) calls.
+    When the model raises, the requests that it held are suspects. They are tried again in halves,
+    until each request that fails has failed alone, and new requests wait meanwhile. A request that
+    breaks the model thus costs its own problem only, and about 2 log2(n) calls.
+
+    Attributes:
+        activity: Counts of the model's work.
     """
 
     def __init__(self, activity: Activity, faults: Faults) -> None:
@@ -33,11 +37,12 @@ class Model(ABC, Generic[R, S]):
         self._waiting: deque[R] = deque()
         self._suspects: list[list[R]] = []
         self._inside: dict[int, R] = {}
-        self._trying = 0  # how many suspects were handed over as the group that is inside; 0: it is not a group of suspects
+        # Number of suspects in the group that the model holds. 0 if it holds no group of suspects.
+        self._trying = 0
 
     @property
     def num_open(self) -> int:
-        """Requests added and not answered."""
+        """Number of requests that were added and are not answered."""
         return len(self._waiting) + len(self._inside) + sum(map(len, self._suspects))
 
     def add(self, requests: Sequence[R]) -> None:
@@ -45,51 +50,52 @@ class Model(ABC, Generic[R, S]):
         self._waiting.extend(requests)
 
     def advance(self) -> list[RequestResult]:
-        """One call of the model, with what is next handed over; the answers that are ready."""
+        """Hand over the next requests, call the model once, and return the results."""
         started = time.perf_counter()
-        answers: list[RequestResult] = []
+        results: list[RequestResult] = []
         try:
-            done = self._call(self._hand_over())
+            finished = self._call(self._hand_over())
         except Exception as error:
-            answers += self._broke(error)
+            results += self._broke(error)
         else:
-            for one in done:
+            for one in finished:
                 if self._inside.pop(one.request_id, None) is None:
                     raise SearchError(
-                        f"{self._faults.engine} answered request {one.request_id}, which is not open"
+                        f"{self._faults.engine} answered request {one.request_id}, "
+                        "which is not open"
                     )
-                answers.append((one.request_id, one))
-            if answers:
+                results.append((one.request_id, one))
+            if results:
                 self._faults.in_a_row = 0
             if self._inside and self._idle:
-                answers += self._broke(
+                results += self._broke(
                     SearchError(
                         f"nothing is pending, and {len(self._inside)} requests were not answered"
                     )
                 )
-        self.activity.called(started, len(answers))
-        return answers
+        self.activity.called(started, len(results))
+        return results
 
     @abstractmethod
     def cancel(self) -> None:
-        """Let the model forget everything."""
+        """Make the model forget its requests."""
 
     @abstractmethod
     def _call(self, new: list[R]) -> Sequence[S]:
-        """Give the model new requests; what it has done."""
+        """Give the model new requests, and return what it has finished."""
 
     @property
     @abstractmethod
     def _idle(self) -> bool:
-        """Whether the model would not go on with anything."""
+        """Whether the model has nothing left to go on with."""
 
     @property
     @abstractmethod
     def _room(self) -> int:
-        """How many requests may be handed over now."""
+        """Number of requests that may be handed over now."""
 
     def _hand_over(self) -> list[R]:
-        """The next requests, taken off the queue. A group of suspects goes by itself."""
+        """Take the next requests off the queue. A group of suspects goes alone."""
         if not self._inside:
             self._trying = len(self._suspects[-1]) if self._suspects else 0
             new = self._suspects.pop() if self._suspects else self._take()
@@ -102,7 +108,10 @@ class Model(ABC, Generic[R, S]):
         return [self._waiting.popleft() for _ in range(min(self._room, len(self._waiting)))]
 
     def _broke(self, error: Exception) -> list[RequestResult]:
-        """Everything inside is suspect; what was tried alone has failed."""
+        """Make suspects of all requests that the model held.
+
+        One that was tried alone has failed.
+        """
         self.cancel()
         group = list(self._inside.values())
         self._inside.clear()
@@ -114,10 +123,10 @@ class Model(ABC, Generic[R, S]):
 
 
 class PolicyModel(Model[ExpandRequest, Expansion]):
-    """The policy: takes new requests while it works on others."""
+    """The policy, which takes new requests while it works on others."""
 
     def __init__(self, policy: Policy, activity: Activity) -> None:
-        """Drive `policy`, which has nothing pending."""
+        """Drive a policy that has nothing pending."""
         super().__init__(activity, Faults("the policy", PolicyError))
         self._policy = policy
 
@@ -140,15 +149,15 @@ class PolicyModel(Model[ExpandRequest, Expansion]):
 
 
 class ScorerModel(Model[ScoreRequest, Scores]):
-    """The PPM: answers a batch of requests in one call."""
+    """The PPM, which answers a batch of requests in one call."""
 
     def __init__(self, scorer: Scorer, activity: Activity) -> None:
-        """Drive `scorer`."""
+        """Drive a scorer."""
         super().__init__(activity, Faults("the PPM", ScoreError))
         self._scorer = scorer
 
     def cancel(self) -> None:
-        """See `Model`: a scorer remembers no request."""
+        """See `Model`. A scorer remembers no request."""
 
     def _call(self, new: list[ScoreRequest]) -> Sequence[Scores]:
         return self._scorer.score(new)

@@ -1,4 +1,4 @@
-"""A search whose trees go to a run folder, and goes on where it was stopped."""
+"""A search whose trees go to a run folder, and which continues where it was stopped."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -17,14 +17,16 @@ from rstar_fast.tree import Tree
 def run_config(
     config: SearchConfig, *, policy: str, ppm: str | None, problems: str, dtype: str | None = None
 ) -> dict[str, Any]:
-    """What decides the trees of a run, for `RunFolder.open`. Paths are made absolute; `max_active` changes no tree and is left out.
+    """Return everything that decides the trees of a run, for `RunFolder.open`.
+
+    Paths are made absolute. `max_active` changes no tree and is left out.
 
     Args:
-        config: how to search.
-        policy: folder or name of the policy.
-        ppm: folder or name of the PPM.
-        problems: file or name of the problems.
-        dtype: of the models' weights; None for their default.
+        config: Configuration of the search.
+        policy: Folder or name of the policy.
+        ppm: Folder or name of the PPM. None without one.
+        problems: File or name of the problems.
+        dtype: Type of the models' weights. None for their default.
     """
     search = config.to_dict()
     del search["max_active"]
@@ -40,17 +42,21 @@ def run_config(
 def search_to_folder(
     searcher: Searcher, problems: Iterable[Problem], folder: RunFolder
 ) -> Generator[Tree | Failure, None, None]:
-    """Search the problems that have no tree in the folder yet; each ended one is on disk before it is yielded.
+    """Search the problems that have no tree in the folder yet.
 
-    At the end, also an early one, the folder gets the session's record: how it ended and `Stats.record`.
+    Each ended one is on disk before it is yielded.
+
+    At the end, also at an early one, the folder gets a record of the session: how it ended, and
+    `Stats.record`.
 
     Args:
-        searcher: the engines.
-        problems: all problems of the run, those that are done included; may be lazy.
-        folder: open for writing.
+        searcher: Searcher with its engines.
+        problems: All problems of the run, including those that are done. May be lazy.
+        folder: Run folder that is open for writing.
 
     Raises:
-        StoreError: a finished tree is of another question than the problem of its id, or the disk refuses.
+        StoreError: A stored tree has another question than the problem with its id, or the disk
+            refuses.
     """
     ended_by = "done"
     trees = failures = 0
@@ -83,17 +89,18 @@ def _not_done(problems: Iterable[Problem], folder: RunFolder) -> Iterator[Proble
 
 @dataclass(slots=True)
 class Totals:
-    """How a run went.
+    """Counts over the problems of a run.
 
     Attributes:
-        trees: problems searched to the end.
-        failures: problems that could not be.
-        graded: trees whose problem has an answer; the next three are out of these.
-        solved: trees with any correct answer.
-        best_correct: trees whose chosen answer (`Tree.best`) is correct.
-        majority_correct: trees whose most frequent answer (`Tree.majority`) is correct.
-        nodes: of all trees, roots left out.
-        generated_tokens: of all trees.
+        trees: Number of problems that were searched to the end.
+        failures: Number of problems whose search failed.
+        graded: Number of trees whose problem has an accepted answer. The next three count among
+            these.
+        solved: Number of trees with any correct answer.
+        best_correct: Number of trees whose chosen answer (`Tree.best`) is correct.
+        majority_correct: Number of trees whose most frequent answer (`Tree.majority`) is correct.
+        nodes: Number of nodes of all trees, without the roots.
+        generated_tokens: Number of tokens generated for all trees.
     """
 
     trees: int = 0
@@ -122,5 +129,5 @@ class Totals:
 
 
 def _absolute(name: str) -> str:
-    """The absolute path of what is on disk; a name of a hub as it is."""
+    """Return the absolute path of something on disk, and any other name unchanged."""
     return str(Path(name).resolve()) if Path(name).exists() else name

@@ -1,4 +1,4 @@
-"""The ask/tell search: it owns trees and asks for work; whoever owns the engines does it and tells the results."""
+"""The ask/tell search, which owns the trees and asks the owner of the engines for work."""
 
 import itertools
 import time
@@ -30,17 +30,17 @@ class _Active:
     """A problem under way.
 
     Attributes:
-        tree: its tree.
-        steps: the coroutine that grows it.
-        requests: what that waits for, the ids one after another.
-        kinds: of the requests.
-        results: those that were told, in the places of their requests.
-        missing: how many were not.
-        asked_at: when the wait began.
+        tree: Tree of the problem.
+        task: Coroutine that grows the tree.
+        requests: Requests that the coroutine waits for, with consecutive ids.
+        kinds: Types of these requests.
+        results: Results that were told, each in the place of its request.
+        missing: Number of results that were not told yet.
+        asked_at: Time at which the wait began, by `time.perf_counter`.
     """
 
     tree: LiveTree
-    steps: TreeTask
+    task: TreeTask
     requests: list[Request] = field(default_factory=list)
     kinds: set[type[Request]] = field(default_factory=set)
     results: list[Any] = field(default_factory=list)
@@ -48,24 +48,43 @@ class _Active:
     asked_at: float = 0.0
 
 
-class Search:
-    """Searches many problems at once, each at its own pace.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the problems under way are.
 
-    Add problems; then `ask` for work, have it done by any engines in any order, and `tell` each result, until `done`. Ended
-    problems are taken by `finished`. The same config and seed give the same trees whatever the order and batching of the answers.
+    Attributes:
+        num_active: Number of problems that are being searched.
+        rollouts_done: Number of their rollouts that have ended. 0 for strategies other than mcts.
+        num_rollouts: Number of all their rollouts. 0 for strategies other than mcts.
+        furthest: Share of its rollouts that the furthest problem has done, in [0, 1].
+    """
+
+    num_active: int = 0
+    rollouts_done: int = 0
+    num_rollouts: int = 0
+    furthest: float = 0.0
+
+
+class Search:
+    """A search of many problems at once, each at its own pace.
+
+    Add problems. Then `ask` for work, have any engines do it in any order, and `tell` each result,
+    until the search is `done`. `finished` returns the problems that have ended. The same
+    configuration and seed give the same trees, whatever the order and the batching of the results.
 
     Args:
-        config: how every problem is searched.
+        config: Configuration of every problem's search.
 
     Raises:
-        ConfigError: trees of this config need more than 2**31 - 1 nodes in all.
+        ConfigError: The trees of this configuration need more than 2**31 - 1 nodes in all.
     """
 
     def __init__(self, config: SearchConfig) -> None:
         if config.nodes_per_tree * config.max_active > MAX_NODES:
             raise ConfigError(
-                f"max_active={config.max_active} trees of up to {config.nodes_per_tree} nodes each pass the {MAX_NODES} nodes "
-                "of a forest: lower max_active, rollouts, max_depth or candidates"
+                f"max_active={config.max_active} trees of up to {config.nodes_per_tree} nodes each "
+                f"need more than the {MAX_NODES} nodes of a forest: lower max_active, rollouts, "
+                "max_depth or candidates"
             )
         self.config = config
         self._forest = Forest(config.max_active, config.nodes_per_tree)
@@ -79,53 +98,67 @@ class Search:
         self._ended: deque[Tree | Failure] = deque()
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Queue problems; at most `config.max_active` are searched at once.
+        """Queue problems. At most `config.max_active` are searched at once.
 
         Raises:
-            ProblemError: an id was added before.
+            ProblemError: A problem with this id and copy was added before.
         """
         for problem in problems:
             if problem.key in self._known:
                 raise ProblemError(
-                    f"problem id {problem.key!r} was added before; ids must be unique within a search"
+                    f"problem id {problem.key!r} was added before; "
+                    "ids must be unique within a search"
                 )
             self._known.add(problem.key)
             self._waiting.append(problem)
 
     @property
     def done(self) -> bool:
-        """Whether every problem added has ended; `finished` may still hold some."""
+        """Whether every added problem has ended. `finished` may still hold some of them."""
         return not (self._waiting or self._active)
 
     @property
     def num_active(self) -> int:
-        """Problems being searched now."""
+        """Number of problems that are being searched."""
         return len(self._active)
 
     @property
     def num_pending(self) -> int:
-        """Requests asked for and not yet told."""
+        """Number of requests that were asked and whose results were not told yet."""
         return len(self._pending)
 
+    def progress(self) -> Progress:
+        """Return how far the problems under way are. May be called from any thread."""
+        active = list(self._active.values())
+        if self.config.strategy != "mcts":
+            return Progress(len(active))
+        done = [one.tree.rollouts_done for one in active]
+        rollouts = self.config.rollouts
+        return Progress(
+            len(active), sum(done), len(active) * rollouts, max(done, default=0) / rollouts
+        )
+
     def ask(self) -> Work:
-        """All requests that have come up since the last call; each is asked once."""
+        """Return all requests that have come up since the last call. Each request is asked once."""
         while self._waiting and len(self._active) < self.config.max_active:
             self._start(self._waiting.popleft())
         work, self._work = self._work, self._new_work()
         return work
 
     def tell(self, request_id: int, result: Result) -> None:
-        """Give the result of one request.
+        """Tell the result of one request.
 
-        A result that was told already, or whose problem has ended, is ignored.
+        A result that was told before, or whose problem has ended, is ignored.
 
         Args:
-            request_id: of a request that `ask` returned.
-            result: `Expansion`, `Observation`, `Grade` or `Scores`, as the request's kind wants. One that carries an error or does
-                not fit its request, and an exception in place of any of these, ends its problem as a `Failure`.
+            request_id: Id of a request that `ask` returned.
+            result: `Expansion`, `Observation`, `Grade` or `Scores`, as the kind of the request
+                wants. A result that carries an error or does not fit its request ends its problem
+                as a `Failure`. So does an exception in place of a result.
 
         Raises:
-            SearchError: no such request was ever made, or the result is of another kind; nothing has changed.
+            SearchError: There was no such request, or the result is of another kind. Nothing has
+                changed.
         """
         owner = self._pending.get(request_id)
         if owner is None:
@@ -151,7 +184,10 @@ class Search:
             self._advance(owner)
 
     def fail(self, problem_id: str, error: BaseException) -> None:
-        """End an active problem as a `Failure`; answers to its open requests are ignored from now on."""
+        """End an active problem as a `Failure`.
+
+        Results of its open requests are ignored from now on.
+        """
         ended = self._active.pop(problem_id, None)
         if ended is None:
             raise SearchError(f"fail: problem {problem_id!r} is not being searched")
@@ -161,7 +197,7 @@ class Search:
         self._ended.append(Failure.of(ended.tree.problem, error))
 
     def finished(self) -> list[Tree | Failure]:
-        """Problems that ended since the last call, in order of ending."""
+        """Return the problems that ended since the last call, in the order in which they ended."""
         ended, self._ended = list(self._ended), deque()
         return ended
 
@@ -180,12 +216,12 @@ class Search:
             yield from grade_finals(tree)
 
     def _advance(self, active: _Active) -> None:
-        """Run a problem's coroutine until it waits for answers or ends."""
+        """Run the coroutine of a problem until it waits for results or ends."""
         problem_id = active.tree.problem.key
-        # Nothing else keeps the results while the next ones are waited for: an expansion's tokens take much room.
+        # Free the results before the next wait: the tokens of an expansion take much room.
         results, active.results = active.results or None, []
         try:
-            wanted = active.steps.send(results)
+            wanted = active.task.send(results)
         except StopIteration:
             del self._active[problem_id]
             self._ended.append(active.tree.finish())
@@ -196,7 +232,7 @@ class Search:
         active.requests, active.results, active.missing = wanted, [None] * len(wanted), len(wanted)
         active.kinds = kinds = set(map(type, wanted))
         active.asked_at = time.perf_counter()
-        # Ids were given in the order of the requests: they are consecutive.
+        # Ids were given in the order of the requests, so they are consecutive.
         first, self._next_id = wanted[0].id, wanted[-1].id + 1
         self._pending.update(dict.fromkeys(range(first, self._next_id), active))
         for kind in kinds:
@@ -209,7 +245,7 @@ class Search:
             active.tree.counts[_COUNT_OF[kind]] += len(of_kind)
 
     def _account(self, active: _Active, last: type[Request]) -> None:
-        """Count the time of a wait that is over for the kind that was answered `last`."""
+        """Count the time of a wait that is over, under the kind of its last request."""
         timings = active.tree.timings
         timings[_WAIT_OF[last]] += time.perf_counter() - active.asked_at
         if RunRequest in active.kinds:

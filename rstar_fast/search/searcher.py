@@ -1,4 +1,4 @@
-"""Our own driver over the ask/tell search: one policy, one PPM, one pool of programs, one verifier."""
+"""The package's own driver of the ask/tell search."""
 
 import asyncio
 import queue
@@ -12,32 +12,39 @@ from rstar_fast.policy.base import Policy
 from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
-from rstar_fast.search.session import SearchEnded, SearchSession
+from rstar_fast.search.messages import Delivery, SearchEnded
+from rstar_fast.search.search import Progress
+from rstar_fast.search.session import SearchSession
 from rstar_fast.tree import Tree
 from rstar_fast.verify import ArithmeticRunner, Executor, Limits, MathVerifier
 from rstar_fast.verify.base import StepRunner, Verifier
 
 
 class Searcher:
-    """Searches problems with the engines given. A context manager: leaving it stops the workers it started itself.
+    """Searches problems with given engines.
 
-    Every problem goes at its own pace: while programs run for some trees, the policy writes for others and the PPM scores others
-    (see `SearchSession`). Trees don't depend on the pace. The search goes on while the caller looks at a tree, until `config.max_active`
-    problems are under way or not yet taken.
+    A context manager: leaving it stops the workers that it started.
 
-    An engine that raises is asked again, about the requests it had one by one if need be. A request that fails alone ends its
-    problem as a `Failure` and no other; `faults.BROKEN_AFTER` such in a row, with no answer between them, end the search with the
-    engine's error. Engines that know of outages wait and repeat by themselves.
+    Every problem goes at its own pace. While programs run for some trees, the policy writes for
+    others and the PPM scores others (see `SearchSession`). Trees do not depend on the pace. The
+    search goes on while the caller looks at a tree, until `config.max_active` problems are under
+    way or not yet taken.
+
+    An engine that raises is asked again, if need be about each of its requests alone. A request
+    that fails alone ends its own problem as a `Failure`, and no other. After `faults.BROKEN_AFTER`
+    such failures in a row, without an answer between them, the search ends with the engine's error.
+    An engine that knows of outages waits and repeats by itself.
 
     Args:
-        policy: writes the steps.
-        config: how to search.
-        scorer: the PPM; needed if, and only if, `config.use_scores`.
-        runner: runs the steps; left out, an `Executor` by the config's limits, behind an `ArithmeticRunner`.
-        verifier: grades final answers; left out, a `MathVerifier`.
+        policy: Policy that writes the steps.
+        config: Configuration of the search.
+        scorer: PPM. Needed exactly if `config.use_scores`.
+        runner: Runner of the steps. None for an `Executor` with the limits of the configuration,
+            behind an `ArithmeticRunner`.
+        verifier: Verifier of the final answers. None for a `MathVerifier`.
 
     Attributes:
-        stats: what the engines did, over all searches; up to date while one is under way.
+        stats: Counts of the engines' work over all searches, up to date while one is under way.
 
     Raises:
         ConfigError: `config.use_scores` and `scorer` do not fit together.
@@ -77,25 +84,34 @@ class Searcher:
         self.close()
 
     def close(self) -> None:
-        """Stop a search that is under way and the workers that this searcher started; those that were given are left alone."""
+        """Stop a search that is under way, and the workers that this searcher started.
+
+        Given engines are left alone.
+        """
         if self._session is not None:
             self._session.close()
         self._own.close()
 
-    def search(self, problems: Iterable[Problem]) -> Generator[Tree | Failure, None, None]:
-        """Search problems and yield each as it ends, in order of completion.
+    def progress(self) -> Progress:
+        """Return how far the problems under way are. Zeros while no search is under way."""
+        session = self._session
+        return Progress() if session is None else session.progress()
 
-        Closing the iterator, or an exception in it, abandons what is under way and waits for the engines to come to rest. A second
-        search of one searcher abandons the first.
+    def search(self, problems: Iterable[Problem]) -> Generator[Tree | Failure, None, None]:
+        """Search problems and yield each one as it ends, as a `Tree` or a `Failure`.
+
+        Closing the iterator, or an exception in it, abandons what is under way and waits until the
+        engines rest. A second search of the same searcher abandons the first.
 
         Args:
-            problems: may be lazy and endless; drawn from in another thread, at most `config.max_active` ahead of the caller.
+            problems: Problems. The iterable may be lazy and endless. Another thread draws from it,
+                at most `config.max_active` problems ahead of the caller.
 
         Raises:
-            ProblemError: two problems have one id, or one is no problem.
-            RStarError: an engine is broken.
+            ProblemError: Two problems have the same id and copy, or an item is no `Problem`.
+            RStarError: An engine is broken.
         """
-        outbox: queue.SimpleQueue[Tree | Failure | SearchEnded] = queue.SimpleQueue()
+        outbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         session = self._begin(problems, outbox.put)
         try:
             while not isinstance(ended := outbox.get(), SearchEnded):
@@ -107,19 +123,21 @@ class Searcher:
             raise ended.error
 
     async def asearch(self, problems: Iterable[Problem]) -> AsyncGenerator[Tree | Failure, None]:
-        """`search` for asyncio: the event loop is never blocked, and cancelling the task ends the search.
+        """Search problems under asyncio; see `search`.
 
-        As with any asynchronous generator, leave a loop over it early under `contextlib.aclosing`.
+        The event loop is never blocked, and cancelling the task ends the search. To leave a loop
+        early, iterate under `contextlib.aclosing`, as with any asynchronous generator.
         """
         loop = asyncio.get_running_loop()
-        outbox: asyncio.Queue[Tree | Failure | SearchEnded] = asyncio.Queue()
+        outbox: asyncio.Queue[Delivery] = asyncio.Queue()
 
-        def deliver(ended: Tree | Failure | SearchEnded) -> None:
-            with suppress(RuntimeError):  # the loop was closed, and nobody waits
+        def deliver(ended: Delivery) -> None:
+            # The loop may be closed, and then nobody waits for the message.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(outbox.put_nowait, ended)
 
         session = self._begin(problems, deliver)
-        ended: Tree | Failure | SearchEnded | None = None
+        ended: Delivery | None = None
         try:
             while not isinstance(ended := await outbox.get(), SearchEnded):
                 session.claim()
@@ -133,7 +151,7 @@ class Searcher:
             raise ended.error
 
     def _begin(
-        self, problems: Iterable[Problem], deliver: Callable[[Tree | Failure | SearchEnded], None]
+        self, problems: Iterable[Problem], deliver: Callable[[Delivery], None]
     ) -> SearchSession:
         if self._session is not None:
             self._session.stop(
@@ -160,7 +178,14 @@ class Searcher:
 
 @contextmanager
 def step_runner(config: SearchConfig, workers: int | None = None) -> Iterator[StepRunner]:
-    """What runs the steps under a config: plain arithmetic in this process, all else in `workers` others (None: one per core)."""
+    """Yield the runner of steps that a configuration describes.
+
+    Arithmetic runs in this process, and all other programs run in worker processes.
+
+    Args:
+        config: Configuration, which sets the limits and the style of observations.
+        workers: Number of worker processes, >= 1. None for one per core.
+    """
     limits = Limits(wall_s=config.wall_limit_s, memory_bytes=config.memory_limit_mb << 20)
     with Executor(workers, limits, config.observation) as executor:
         yield ArithmeticRunner(executor) if config.observation == "stdout" else executor

@@ -1,4 +1,4 @@
-"""The strategies: how a problem's tree is grown. Each is a coroutine over `expand`."""
+"""The strategies, which say how a problem's tree grows. Each is a coroutine over `expand`."""
 
 import math
 from collections.abc import Callable
@@ -11,14 +11,17 @@ from rstar_fast.tree import Node
 
 
 def mcts(tree: LiveTree) -> TreeTask:
-    """Rollouts guided by UCT; each expands every unexpanded node it meets (rule 3 of the search semantics).
+    """Grow a tree by rollouts that UCT guides (rule 3 of docs/search.md).
 
-    `leaves_per_tree` of them are under way at once, by turns: in every turn each goes on, in the order they began, to a node
-    that no other has; then all these nodes are expanded. One that finds only others' nodes waits for the next turn.
+    A rollout expands every unexpanded node that it meets. `leaves_per_tree` rollouts are under way
+    at once and take turns. In a turn, each one walks on, in the order in which they began, to a
+    node that no other has claimed. Then all these nodes are expanded. A rollout that finds only
+    claimed nodes waits for the next turn.
     """
     config = tree.config
     to_begin = config.rollouts
-    walks: list[tuple[int, int]] = []  # node and moves left
+    # The node that each rollout has reached, and the moves that it has left.
+    walks: list[tuple[int, int]] = []
     while True:
         waiting, walks = walks[::-1], []
         expansions: list[TreeTask] = []
@@ -34,14 +37,19 @@ def mcts(tree: LiveTree) -> TreeTask:
                 walks.append((reached, min(left, config.max_depth)))
                 expansions.append(expand(tree, reached, config.candidates))
             elif left > config.max_depth:
-                to_begin = 0  # the root itself is exhausted
+                # The root itself is exhausted.
+                to_begin = 0
+        tree.rollouts_done = config.rollouts - to_begin - len(walks)
         if not expansions:
             return
         yield from together(expansions) if len(expansions) > 1 else expansions[0]
 
 
 def beam(tree: LiveTree) -> TreeTask:
-    """Level by level, the best-valued steps go on; final answers stay where they are."""
+    """Grow a tree level by level from the `beam_width` best-scored steps.
+
+    Final answers end where they are.
+    """
     frontier = [ROOT]
     while frontier:
         known = len(tree.nodes)
@@ -51,7 +59,7 @@ def beam(tree: LiveTree) -> TreeTask:
 
 
 def greedy(tree: LiveTree) -> TreeTask:
-    """One path: the best-scored candidate at every step, or the first where nothing scores."""
+    """Grow one path of the best-scored candidates, or of the first ones where nothing is scored."""
     node = ROOT
     while True:
         known = len(tree.nodes)
@@ -63,7 +71,7 @@ def greedy(tree: LiveTree) -> TreeTask:
 
 
 def best_of_n(tree: LiveTree) -> TreeTask:
-    """`candidates` independent paths, to be chosen from at their ends."""
+    """Grow `candidates` independent paths, of which one is chosen at the end."""
     yield from expand(tree, ROOT, tree.config.candidates, distinct=False)
     yield from together([_path(tree, node.id) for node in tree.nodes[1:] if not node.end])
 
@@ -78,7 +86,7 @@ def _path(tree: LiveTree, node: int) -> TreeTask:
 
 
 def _by_score(node: Node) -> tuple[float, int]:
-    """Sort key: highest score first, then the order of creation; dead ends last."""
+    """Return a sort key: highest score first, then order of creation, dead ends last."""
     if node.end not in ("", "answer"):
         return (math.inf, node.id)
     return (-node.score if node.score is not None else 0.0, node.id)

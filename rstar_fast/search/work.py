@@ -1,4 +1,4 @@
-"""What a search asks for, and what it may be told."""
+"""The requests of a search, and the results it may be told."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,16 +9,16 @@ from rstar_fast.problems import Problem
 from rstar_fast.verify.base import Grade, Observation
 
 
-# There is one for every candidate, and a frozen one takes three times as long to make.
+# One is made for every candidate, and a frozen dataclass takes three times as long to make.
 @dataclass(slots=True)
 class RunRequest:
-    """Run the last step of an open code block. Not to be changed.
+    """A request to run the last step of an open code block. Treat it as frozen.
 
     Attributes:
-        id: the request's number, unique within its search.
-        problem_id: whose tree.
-        node: tree-local id of the step's node.
-        steps: texts of the block's steps, the one to observe last.
+        id: Number of the request, unique within its search.
+        problem_id: Key of the problem (`Problem.key`).
+        node: Id of the step's node in its tree.
+        steps: Texts of the block's steps. The last one is observed.
     """
 
     id: int
@@ -29,7 +29,14 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class GradeRequest:
-    """Say whether `answer` is right for `problem`; `node` is the first of the tree's nodes that gives it."""
+    """A request to say whether an answer is right.
+
+    Attributes:
+        id: Number of the request, unique within its search.
+        problem: Problem that was answered.
+        node: Id of the first node of the tree that gives the answer.
+        answer: The answer.
+    """
 
     id: int
     problem: Problem
@@ -40,7 +47,7 @@ class GradeRequest:
 Request = ExpandRequest | RunRequest | GradeRequest | ScoreRequest
 Result = Expansion | Observation | Grade | Scores | Exception
 RequestResult = tuple[int, Result]
-"""The id of a request, and its result."""
+"""Id of a request, and its result."""
 
 RESULT_OF: dict[type[Request], type[Result]] = {
     ExpandRequest: Expansion,
@@ -58,7 +65,7 @@ KIND_OF: dict[type[Request], str] = {
 
 @dataclass(slots=True)
 class Work:
-    """Requests to be answered, in any order and by any engine."""
+    """Requests that wait for answers, in any order and from any engine."""
 
     expand: list[ExpandRequest] = field(default_factory=list)
     run: list[RunRequest] = field(default_factory=list)
@@ -66,7 +73,7 @@ class Work:
     score: list[ScoreRequest] = field(default_factory=list)
 
     def of(self, kind: str) -> list[Any]:
-        """The requests of one kind, of those in `KIND_OF`."""
+        """Return the requests of one kind, named as in `KIND_OF`."""
         requests: list[Any] = getattr(self, kind)
         return requests
 

@@ -1,36 +1,39 @@
-"""Requests that become futures of worker processes: programs to run, answers to grade."""
+"""Requests that become futures of worker processes: programs to run and answers to grade."""
 
-import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from rstar_fast.search.activity import Activity
 from rstar_fast.search.faults import Faults
+from rstar_fast.search.messages import FutureEnded, Send
 from rstar_fast.search.work import GradeRequest, RequestResult, RunRequest
 
 R = TypeVar("R", RunRequest, GradeRequest)
 
 
 class Workers(Generic[R]):
-    """A pool of workers as a search sees it. Used by one thread; the futures may end in any.
+    """A pool of workers as a search uses it.
+
+    One thread calls it; the futures may end in any thread.
 
     Args:
-        start: begins one request.
-        landed: gets every future that ends, for `take`.
-        activity: where to count.
-        faults: of the pool.
+        start: Function that begins one request and returns its future.
+        send: Function that takes a `FutureEnded` for every future that ends.
+        activity: Counts of the pool's work, which are kept up to date.
+        faults: Faults of the pool, which are counted.
     """
 
     def __init__(
         self,
         start: "Callable[[R], Future[Any]]",
-        landed: "queue.SimpleQueue[Any]",
+        send: Send,
         activity: Activity,
         faults: Faults,
     ) -> None:
         self._start: Callable[[R], Future[Any]] = start
-        self._landed = landed
+        self._ended = partial(_send_ended, send, self)
         self._activity = activity
         self._faults = faults
         self._open: dict[Future[Any], R] = {}
@@ -43,36 +46,35 @@ class Workers(Generic[R]):
             for request in requests:
                 self._begin(request)
 
-    def take(self, landed: "Sequence[Future[Any]]") -> list[RequestResult]:
-        """The answers of those futures that are of this pool. A request that failed for the first time is begun again."""
-        answers: list[RequestResult] = []
-        for future in landed:
-            request = self._open.pop(future, None)
-            if request is None:
-                continue
-            try:
-                answers.append((request.id, future.result()))
-            except Exception as error:
-                answers += self._failed(request, error)
-            else:
-                self._faults.in_a_row = 0
-        if answers:
-            self._activity.opened(-len(answers))
-            self._activity.requests += len(answers)
-            self._activity.batches += len(answers)
-        return answers
+    def take(self, future: "Future[Any]") -> list[RequestResult]:
+        """Return the result of a future that has ended.
+
+        The list is empty if the request failed for the first time: it is begun once more.
+
+        Raises:
+            RStarError: The pool is broken; see `Faults.failed`.
+        """
+        request = self._open.pop(future)
+        result: Any
+        try:
+            result = future.result()
+        except Exception as error:
+            if request.id not in self._tried:
+                self._tried.add(request.id)
+                self._begin(request)
+                return []
+            result = self._faults.failed(error)
+        else:
+            self._faults.in_a_row = 0
+        self._activity.opened(-1)
+        self._activity.requests += 1
+        self._activity.batches += 1
+        return [(request.id, result)]
 
     def cancel(self) -> None:
-        """Take back what has not begun; the answers of the rest are lost."""
+        """Cancel the requests that have not begun. The results of the others are lost."""
         for future in self._open:
             future.cancel()
-
-    def _failed(self, request: R, error: Exception) -> list[RequestResult]:
-        if request.id in self._tried:
-            return [(request.id, self._faults.failed(error))]
-        self._tried.add(request.id)
-        self._begin(request)
-        return []
 
     def _begin(self, request: R) -> None:
         try:
@@ -81,4 +83,8 @@ class Workers(Generic[R]):
             future = Future()
             future.set_exception(error)
         self._open[future] = request
-        future.add_done_callback(self._landed.put)
+        future.add_done_callback(self._ended)
+
+
+def _send_ended(send: Send, workers: Workers[Any], future: "Future[Any]") -> None:
+    send(FutureEnded(workers, future))

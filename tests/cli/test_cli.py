@@ -14,7 +14,7 @@ import pytest
 from scripted_cli import scripted_open_searcher
 
 from rstar_fast.cli import main
-from rstar_fast.cli.options import parse_settings, presets_table
+from rstar_fast.cli.options import presets_table
 from rstar_fast.config import PRESETS, SearchConfig
 from rstar_fast.embedded import held_out_problems
 from rstar_fast.search import engines
@@ -103,7 +103,7 @@ def test_failures_are_recorded_and_the_run_goes_on(capsys: pytest.CaptureFixture
     assert main(search()) == 0
     assert sorted(ids()) == ["p-0", "p-2"]
     (failure,) = RunFolder.read("run").failures()
-    assert failure.problem_id == "p-1" and failure.reason.startswith("PolicyError: ")
+    assert failure.problem.key == "p-1" and failure.error_type == "PolicyError"
     out = capsys.readouterr().out
     assert "p-1 failed: the policy failed at node 0" in out and "2 searched, 1 failed" in out
 
@@ -168,6 +168,7 @@ def test_another_config_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         (["--set", "candidate=3"], "unknown option 'candidate' (did you mean 'candidates'?)"),
         (["--set", "use_scores=maybe"], "use_scores: expected true or false, got 'maybe'"),
         (["--set", "c=nan"], "c: expected a number in [0, 1e+06], got nan"),
+        (["--set", "search.c=1"], "unknown option 'search'"),
         (
             ["--set", "strategy=dfs"],
             "strategy: expected one of mcts, greedy, beam, best_of_n, got 'dfs'",
@@ -215,6 +216,28 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
         assert "<code>\nprint(7)" in capsys.readouterr().out
 
 
+def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    write_problems(2, {1: "fail"})
+    main(search())
+    capsys.readouterr()
+    assert main(["show", "run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["totals"]["solved"] == told["totals"]["failures"] == 1
+    assert told["failures"][0]["id"] == "p-1" and told["failures"][0]["error_type"] == "PolicyError"
+    assert told["config"]["policy"] == "scripted" and len(told["sessions"]) == 1
+    assert main(["show", "run", "p-0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nodes"][0]["parent"] == -1
+
+
+def test_progress_moves_within_a_problem() -> None:
+    write_problems(2)
+    process = run_scripted(0.4, search("--set", "rollouts=24", "candidates=3"))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    lines = [line for line in out.splitlines() if line.startswith("problems 0/2 (2 under way, ")]
+    assert lines and "rollouts)" in lines[0]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -233,13 +256,6 @@ def test_show_errors(words: list[str], message: str, capsys: pytest.CaptureFixtu
     assert main(["show", *words]) == 2
     captured = capsys.readouterr()
     assert message in captured.err and not captured.out
-
-
-def test_settings_parse_by_type() -> None:
-    found = parse_settings(
-        ["candidates=4", "c=3", "use_scores=False", " prompt = few_shot ", "candidates=5"]
-    )
-    assert found == {"candidates": 5, "c": 3.0, "use_scores": False, "prompt": "few_shot"}
 
 
 def test_help_names_every_preset_and_option(capsys: pytest.CaptureFixture[str]) -> None:

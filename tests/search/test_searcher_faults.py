@@ -105,7 +105,7 @@ def test_a_hundred_problems_with_faults_among_them(tmp_path: Path) -> None:
 
     run = RunFolder.read(tmp_path / "run")
     assert run.done == {problem.id for problem in work} - expected
-    reasons = {failure.problem_id: failure.reason for failure in run.failures()}
+    reasons = {failure.problem.key: failure.summary for failure in run.failures()}
     assert reasons.keys() == expected
     for ids, reason in {
         frozenset(bad_policy): "PolicyError: the policy failed twice: ValueError: I don't like p",

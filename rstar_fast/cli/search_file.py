@@ -1,0 +1,119 @@
+"""The arguments of a search, from the command line and from a TOML file."""
+
+import argparse
+import tomllib
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rstar_fast.cli.options import merged, parse_settings
+from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
+
+_REQUIRED = ("problems", "policy", "preset", "out")
+_PATHS = ("problems", "policy", "ppm")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchArguments:
+    """What a search runs on. The names are those of the command line's options and of the file.
+
+    Attributes:
+        problems: File or name of the problems.
+        policy: Folder or name of the policy.
+        preset: Name of the preset.
+        out: Run folder.
+        ppm: Folder or name of the PPM. None without one.
+        limit: Number of problems to take. None for all.
+        seed: Seed of the search. None for the preset's.
+        workers: Number of processes that run steps. None for one per core.
+        device: Device of the models. None for a GPU where there is one.
+        dtype: Type of the models' weights. None for the engines' defaults.
+        max_rows: Number of candidates that the policy writes at once. None for its default.
+        search: Changes to the preset, by option of `SearchConfig`.
+    """
+
+    problems: str
+    policy: str
+    preset: str
+    out: str
+    ppm: str | None = None
+    limit: int | None = None
+    seed: int | None = None
+    workers: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+    max_rows: int | None = None
+    search: dict[str, Any] = field(default_factory=dict)
+
+    def config(self) -> SearchConfig:
+        """Return the configuration of the search.
+
+        Raises:
+            ConfigError: An option is wrong, or the PPM and the configuration do not fit together.
+        """
+        options = dict(self.search)
+        if self.seed is not None:
+            options["seed"] = self.seed
+        config = SearchConfig.preset(self.preset, **options)
+        if config.use_scores and not self.ppm:
+            raise ConfigError(
+                f"preset {self.preset!r} scores steps by a PPM (use_scores), and none was given: "
+                "add --ppm DIR or --ppm embedded; or search without one, by the known answers: "
+                "--set use_scores=false annotate_terminals_with_ground_truth=true"
+            )
+        if self.ppm and not config.use_scores:
+            raise ConfigError(
+                f"preset {self.preset!r} asks no PPM (use_scores=false): leave --ppm out, "
+                "or add --set use_scores=true"
+            )
+        return config
+
+
+def search_arguments(args: argparse.Namespace) -> SearchArguments:
+    """Merge the file of `--config` and the command line, which wins.
+
+    Raises:
+        ConfigError: The file cannot be read, an option is unknown, or a needed one is missing.
+    """
+    names = [each.name for each in fields(SearchArguments)]
+    found = read_search_file(args.config, names) if args.config else {}
+    given = {name: getattr(args, name) for name in names if name != "search"}
+    found |= {name: value for name, value in given.items() if value is not None}
+    found["search"] = merged(found.get("search", {}), parse_settings(args.set))
+    for name in _REQUIRED:
+        if name not in found:
+            raise ConfigError(f"--{name} is needed (or `{name}` in the file of --config)")
+    return SearchArguments(**found)
+
+
+def read_search_file(path: str, names: list[str]) -> dict[str, Any]:
+    """Read a TOML file of arguments. Paths of files beside it become absolute.
+
+    Raises:
+        ConfigError: It cannot be read, or a name or a type in it is wrong.
+    """
+    try:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"--config {path}: cannot be read: {error}") from error
+    for name, value in found.items():
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ConfigError(f"{path}: unknown option {name!r}{hint}; options: {', '.join(names)}")
+        _check_type(path, name, value)
+        if name in _PATHS and (Path(path).parent / value).exists():
+            found[name] = str((Path(path).parent / value).resolve())
+    return found
+
+
+def _check_type(path: str, name: str, value: Any) -> None:
+    expected: tuple[type, str] = (str, "a string")
+    if name == "search":
+        expected = (dict, "a table")
+    elif name in ("limit", "seed", "workers", "max_rows"):
+        expected = (int, "an integer")
+    if not isinstance(value, expected[0]) or isinstance(value, bool):
+        raise ConfigError(f"{path}: {name}: expected {expected[1]}, got {value!r}")
