@@ -1,7 +1,8 @@
 """Checks of option values. Each one raises `ConfigError` with the option's name and the value."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from rstar_fast.errors import ConfigError
@@ -85,3 +86,27 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise ConfigError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
+def check_known(
+    names: Iterable[str], known: Iterable[str], *, kind: str = "option", where: str = ""
+) -> None:
+    """Raise `ConfigError` unless all names are known. The error says which name may be meant.
+
+    >>> check_known(["epoch"], ["epochs", "seed"])
+    Traceback (most recent call last):
+    rstar_fast.errors.ConfigError: unknown option 'epoch' (did you mean 'epochs'?); options: epochs, seed
+
+    Args:
+        names: Names that were given.
+        known: Names that exist.
+        kind: Kind of what is named.
+        where: Beginning of the error's message, as in "evolve.toml: ".
+    """  # noqa: E501
+    known = list(known)
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            listed = ", ".join(known) or "none"
+            raise ConfigError(f"{where}unknown {kind} {name!r}{hint}; {kind}s: {listed}")

@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+from rstar_fast.checks import (
+    check_boolean,
+    check_choice,
+    check_integer,
+    check_known,
+    check_number,
+)
 from rstar_fast.errors import ConfigError
 from rstar_fast.prompts import PromptStyle
 
@@ -97,10 +103,7 @@ class SearchConfig:
         Raises:
             ConfigError: The name or an option is unknown, or a value is out of range.
         """
-        if name not in PRESETS:
-            raise ConfigError(
-                f"unknown preset {name!r}{_hint(name, PRESETS)}; presets: {', '.join(PRESETS)}"
-            )
+        check_known([name], PRESETS, kind="preset")
         return cls.from_dict({**PRESETS[name], **changes})
 
     @classmethod
@@ -110,12 +113,7 @@ class SearchConfig:
         Raises:
             ConfigError: An option is unknown, or a value is out of range.
         """
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise ConfigError(
-                    f"unknown option {name!r}{_hint(name, known)}; options: {', '.join(known)}"
-                )
+        check_known(options, [field.name for field in fields(cls)])
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
@@ -161,7 +159,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "greedy": {"strategy": "greedy", "candidates": 1, "temperature": 0.0, "use_scores": False},
 }
 
-_INT_RANGES: dict[str, tuple[int, int]] = {
+_INTEGERS: dict[str, tuple[int, int]] = {
     "candidates": (1, 1024),
     "rollouts": (1, 1_000_000),
     "leaves_per_tree": (1, 1024),
@@ -174,13 +172,13 @@ _INT_RANGES: dict[str, tuple[int, int]] = {
     "max_active": (1, 1_000_000),
     "seed": (0, 2**63 - 1),
 }
-# Lowest value, highest value, and whether the lowest itself is allowed.
-_FLOAT_RANGES: dict[str, tuple[float, float, bool]] = {
-    "c": (0.0, 1e6, True),
-    "temperature": (0.0, 100.0, True),
-    "top_p": (0.0, 1.0, False),
-    "wall_limit_s": (0.0, 1e6, False),
-    "grade_limit_s": (0.0, 1e6, False),
+# Lowest value, highest value, and whether the lowest itself is refused.
+_NUMBERS: dict[str, tuple[float, float, bool]] = {
+    "c": (0.0, 1e6, False),
+    "temperature": (0.0, 100.0, False),
+    "top_p": (0.0, 1.0, True),
+    "wall_limit_s": (0.0, 1e6, True),
+    "grade_limit_s": (0.0, 1e6, True),
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "strategy": get_args(Strategy),
@@ -191,24 +189,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 def _check(name: str, value: Any) -> None:
     if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            raise ConfigError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
-    elif name in _INT_RANGES:
-        low, high = _INT_RANGES[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ConfigError(f"{name}: expected an integer in {low}..{high}, got {value!r}")
-    elif name in _FLOAT_RANGES:
-        floor, ceiling, closed = _FLOAT_RANGES[name]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not (floor <= value <= ceiling) or (value == floor and not closed):
-            bracket = "[" if closed else "("
-            raise ConfigError(
-                f"{name}: expected a number in {bracket}{floor:g}, {ceiling:g}], got {value!r}"
-            )
-    elif not isinstance(value, bool):
-        raise ConfigError(f"{name}: expected true or false, got {value!r}")
-
-
-def _hint(name: str, known: Any) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+        check_choice(name, value, _CHOICES[name])
+    elif name in _INTEGERS:
+        check_integer(name, value, *_INTEGERS[name])
+    elif name in _NUMBERS:
+        low, high, low_excluded = _NUMBERS[name]
+        check_number(name, value, low, high, low_excluded=low_excluded)
+    else:
+        check_boolean(name, value)

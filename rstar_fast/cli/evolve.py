@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rstar_fast.cli.console import Exit
-from rstar_fast.cli.options import merged, parse_settings
+from rstar_fast.cli.options import add_settings, merged, parse_settings
 
 if TYPE_CHECKING:
     from rstar_fast.evolve import StageEvent
@@ -38,14 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", required=True, metavar="C", help="TOML file: models, problems, rounds")
     add("--out", required=True, metavar="DIR", help="folder of the run, made if missing")
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="OPTION=VALUE",
-        help="changes to the file, as in parts=2 or policy.epochs=3",
-    )
+    add_settings(parser, "changes to the file, as in parts=2 or policy.epochs=3")
     add("--processes", type=int, default=1, metavar="N", help="number of stages at once (1)")
     add(
         "--workers",

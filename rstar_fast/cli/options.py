@@ -1,5 +1,6 @@
 """Options that are given as text."""
 
+import argparse
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -37,6 +38,13 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
                 raise ConfigError(f"--set: {setting!r}: {part} is a value here, not a table")
         table[last] = _value(text.strip())
     return options
+
+
+def add_settings(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add the option `--set`, whose texts `parse_settings` reads."""
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="OPTION=VALUE", help=help
+    )
 
 
 def merged(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from rstar_fast.cli.console import Exit
-from rstar_fast.cli.options import presets_table
+from rstar_fast.cli.options import add_settings, presets_table
 from rstar_fast.cli.search_file import SearchArguments, search_arguments
 from rstar_fast.errors import RStarError
 from rstar_fast.problems import read_problems
@@ -73,14 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take only the first N problems (more may follow later)",
     )
     add("--seed", type=int, metavar="S", help="seed: the same one gives the same trees (0)")
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="OPTION=VALUE",
-        help="changes to the preset, see below",
-    )
+    add_settings(parser, "changes to the preset, see below")
     add(
         "--workers", type=int, metavar="N", help="number of processes that run steps (one per core)"
     )

@@ -3,10 +3,10 @@
 import argparse
 import tomllib
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from rstar_fast.checks import check_known
 from rstar_fast.cli.options import merged, parse_settings
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
@@ -98,11 +98,8 @@ def read_search_file(path: str, names: list[str]) -> dict[str, Any]:
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"--config {path}: cannot be read: {error}") from error
+    check_known(found, names, where=f"{path}: ")
     for name, value in found.items():
-        if name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ConfigError(f"{path}: unknown option {name!r}{hint}; options: {', '.join(names)}")
         _check_type(path, name, value)
         if name in _PATHS and (Path(path).parent / value).exists():
             found[name] = str((Path(path).parent / value).resolve())

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from rstar_fast.cli.console import Exit
-from rstar_fast.cli.options import parse_settings
+from rstar_fast.cli.options import add_settings, parse_settings
 from rstar_fast.training.config import TRAIN_PRESETS, TrainConfig, is_first_process
 from rstar_fast.training.train import KINDS, train_model
 
@@ -36,14 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rows", required=True, metavar="F", help="JSONL or parquet file of training data")
     add("--out", required=True, metavar="DIR", help="folder to write")
     add("--preset", required=True, metavar="P", help=", ".join(TRAIN_PRESETS))
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="OPTION=VALUE",
-        help="changes to the preset",
-    )
+    add_settings(parser, "changes to the preset")
     add(
         "--report-to",
         nargs="+",

@@ -1,6 +1,6 @@
-"""Self-evolution: training data from finished trees, and the models trained on it.
+"""Training data that is made of finished trees.
 
-What needs torch is in modules of its own: `train_policy`, `train_ppm`, `pair_accuracy`.
+Nothing here needs torch. The models are trained by `rstar_fast.training`.
 """
 
 from rstar_fast.data.difficulty import (
@@ -11,23 +11,16 @@ from rstar_fast.data.difficulty import (
     share_correct,
     without_doubtful,
 )
+from rstar_fast.data.files import read_rows, write_rows
 from rstar_fast.data.merging import merge, merged
-from rstar_fast.data.pairs import (
-    PAPER,
-    RELEASED,
-    PairGroup,
-    PairRules,
-    all_pair_groups,
-    pair_groups,
-)
+from rstar_fast.data.pair_rules import PAPER, RELEASED, PairRules
+from rstar_fast.data.pairs import PairGroup, all_pair_groups, pair_groups
 from rstar_fast.data.reference_trees import read_reference_trees, write_reference_trees
 from rstar_fast.data.rows import (
     flat_pair_rows,
     group_of_row,
     pair_group_row,
-    read_rows,
     trajectory_rows,
-    write_rows,
 )
 from rstar_fast.data.selection import best_solutions, sft_rows
 from rstar_fast.data.trajectories import Trajectory, trajectories

@@ -1,10 +1,12 @@
-"""Whether two texts differ by at least so many edits, without finding out by how many."""
+"""Whether the edit distance of two texts reaches a bound. The distance itself is not computed."""
 
 
 def at_least(first: str, second: str, edits: int) -> bool:
-    """Whether it takes `edits` or more insertions, deletions and substitutions of a character to turn one text into the other.
+    """Return whether the edit distance of two texts is at least `edits`.
 
-    Takes len(first) * edits steps (Ukkonen's band): what lies further from the diagonal costs more edits than that anyway.
+    The edit distance is the least number of insertions, deletions and substitutions of a character
+    that turn one text into the other. This takes about len(first) * edits steps (Ukkonen's band):
+    what is further than `edits` from the diagonal costs more edits than that in any case.
 
     >>> at_least("kitten", "sitting", 3), at_least("kitten", "sitting", 4)
     (True, False)

@@ -1,17 +1,21 @@
-"""Several searches of one problem as one tree: steps with the same text behind the same prefix become one node."""
+"""Several searches of a problem as one tree.
+
+Steps with the same text after the same prefix become one node.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rstar_fast.errors import DataError
+from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
 
 
 def merged(trees: Iterable[Tree]) -> list[Tree]:
-    """One tree for each problem, in order of first appearance.
+    """Return one tree for each problem, in order of the problems' first appearance.
 
     Raises:
-        DataError: two trees of one problem id are of different problems.
+        DataError: Two trees have the same problem id and different problems.
     """
     by_id: dict[str, list[Tree]] = {}
     for tree in trees:
@@ -20,25 +24,29 @@ def merged(trees: Iterable[Tree]) -> list[Tree]:
 
 
 def merge(trees: Sequence[Tree]) -> Tree:
-    """One tree of all steps of several searches of a problem (other seeds, other temperatures, other rounds).
+    """Return one tree of all steps of several searches of a problem.
 
-    Visits are added up and Q is the mean over all of them. What else a node tells is told by the first tree that has it; the
-    seed is the first tree's. Siblings with equal texts, which independent paths have, become one as well.
+    The searches may differ in seed, temperature or round, and may be of different copies of the
+    problem. The merged tree is of the problem itself, with `copy` None. Visits are added up, and Q
+    is the mean over all visits. Everything else about a node comes from the first tree that has
+    it. The seed is that of the first tree. Siblings with equal texts, which independent paths
+    have, become one node too.
 
     Args:
-        trees: one or more; not changed.
+        trees: Trees of one problem, one or more. They are not changed.
 
     Raises:
-        DataError: they are not of one problem, or there are none.
+        DataError: The trees are not of one problem, or there are none.
     """
     if not trees:
         raise DataError("merge: expected one tree or more, got none")
+    problem = _original(trees[0])
     nodes: list[Node] = []
     places: dict[tuple[int, str], int] = {}
     for tree in trees:
-        if tree.problem != trees[0].problem:
+        if _original(tree) != problem:
             raise DataError(
-                f"merge: expected trees of one problem, got {trees[0].problem} and {tree.problem}"
+                f"merge: expected trees of one problem, got {problem} and {_original(tree)}"
             )
         _add(tree, nodes, places)
     counts: dict[str, int] = {}
@@ -48,19 +56,29 @@ def merge(trees: Sequence[Tree]) -> Tree:
             counts[kind] = counts.get(kind, 0) + count
         for kind, seconds in tree.timings.items():
             timings[kind] = timings.get(kind, 0.0) + seconds
-    return Tree(trees[0].problem, _breadth_first(nodes), trees[0].seed, timings, counts)
+    return Tree(problem, _breadth_first(nodes), trees[0].seed, timings, counts)
 
 
 def children_of(nodes: Sequence[Node]) -> list[list[Node]]:
-    """The children of every node, in order of creation."""
+    """Return the children of every node, in order of creation."""
     children: list[list[Node]] = [[] for _ in nodes]
     for node in nodes[1:]:
         children[node.parent].append(node)
     return children
 
 
+def _original(tree: Tree) -> Problem:
+    return replace(tree.problem, copy=None)
+
+
 def _add(tree: Tree, nodes: list[Node], places: dict[tuple[int, str], int]) -> None:
-    """Add a tree's nodes, parents first, to those found so far."""
+    """Add the nodes of a tree, parents first, to the merged nodes.
+
+    Args:
+        tree: Tree to add.
+        nodes: Merged nodes. Extended, and nodes that the tree has too are changed.
+        places: Index into `nodes` by parent's index and text. Extended.
+    """
     at: list[int] = []
     for node in tree.nodes:
         parent = at[node.parent] if node.parent >= 0 else -1
@@ -82,7 +100,7 @@ def _join(known: Node, other: Node) -> None:
 
 
 def _breadth_first(nodes: list[Node]) -> list[Node]:
-    """The nodes renumbered so that siblings stand together, as `Tree` has them."""
+    """Return the nodes with new ids, so that siblings are next to each other, as in `Tree`."""
     children = children_of(nodes)
     order = [nodes[0]]
     for node in order:

@@ -1,16 +1,28 @@
-"""The released code's tree files: JSONL, a problem a line, its nodes by tag under `rstar`.
+"""Tree files in the format of the released code.
 
-Tags are "0" for the root and "0.1", "0.2", ... for its children in order. A node has `text`, `extra_info` (at the root "question: "
-and the question), `action`, `action_input`, `observation`, `final_answer`, `value`, `q_value` and `visit_count`. What a tree of
-ours tells beyond that stands under `rstar_fast` in each node, which other readers pass over; token ids are left out.
+A file is JSONL with one problem per line. The nodes of its tree are under `rstar`, by tag. The root
+has the tag "0", and its children have "0.1", "0.2", ... in order. A node has these fields:
+
+    text            text of the step, with the observation where it closed its code
+    extra_info      "question: " and the question at the root, "" elsewhere
+    action          "python_interpreter" for a step that was run, else ""
+    action_input    text of a step that was run, without the observation
+    observation     output of a step that was run
+    final_answer    final answer, or a sentence that says why the branch ended
+    value           score by the PPM, or Q where there is no score
+    q_value         Q
+    visit_count     number of visits
+    rstar_fast      what a tree of ours has beyond that; other readers ignore this field
+
+Token ids are left out.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rstar_fast.data.files import json_lines
 from rstar_fast.data.merging import children_of
-from rstar_fast.data.rows import json_lines
 from rstar_fast.errors import DataError, StoreError
 from rstar_fast.problems.files import problem_of_row
 from rstar_fast.store.records import encode_line
@@ -22,16 +34,22 @@ _SENTENCES: dict[EndReason, str] = {
     "depth": "Fail to sove the problem within limited steps.",
     "stuck": "Fail to generate parsable text for next step.",
 }
+"""Sentences of the released code for branches that ended without an answer. "sove" is its own."""
 _ENDS = {sentence: end for end, sentence in _SENTENCES.items()}
 _RUN = "python_interpreter"
+"""Name that the released code gives to running a program."""
 _OWN = ("status", "consecutive_errors", "correct", "score", "exhausted")
 
 
 def write_reference_trees(path: str | Path, trees: Iterable[Tree]) -> int:
-    """Write trees, one a line; returns how many.
+    """Write trees, one per line. Return the number of trees.
+
+    Args:
+        path: File to write. An old file is overwritten.
+        trees: Trees to write.
 
     Raises:
-        StoreError: a number is NaN or infinite, or the disk refuses.
+        StoreError: A number is NaN or infinite, or the file cannot be written.
     """
     count = 0
     try:
@@ -45,15 +63,17 @@ def write_reference_trees(path: str | Path, trees: Iterable[Tree]) -> int:
 
 
 def read_reference_trees(path: str | Path, verifier: Verifier | None = None) -> list[Tree]:
-    """The trees of a file, ours or the released code's.
+    """Return the trees of a file, written by us or by the released code.
 
     Args:
-        path: the file.
-        verifier: grades the final answers whose grade the file does not tell (trees searched without ground truth); without one
-            those stay without a grade.
+        path: File to read.
+        verifier: Verifier for final answers whose grade the file does not tell, as in trees that
+            were searched without ground truth. None leaves these answers without a grade.
 
     Raises:
-        DataError: there is no such file, it is empty, or a line is not such a tree (named).
+        DataError: The file is missing or empty, or a line is not such a tree. The message names the
+            line.
+        ProblemError: The problem of a line is malformed, or it has no accepted answer to grade by.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,14 +83,14 @@ def read_reference_trees(path: str | Path, verifier: Verifier | None = None) -> 
         for i, (where, record) in enumerate(json_lines(path))
     ]
     if not trees:
-        raise DataError(f"{path}: empty: expected a tree a line")
+        raise DataError(f"{path}: empty: expected one tree per line")
     if verifier is not None:
         _grade(trees, verifier)
     return trees
 
 
 def tree_to_reference(tree: Tree) -> dict[str, Any]:
-    """A tree as the released code stores it."""
+    """Return a tree as the released code stores it."""
     problem = tree.problem
     tags = {0: "0"}
     for siblings in children_of(tree.nodes):
@@ -90,17 +110,18 @@ def tree_to_reference(tree: Tree) -> dict[str, Any]:
 
 
 def reference_to_tree(record: Any, stem: str, position: int, where: str) -> Tree:
-    """The tree of a record.
+    """Return the tree of a record.
 
     Args:
-        record: a line's value.
-        stem: the file's name, for the ids of problems that have none of their own.
-        position: of the record in the file, likewise.
-        where: the line, for errors.
+        record: Value of a line.
+        stem: Name of the file, for the id of a problem that has no id of its own.
+        position: Position of the record in the file, for the id of a problem that has no id of its
+            own.
+        where: Place of the line, for errors.
 
     Raises:
-        DataError: it is not of the released code's format.
-        ProblemError: its problem is malformed.
+        DataError: The record is not in the format of the released code.
+        ProblemError: The problem is malformed.
     """
     tagged = record.get("rstar") if isinstance(record, dict) else None
     if not isinstance(tagged, dict) or "0" not in tagged:
@@ -171,10 +192,10 @@ def _node_of_reference(record: dict[str, Any], node_id: int, parent: int, depth:
         node.end = _ENDS.get(sentence, "answer" if sentence else "")
         step = record.get("action_input", "") if ran else text
         if node.end == "answer" and node.q in (1.0, -1.0):
-            # Only ground truth gives these: a PPM's score is within them.
+            # Only ground truth gives 1 and -1. The scores of a PPM are between them.
             node.correct = node.q == 1.0
         if ran:
-            # The released code's own rule.
+            # The released code has the same rule.
             node.status = "error" if "error" in (node.observation or "").lower() else "ok"
     if not text.startswith(step):
         raise ValueError(

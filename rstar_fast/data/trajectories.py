@@ -1,4 +1,4 @@
-"""From finished trees to trajectories: paths from the root to a final answer."""
+"""Trajectories of finished trees: paths from the root to a final answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from rstar_fast.tree import Node, Tree, total_logprob
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """One solution of a tree, with the statistics its search gave it.
+    """A solution in a tree, with the statistics of its search.
 
     Attributes:
-        problem: what it solves, or fails to.
-        node: the tree's id of its last step.
-        steps: the texts of its steps, observations included.
-        qs: mean value of each step, in [-1, 1].
-        answer: the final answer.
-        correct: whether that is right.
-        failed_code: whether the program of any step failed.
-        logprobs: log-probability of each step's tokens under the policy that wrote them, nats; None where it does not tell.
+        problem: Problem that it solves or fails to solve.
+        node: Id of its last node in the tree.
+        steps: Texts of its steps, observations included.
+        qs: Mean value of each step, in [-1, 1].
+        answer: Final answer.
+        correct: Whether the answer is right.
+        failed_code: Whether the program of any step failed.
+        logprobs: Log-probability of each step's tokens under the policy that wrote them, nats. None
+            where the policy does not report it.
     """
 
     problem: Problem
@@ -34,18 +35,18 @@ class Trajectory:
 
     @property
     def text(self) -> str:
-        """The whole solution."""
+        """Text of the whole solution."""
         return "".join(self.steps)
 
     @property
     def logprob(self) -> float | None:
-        """Of all steps together, nats; None where one is not known."""
+        """Log-probability of all steps together, nats. None where one of them is not known."""
         known = [one for one in self.logprobs if one is not None]
         return sum(known) if len(known) == len(self.logprobs) else None
 
     @property
     def mean_q(self) -> float:
-        """Mean of the steps' Q, the last one's included."""
+        """Mean Q of the steps, the last one included."""
         return sum(self.qs) / len(self.qs)
 
     @property
@@ -55,39 +56,50 @@ class Trajectory:
 
 
 def trajectories(tree: Tree) -> list[Trajectory]:
-    """The trajectories of a tree, in order of their last nodes; branches that ended without an answer are none.
+    """Return the trajectories of a tree, in order of their last nodes.
+
+    Branches that ended without an answer are left out.
 
     Raises:
-        DataError: an answer was not graded (a problem without accepted answers).
+        DataError: An answer was not graded, as in a problem without accepted answers.
     """
     return [_trajectory(tree, node) for node in tree.finals()]
 
 
 def code_failed(node: Node) -> bool:
-    """Whether the program of a step ended in anything but success."""
+    """Return whether the program of a step ended in anything but success."""
     return node.consecutive_errors > 0 or node.status not in ("", "ok")
 
 
 def mean_logprob(nodes: Sequence[Node]) -> float | None:
-    """Mean log-probability of the tokens of some steps under the policy that wrote them, nats; None where one does not tell."""
-    told = [node.logprobs for node in nodes]
-    return sum(map(sum, told)) / sum(map(len, told)) if told and all(told) else None
+    """Return the mean log-probability of all tokens of some steps, under their policy, in nats.
+
+    None if there are no steps, or the policy does not report the log-probabilities of one.
+    """
+    logprobs = [node.logprobs for node in nodes]
+    if not logprobs or not all(logprobs):
+        return None
+    return sum(map(sum, logprobs)) / sum(map(len, logprobs))
 
 
 def step_logprob(node: Node) -> float | None:
-    """Log-probability of the tokens of a step under the policy that wrote it, nats; None where it does not tell."""
+    """Return the log-probability of a step's tokens under the policy that wrote them, in nats.
+
+    None if the policy does not report it.
+    """
     return total_logprob(node.logprob_bytes) if node.logprob_bytes else None
 
 
 def require_grade(tree: Tree, node: Node) -> bool:
-    """Whether a final answer is right.
+    """Return whether a final answer is right.
 
     Raises:
-        DataError: nobody graded it.
+        DataError: The answer was not graded.
     """
     if node.correct is None:
         raise DataError(
-            f"problem {tree.problem.id!r}: node {node.id}: expected a graded answer, got {node.answer!r} without a grade: "
+            f"problem {tree.problem.id!r}: node {node.id}: expected a graded answer, "
+            f"got {node.answer!r} without a grade: "
             "data can be made only of problems with accepted answers"
         )
     return node.correct

@@ -1,19 +1,19 @@
-"""How many problems are solved, and at what price: running, choosing answers, counting with intervals."""
+"""How many problems are solved, and at what cost.
 
-from typing import TYPE_CHECKING, Any
+Problems are searched (`solve`), the searches become samples, one answer is chosen of the samples of
+a problem, and the right answers are counted, with intervals.
+"""
 
 from rstar_fast.evaluate.accuracy import Accuracy, at_equal_tokens, choose, pass_share, selections
+from rstar_fast.evaluate.run import solve
 from rstar_fast.evaluate.samples import Sample, best, likeliest, vote, within
 from rstar_fast.evaluate.statistics import Paired, Share, paired, pass_at_k
-
-if TYPE_CHECKING:
-    from rstar_fast.evaluate.run import (
-        path_samples,
-        rescored,
-        rescored_samples,
-        search_samples,
-        solve,
-    )
+from rstar_fast.evaluate.tree_samples import (
+    path_samples,
+    rescored,
+    rescored_samples,
+    search_samples,
+)
 
 __all__ = [
     "Accuracy",
@@ -36,11 +36,3 @@ __all__ = [
     "vote",
     "within",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rstar_fast.evaluate import run
-
-    return getattr(run, name)

@@ -1,4 +1,4 @@
-"""How many problems are solved, by each way to make one answer of many samples."""
+"""Accuracy of the ways to make one answer of many samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,19 +9,20 @@ from rstar_fast.evaluate.samples import Choose, Sample, best, likeliest, vote, w
 from rstar_fast.evaluate.statistics import Share, pass_at_k
 
 Samples = Mapping[str, Sequence[Sample]]
-"""By problem id; the order of the problems is that of the mapping."""
+"""Samples by problem id. The order of the mapping is the order of the problems."""
 VOTERS = 8
+"""Default number of best-scored samples that vote. The paper has 4 to 8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """A way to solve problems, and how far it comes.
+    """A way to solve problems, and how many it solves.
 
     Attributes:
-        name: of the way.
-        solved: by problem, in order: whether its answer is right.
-        tokens: generated per problem, mean.
-        samples: per problem, mean.
+        name: Name of the way.
+        solved: Whether the answer to each problem is right, in order of the problems.
+        tokens: Mean number of tokens generated per problem.
+        samples: Mean number of samples per problem.
     """
 
     name: str
@@ -31,15 +32,20 @@ class Accuracy:
 
     @property
     def share(self) -> Share:
-        """Solved problems among all."""
+        """Share of solved problems."""
         return Share(sum(self.solved), len(self.solved))
 
 
 def choose(name: str, samples: Samples, how: Choose) -> Accuracy:
-    """Take one answer per problem; a problem without one is not solved.
+    """Choose one answer per problem and count the right ones. A problem without one is not solved.
+
+    Args:
+        name: Name of the result.
+        samples: Samples by problem id.
+        how: Function that chooses the answer.
 
     Raises:
-        ConfigError: there are no problems.
+        ConfigError: There are no problems.
     """
     if not samples:
         raise ConfigError(f"{name}: expected at least one problem, got none")
@@ -53,12 +59,19 @@ def choose(name: str, samples: Samples, how: Choose) -> Accuracy:
 
 
 def selections(samples: Samples, prefix: str = "", top: int = VOTERS) -> list[Accuracy]:
-    """Every way the samples allow: majority; with scores the best, the votes of the top few, plain and by score; likelihood.
+    """Return the accuracy of every way to choose that the samples allow.
+
+    Majority is always possible. If all answers have scores: the best one, the vote of the `top`
+    best ones, the same vote weighted by score, and the weighted vote of all. If all answers have
+    log-probabilities: the likeliest one.
 
     Args:
-        samples: see `Samples`.
-        prefix: of the names.
-        top: how many of the best-scored vote (the paper: 4 to 8).
+        samples: Samples by problem id.
+        prefix: Text in front of every name.
+        top: Number of best-scored samples that vote, >= 1.
+
+    Raises:
+        ConfigError: There are no problems, or only some answers of a problem have scores.
     """
     answered = [one for of_one in samples.values() for one in of_one if one.answer]
     ways: dict[str, Choose] = {"majority": vote}
@@ -75,9 +88,17 @@ def selections(samples: Samples, prefix: str = "", top: int = VOTERS) -> list[Ac
 
 
 def pass_share(samples: Samples, k: int) -> Share:
-    """pass@k over problems, without bias; every problem needs k samples at least.
+    """Return pass@k over the problems, estimated without bias.
 
-    The interval is that of so many solved problems among them: somewhat too wide, as a problem's own share is no coin.
+    The interval is that of as many solved problems among all. It is somewhat too wide, as a
+    problem's own estimate is no coin toss.
+
+    Args:
+        samples: Samples by problem id, at least `k` for every problem.
+        k: Number of samples of which one must be right, >= 1.
+
+    Raises:
+        ConfigError: A problem has fewer than `k` samples, `k` is below 1, or there are no problems.
     """
     shares = [
         pass_at_k(len(of_one), sum(one.correct for one in of_one), k) for of_one in samples.values()
@@ -86,12 +107,17 @@ def pass_share(samples: Samples, k: int) -> Share:
 
 
 def at_equal_tokens(pool: Samples, spent: Samples) -> dict[str, list[Sample]]:
-    """Of a pool of independent samples the first that cost each problem no more tokens than something else spent on it.
+    """Return the first samples of a pool that cost no more tokens per problem than other samples.
 
-    One sample is always taken. Compare `Accuracy.tokens` of both: a pool that is too small for the budget shows there.
+    One sample is always taken. Compare `Accuracy.tokens` of both sides: it shows where the pool is
+    too small for the tokens.
+
+    Args:
+        pool: Independent samples by problem id.
+        spent: Samples by problem id, whose tokens are the budget of each problem.
 
     Raises:
-        ConfigError: the pool lacks a problem.
+        ConfigError: The pool lacks a problem.
     """
     missing = [problem for problem in spent if not pool.get(problem)]
     if missing:

@@ -1,4 +1,4 @@
-"""What was answered to a problem, and how one answer is made of many (rStar-Math, section 4.1)."""
+"""Answers to a problem, and ways to choose one of many (rStar-Math, section 4.1)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from rstar_fast.verify.grade.answers import normalise
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One trajectory's answer, or that of one search.
+    """The answer of one trajectory or of one search.
 
     Attributes:
-        answer: "" where there is none.
-        correct: whether it is right.
-        tokens: that were generated for it; of a search all of them.
-        score: what it is chosen by, the higher the better; None where nothing scored it.
-        logprob: mean log-probability of its tokens under the policy, nats; None where unknown.
+        answer: The answer. "" where there is none.
+        correct: Whether the answer is right.
+        tokens: Number of tokens that were generated for it. All tokens of a search.
+        score: Score that it is chosen by; a higher one is better. None where nothing scored it.
+        logprob: Mean log-probability of its tokens under the policy, nats. None where unknown.
     """
 
     answer: str
@@ -27,10 +27,15 @@ class Sample:
 
 
 Choose = Callable[[Sequence[Sample]], "Sample | None"]
+"""Function that chooses one of the samples of a problem, or None."""
 
 
 def best(samples: Sequence[Sample]) -> Sample | None:
-    """The best-scored answer; ties go to the first; None without any."""
+    """Return the answer with the best score. Ties go to the first one. None without an answer.
+
+    Raises:
+        ConfigError: Only some of the answers have a score.
+    """
     ranked = _ranked(samples)
     return ranked[0] if ranked else None
 
@@ -38,17 +43,18 @@ def best(samples: Sequence[Sample]) -> Sample | None:
 def vote(
     samples: Sequence[Sample], top: int | None = None, weighted: bool = False
 ) -> Sample | None:
-    """The answer given most often, as its best-scored sample; None without any.
+    """Return the best-scored sample of the answer that is given most often. None without an answer.
 
-    Answers are the same if their normal forms are. Ties go to the answer with the better-scored (without scores: earlier) sample.
+    Answers are equal if their normal forms are. Ties go to the answer with the better-scored
+    sample, and to the earlier one where samples have no scores.
 
     Args:
-        samples: of one problem.
-        top: only so many best-scored ones vote, >= 1; None for all.
-        weighted: a vote counts by its score, moved from [-1, 1] to [0, 1].
+        samples: Samples of one problem.
+        top: Number of best-scored samples that vote, >= 1. None for all.
+        weighted: Whether a vote counts by its score, moved from [-1, 1] to [0, 1].
 
     Raises:
-        ConfigError: scores are needed, and missing.
+        ConfigError: `top` is below 1, or scores are needed and missing.
     """
     if top is not None and top < 1:
         raise ConfigError(f"vote: expected at least 1 voter, got {top}")
@@ -57,24 +63,27 @@ def vote(
     weights: dict[str, float] = {}
     for one in voters:
         form = normalise(one.answer)
+        weight = ((one.score or 0.0) + 1) / 2 if weighted else 1.0
         first.setdefault(form, one)
-        weights[form] = (
-            weights.get(form, 0.0) + ((one.score or 0.0) + 1) / 2
-            if weighted
-            else weights.get(form, 0.0) + 1.0
-        )
+        weights[form] = weights.get(form, 0.0) + weight
     # max() takes the first of equals, and dicts keep the order in which answers came.
     return first[max(weights, key=weights.__getitem__)] if weights else None
 
 
 def likeliest(samples: Sequence[Sample]) -> Sample | None:
-    """The answer of the highest mean log-probability: what a PPM must beat; None without any."""
+    """Return the answer with the highest mean log-probability. None without one.
+
+    This is what a PPM must beat.
+    """
     known = [one for one in samples if one.answer and one.logprob is not None]
     return max(known, key=lambda one: one.logprob or 0.0) if known else None
 
 
 def within(samples: Sequence[Sample], tokens: int) -> list[Sample]:
-    """The first samples that cost at most so many generated tokens together, one at least."""
+    """Return the first samples that cost at most `tokens` generated tokens together.
+
+    The first sample is always taken.
+    """
     taken: list[Sample] = []
     for one in samples:
         tokens -= one.tokens
@@ -85,7 +94,15 @@ def within(samples: Sequence[Sample], tokens: int) -> list[Sample]:
 
 
 def _ranked(samples: Sequence[Sample], needed: bool = True) -> list[Sample]:
-    """Those with an answer, the best-scored first; in the order given where nothing is scored."""
+    """Return the samples with an answer, best score first, or as given where none has a score.
+
+    Args:
+        samples: Samples of one problem.
+        needed: Whether scores are needed.
+
+    Raises:
+        ConfigError: Scores are needed and missing, or only some of the answers have one.
+    """
     answered = [one for one in samples if one.answer]
     scored = sum(one.score is not None for one in answered)
     if scored == len(answered):

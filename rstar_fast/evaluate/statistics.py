@@ -1,4 +1,4 @@
-"""Shares with their uncertainty, and differences between two ways to solve the same problems."""
+"""Shares with their uncertainty, and comparisons of two ways to solve the same problems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from rstar_fast.errors import ConfigError
 
 Z_95 = 1.959963984540054
+"""Quantile of the normal distribution that gives two-sided 95% intervals."""
 _RESAMPLES = 10_000
 
 
@@ -17,8 +18,11 @@ class Share:
     """Successes among trials.
 
     Attributes:
-        successes: a fraction where trials are shares themselves (pass@k).
-        trials: >= 1.
+        successes: Number of successes. A fraction where trials are shares themselves (pass@k).
+        trials: Number of trials, >= 1.
+
+    Raises:
+        ConfigError: There are no trials, or the successes are not among them.
     """
 
     successes: float
@@ -32,12 +36,12 @@ class Share:
 
     @property
     def value(self) -> float:
-        """In [0, 1]."""
+        """Share of successes, in [0, 1]."""
         return self.successes / self.trials
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% score interval (Wilson, 1927).
+        """Ends of the 95% score interval (Wilson, 1927).
 
         >>> [round(end, 4) for end in Share(8, 10).interval]
         [0.4902, 0.9433]
@@ -49,7 +53,7 @@ class Share:
             * sqrt(self.value * (1 - self.value) / self.trials + spread / (4 * self.trials))
             / (1 + spread)
         )
-        # It holds the value, which rounding can miss where none or all succeed.
+        # The interval contains the value. Rounding can miss that where none or all succeed.
         return max(0.0, min(self.value, centre - half)), min(1.0, max(self.value, centre + half))
 
     def __str__(self) -> str:
@@ -59,15 +63,19 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Two ways on the same problems.
+    """Comparison of two ways to solve the same problems.
+
+    >>> str(paired([False, False, True], [True, True, True]))
+    '-66.7 [-100.0, +0.0] (+0 -2, p 0.5)'
 
     Attributes:
-        problems: how many.
-        only_first: problems that the first alone solved.
-        only_second: and the second alone.
-        difference: share of the first less that of the second.
-        interval: of the difference, 95%, by resampling the problems.
-        p_value: that so uneven a split of the problems on which they differ comes from chance (McNemar's test, exact, two-sided).
+        problems: Number of problems.
+        only_first: Number of problems that only the first way solved.
+        only_second: Number of problems that only the second way solved.
+        difference: Share of problems that the first way solved less that of the second way.
+        interval: Ends of the 95% interval of the difference, by resampling the problems.
+        p_value: Probability that chance splits the problems on which the two ways differ at least
+            as unevenly (McNemar's test, exact, two-sided).
     """
 
     problems: int
@@ -79,27 +87,56 @@ class Paired:
 
     def __str__(self) -> str:
         low, high = (100 * end for end in self.interval)
-        return f"{100 * self.difference:+.1f} [{low:+.1f}, {high:+.1f}] (+{self.only_first} -{self.only_second}, p {self.p_value:.2g})"
+        return (
+            f"{100 * self.difference:+.1f} [{low:+.1f}, {high:+.1f}] "
+            f"(+{self.only_first} -{self.only_second}, p {self.p_value:.2g})"
+        )
+
+    def sentence(self, first: str, second: str, what: str = "problems") -> str:
+        """Return the comparison as a sentence for reports.
+
+        An example is "search solves 66.7 points fewer than majority (95% interval -100 to 0;
+        better on 0 problems, worse on 2; p = 0.5)".
+
+        Args:
+            first: Name of the first way.
+            second: Name of the second way.
+            what: Plural of what is solved. It ends in "s".
+        """
+        if self.difference:
+            points = _points(abs(self.difference))
+            unit = "point" if points == "1" else "points"
+            amount = f"{points} {unit} {'more' if self.difference > 0 else 'fewer'} than {second}"
+        else:
+            amount = f"as many {what} as {second}"
+        low, high = map(_points, self.interval)
+        noun = what.removesuffix("s") if self.only_first == 1 else what
+        return (
+            f"{first} solves {amount} (95% interval {low} to {high}; "
+            f"better on {self.only_first} {noun}, worse on {self.only_second}; "
+            f"p = {self.p_value:.2g})"
+        )
 
 
 def paired(first: Sequence[bool], second: Sequence[bool], seed: int = 0) -> Paired:
     """Compare two ways problem by problem.
 
     Args:
-        first: whether each problem was solved by the one way.
-        second: and by the other, in the same order.
-        seed: of the resampling.
+        first: Whether the first way solved each problem.
+        second: Whether the second way solved each problem, in the same order.
+        seed: Seed of the resampling.
 
     Raises:
-        ConfigError: there are no problems, or not the same number of them.
+        ConfigError: There are no problems, or the two sides differ in their number.
     """
     if len(first) != len(second) or not first:
         raise ConfigError(
-            f"expected the same problems on both sides, one at least, got {len(first)} and {len(second)}"
+            "expected the same problems on both sides, one at least, "
+            f"got {len(first)} and {len(second)}"
         )
     gains = np.asarray(first, np.int8) - np.asarray(second, np.int8)
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
-    # A resample is decided by how many wins, losses and draws it drew.
+    # A resample is decided by the numbers of wins, losses and draws in it.
     shares = np.array([wins, losses, len(gains) - wins - losses]) / len(gains)
     drawn = np.random.default_rng(seed).multinomial(len(gains), shares, _RESAMPLES)
     low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / len(gains), [0.025, 0.975])
@@ -114,20 +151,36 @@ def paired(first: Sequence[bool], second: Sequence[bool], seed: int = 0) -> Pair
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Chance that any of `k` samples is right, estimated without bias from more of them (Chen et al., 2021, equation 1).
+    """Return the chance that any of `k` samples is right, estimated from more of them without bias.
+
+    This is equation 1 of Chen et al. (2021).
 
     >>> pass_at_k(4, 1, 2)
     0.5
+
+    Args:
+        samples: Number of samples, >= k.
+        right: Number of right samples among them.
+        k: Number of samples of which one must be right, >= 1.
+
+    Raises:
+        ConfigError: A number is out of range.
     """
     if not 1 <= k <= samples or not 0 <= right <= samples:
         raise ConfigError(
-            f"pass@k: expected 1 <= k <= samples and right ones among them, got k {k}, {right} right of {samples}"
+            "pass@k: expected 1 <= k <= samples and 0 <= right <= samples, "
+            f"got k {k}, {right} right of {samples}"
         )
     return 1.0 - comb(samples - right, k) / comb(samples, k)
 
 
+def _points(share: float) -> str:
+    """Return a share as percentage points, to three digits. A negative zero loses its sign."""
+    return f"{100 * share + 0.0:.3g}"
+
+
 def _sign_test(wins: int, losses: int) -> float:
-    """Two-sided exact test that wins and losses are equally likely."""
+    """Return the p-value of the two-sided exact test that wins and losses are equally likely."""
     trials = wins + losses
     tail: float = sum(comb(trials, k) for k in range(min(wins, losses) + 1)) / 2**trials
     return min(1.0, 2 * tail)

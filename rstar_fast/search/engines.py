@@ -3,19 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ConfigError
 from rstar_fast.search.searcher import Searcher, step_runner
 from rstar_fast.verify.grade.by_source import SourceVerifier
-
-if TYPE_CHECKING:
-    import torch
 
 EMBEDDED = "embedded"
 """Name of the package's own policy and PPM."""
 DTYPES = ("float32", "bfloat16", "float16")
+"""Names of the types that weights may have."""
 
 
 @contextmanager
@@ -50,17 +47,17 @@ def open_searcher(
         PolicyError: The policy cannot be loaded.
         ScoreError: The PPM cannot be loaded, or its attention cannot be replaced.
     """
-    import torch
-
     from rstar_fast.policy import TransformersPolicy
     from rstar_fast.ppm import PPM, PackedScorer
 
     if str(policy) == EMBEDDED:
+        import torch
+
         # Two threads make such a small model slower, on shared cores several times.
         torch.set_num_threads(1)
         # As fast as other types at this size, and the trees do not change with the batch.
         dtype = dtype or "float32"
-    models: dict[str, Any] = {"device": device, "dtype": None if dtype is None else _dtype(dtype)}
+    models: dict[str, Any] = {"device": device, "dtype": dtype}
     rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
     with _no_progress_bars():
         engine = TransformersPolicy(
@@ -84,15 +81,6 @@ def _found(model: str | Path, role: str) -> str | Path:
     from rstar_fast.embedded import policy_path, ppm_path
 
     return policy_path() if role == "policy" else ppm_path()
-
-
-def _dtype(name: str) -> "torch.dtype":
-    import torch
-
-    if name not in DTYPES:
-        raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {name!r}")
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
 
 
 @contextmanager

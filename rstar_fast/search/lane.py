@@ -54,7 +54,7 @@ class Lane:
             while self._take_in():
                 results = self._model.advance()
                 if results:
-                    self._send(LaneAnswered(self, results))
+                    self._send(LaneAnswered(self.activity, results))
         except BaseException as error:
             self._send(ThreadFailed(error))
         finally:

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.search.activity import Activity
 from rstar_fast.search.work import RequestResult
 from rstar_fast.tree import Tree
-
-if TYPE_CHECKING:
-    from rstar_fast.search.lane import Lane
-    from rstar_fast.search.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +26,27 @@ class ProblemsExhausted:
 
 @dataclass(frozen=True, slots=True)
 class LaneAnswered:
-    """Results of requests that a lane's model has answered."""
+    """Results of requests that a lane's model has answered.
 
-    lane: "Lane"
+    Attributes:
+        activity: Counts of the model's work.
+        results: Results.
+    """
+
+    activity: Activity
     results: list[RequestResult]
 
 
 @dataclass(slots=True)
 class FutureEnded:
-    """A future of a worker pool that has ended.
+    """A future of a worker pool that has ended. One is made for every program, so it is light.
 
-    There is one for every program, so it is cheap to make.
+    Attributes:
+        take: Function of the pool that makes results of the future.
+        future: Future.
     """
 
-    workers: "Workers[Any]"
+    take: "Callable[[Future[Any]], list[RequestResult]]"
     future: "Future[Any]"
 
 

@@ -162,9 +162,9 @@ class SearchSession:
         for message in messages:
             match message:
                 case FutureEnded():
-                    results += message.workers.take(message.future)
+                    results += message.take(message.future)
                 case LaneAnswered():
-                    message.lane.activity.opened(-len(message.results))
+                    message.activity.opened(-len(message.results))
                     results += message.results
                 case ProblemDrawn():
                     problems.append(message.problem)

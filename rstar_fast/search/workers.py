@@ -33,7 +33,7 @@ class Workers(Generic[R]):
         faults: Faults,
     ) -> None:
         self._start: Callable[[R], Future[Any]] = start
-        self._ended = partial(_send_ended, send, self)
+        self._ended = partial(_send_ended, send, self.take)
         self._activity = activity
         self._faults = faults
         self._open: dict[Future[Any], R] = {}
@@ -86,5 +86,7 @@ class Workers(Generic[R]):
         future.add_done_callback(self._ended)
 
 
-def _send_ended(send: Send, workers: Workers[Any], future: "Future[Any]") -> None:
-    send(FutureEnded(workers, future))
+def _send_ended(
+    send: Send, take: "Callable[[Future[Any]], list[RequestResult]]", future: "Future[Any]"
+) -> None:
+    send(FutureEnded(take, future))

@@ -1,4 +1,4 @@
-"""Run folders: append-only records of finished trees."""
+"""Run folders, which keep every finished tree and every failure of a run on disk."""
 
 from rstar_fast.store.records import record_to_tree, tree_to_record
 from rstar_fast.store.run_folder import RunFolder

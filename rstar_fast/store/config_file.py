@@ -1,4 +1,4 @@
-"""The configuration that a folder's contents were made by: written once, compared ever after."""
+"""The configuration file of a folder: written once, and compared with that of every later run."""
 
 import json
 import os
@@ -12,7 +12,11 @@ CONFIG = "config.json"
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config as it will be read back."""
+    """Return a configuration as it will be read back.
+
+    Raises:
+        StoreError: A value is not a JSON value.
+    """
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -21,10 +25,13 @@ def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The config of a folder.
+    """Return the configuration of a folder.
+
+    Args:
+        path: The folder.
 
     Raises:
-        StoreError: there is none, or it is damaged.
+        StoreError: The folder has no configuration, or a damaged one.
     """
     try:
         config = json.loads((path / CONFIG).read_bytes())
@@ -38,13 +45,27 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def write_config(path: Path, config: dict[str, Any]) -> None:
-    """All of it or nothing, whenever the process or the machine stops."""
+    """Write the configuration of a folder.
+
+    The file is there as a whole or not at all, even if the process or the machine stops.
+
+    Args:
+        path: The folder.
+        config: Configuration to write, of JSON values.
+
+    Raises:
+        OSError: The disk refuses.
+    """
     write_json(path / CONFIG, config)
     sync_folder(path)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A file that is there whole, or not at all."""
+    """Write a JSON file that is there as a whole or not at all.
+
+    Raises:
+        OSError: The disk refuses.
+    """
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=2)
@@ -55,7 +76,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def refuse_other_config(path: Path, was: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise `StoreError`, with the differences, unless both are the same."""
+    """Raise `StoreError`, which lists the differences, unless two configurations are equal.
+
+    Args:
+        path: Folder of the run, for the error's text.
+        was: Configuration of the folder.
+        wanted: Configuration of the run that is to continue.
+
+    Raises:
+        StoreError: The configurations differ.
+    """
     old, new = dict(_flat(was)), dict(_flat(wanted))
     options = [option for option in {**old, **new} if old.get(option) != new.get(option)]
     if options:
@@ -64,12 +94,13 @@ def refuse_other_config(path: Path, was: dict[str, Any], wanted: dict[str, Any])
             for option in options
         )
         raise StoreError(
-            f"{path}: this run was started with another configuration (was -> is):\n{changes}\nuse another folder"
+            f"{path}: this run was started with another configuration (was -> is):\n"
+            f"{changes}\nuse another folder"
         )
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every option by its dotted name, with its value as JSON."""
+    """Yield the dotted name of every option, and its value as JSON."""
     for name, value in config.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{name}.")
@@ -78,7 +109,7 @@ def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
 
 
 def sync_folder(path: Path) -> None:
-    """Make the folder's list of files durable."""
+    """Wait until a folder's list of files is on disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

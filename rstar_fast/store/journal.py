@@ -1,4 +1,7 @@
-"""An append-only file of JSON lines: a line is on disk before it counts, and a torn last line never does."""
+"""An append-only file of JSON lines.
+
+A line counts once it is on disk. A torn last line does not count.
+"""
 
 import json
 import os
@@ -17,9 +20,9 @@ class Line:
     """A line of a journal.
 
     Attributes:
-        number: counted from 1.
-        end: bytes from the start of the file to the end of the line.
-        record: the object on it; has a string `id`.
+        number: Number of the line, from 1.
+        end: Number of bytes from the start of the file to the end of the line.
+        record: Object on the line. It has a string `id`.
     """
 
     number: int
@@ -28,10 +31,10 @@ class Line:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a journal, a torn last one left out; none if there is no file.
+    """Yield the lines of a journal without a torn last line. A missing file has no lines.
 
     Raises:
-        StoreError: a line before the last is damaged.
+        StoreError: A line before the last one is damaged.
     """
     if not path.exists():
         return
@@ -42,7 +45,8 @@ def read_lines(path: Path) -> Iterator[Line]:
             if record is None:
                 if file.read(1):
                     raise StoreError(
-                        f"{path}:{number}: damaged: expected a JSON object with an id; got {raw[:60]!r}"
+                        f"{path}:{number}: damaged: expected a JSON object with an id, "
+                        f"got {raw[:60]!r}"
                     )
                 return
             end += len(raw)
@@ -60,10 +64,14 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
 
 
 class Journal:
-    """The writing end of a journal. Only one may be open for a file."""
+    """The writing end of a journal. A file may have only one at a time.
+
+    Attributes:
+        path: The file.
+    """
 
     def __init__(self, path: Path, size: int) -> None:
-        """Open, or create; what stands behind the first `size` bytes is dropped."""
+        """Open or create the file, and drop everything after its first `size` bytes."""
         self.path = path
         self._size = size
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -77,8 +85,12 @@ class Journal:
     def append(self, record: dict[str, Any], what: str) -> None:
         """Write one line and wait until it is on disk.
 
+        Args:
+            record: Object to write. It has a string `id`.
+            what: What the record is, for the error's text.
+
         Raises:
-            StoreError: saying that `what` could not be written; the file is as before.
+            StoreError: The line could not be written. The file is as before.
         """
         line = encode_line(record)
         try:
@@ -99,10 +111,10 @@ class Journal:
         self._size += len(line)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. The journal cannot be used after that."""
         os.close(self._fd)
 
     def _undo(self) -> None:
-        # Where even this fails the next append tries again, and a reader leaves a torn last line out.
+        # If even this fails, the next append tries again, and readers ignore a torn last line.
         with suppress(OSError):
             os.ftruncate(self._fd, self._size)

@@ -1,4 +1,4 @@
-"""One process at a time writes a run folder."""
+"""A lock that lets one process at a time write a folder."""
 
 import fcntl
 import os
@@ -8,17 +8,24 @@ from pathlib import Path
 from rstar_fast.errors import StoreError
 
 _held: set[Path] = set()
+"""Folders that this process has locked."""
 
 
 class FolderLock:
-    """An exclusive lock on a folder, held until `close` or the end of the process, however it ends.
+    """An exclusive lock on a folder. It is held until `close` or until the process ends in any way.
 
-    A POSIX record lock: forked workers that outlive a killed run do not keep it (they would keep a flock). Such a lock does not
-    hold against its own process, hence the set of held folders.
+    It is a POSIX record lock: forked workers that outlive a killed run do not keep it, as they
+    would keep a flock. Such a lock does not stop its own process, so the process also remembers
+    which folders it has locked.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock, or raise `StoreError` at once if another run holds it."""
+        """Take the lock.
+
+        Raises:
+            StoreError: Another run holds the lock. This does not wait for it.
+            OSError: The lock file cannot be opened.
+        """
         self._folder = folder.resolve()
         if self._folder in _held:
             raise StoreError(f"{folder}: in use: this process has it open already")
@@ -29,14 +36,14 @@ class FolderLock:
             holder = os.read(self._fd, 32).decode(errors="replace").strip()
             os.close(self._fd)
             raise StoreError(f"{folder}: in use: process {holder or '?'} is writing it") from error
-        # Only a help to whoever finds it locked; a full disk is reported where it matters.
+        # The process id only helps whoever finds the folder locked. A full disk is reported later.
         with suppress(OSError):
             os.ftruncate(self._fd, 0)
             os.write(self._fd, f"{os.getpid()}\n".encode())
         _held.add(self._folder)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the lock."""
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
         _held.discard(self._folder)

@@ -1,4 +1,4 @@
-"""A finished tree as one JSON object: `trees.jsonl`'s line format."""
+"""Trees and failures as JSON objects: the lines of `trees.jsonl` and `failures.jsonl`."""
 
 import json
 import re
@@ -13,7 +13,9 @@ from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
 
 FORMAT = 1
+"""Version of the format of tree records."""
 LOGPROB_DECIMALS = 5
+"""Number of decimals that are kept of a log-probability."""
 
 _STORED_AS = {"id_bytes": "token_ids", "logprob_bytes": "logprobs"}
 _NODE_KEYS = tuple(_STORED_AS.get(field.name, field.name) for field in fields(Node))
@@ -21,13 +23,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def tree_to_record(tree: Tree) -> dict[str, Any]:
-    """Everything a tree holds, as plain JSON values: `record_to_tree` gives it back (log-probabilities to 5 decimals).
+    """Return everything a tree holds as plain JSON values.
 
-    Every node has the keys of `tree.Node`, and timings and counts are lists of one form, so that tools that want one schema for
-    all rows (`datasets`, pyarrow) read the file.
+    `record_to_tree` turns the record back into the tree, with log-probabilities rounded to 5
+    decimals. Every node has all fields of `tree.Node`, and timings and counts are lists of objects
+    with fixed fields, so that tools that want one schema for all rows (`datasets`, pyarrow) read
+    the file.
 
     Raises:
-        StoreError: a number of the tree is NaN or infinite, which JSON cannot hold.
+        StoreError: A number of the tree is NaN or infinite, which JSON cannot hold.
     """
     problem = tree.problem
     return {
@@ -42,10 +46,12 @@ def tree_to_record(tree: Tree) -> dict[str, Any]:
 
 
 def record_to_tree(record: dict[str, Any]) -> Tree:
-    """The tree of a record.
+    """Return the tree of a record.
+
+    Records without `copy`, which older versions wrote, are read too.
 
     Raises:
-        StoreError: written by another version of the format, or not such a record.
+        StoreError: The record has another version of the format, or is not a tree record.
     """
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         got = record.get("format", "none") if isinstance(record, dict) else type(record).__name__
@@ -59,22 +65,24 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
             timings={item["kind"]: item["seconds"] for item in record["timings"]},
             counts={item["kind"]: item["count"] for item in record["counts"]},
         )
-    except (KeyError, TypeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise StoreError(
-            f"tree record of {record.get('id')!r}: not of format {FORMAT}: {type(error).__name__}: {error}"
+            f"tree record of {record.get('id')!r}: not of format {FORMAT}: "
+            f"{type(error).__name__}: {error}"
         ) from error
     for position, node in enumerate(nodes):
         if node.id != position or not (
             node.parent < position and (node.parent >= 0 or position == 0)
         ):
             raise StoreError(
-                f"tree record of {record['id']!r}: node {position} has id {node.id} and parent {node.parent}"
+                f"tree record of {record['id']!r}: expected node {position} to have id {position} "
+                f"and a parent before it, got id {node.id} and parent {node.parent}"
             )
     return tree
 
 
 def failure_to_record(failure: Failure) -> dict[str, Any]:
-    """Return a failure as plain JSON values, as `record_to_failure` takes them."""
+    """Return a failure as plain JSON values. `record_to_failure` gives the failure back."""
     return {
         **_problem_to_record(failure.problem),
         "reason": failure.reason,
@@ -85,10 +93,36 @@ def failure_to_record(failure: Failure) -> dict[str, Any]:
 
 
 def record_to_failure(record: dict[str, Any]) -> Failure:
-    """Return the failure of a record. Fields that older versions did not write are empty."""
-    problem = _record_to_problem({"question": "", "answers": [], **record})
+    """Return the failure of a record. Fields that older versions did not write are empty.
+
+    Raises:
+        StoreError: The record is not a failure record.
+    """
+    try:
+        problem = _record_to_problem({"question": "", "answers": [], **record})
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"failure record of {record.get('id')!r}: {type(error).__name__}: {error}"
+        ) from error
     told = {name: record.get(name, "") for name in ("error_type", "reason", "traceback", "time")}
     return Failure(problem, **told)
+
+
+def encode_line(record: dict[str, Any]) -> bytes:
+    """Return a record as one line of strict JSON in UTF-8.
+
+    Half of a surrogate pair on its own, which a program can print, becomes U+FFFD.
+
+    Raises:
+        StoreError: A value is not a JSON value, or a number is NaN or infinite.
+    """
+    try:
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"record of {record.get('id')!r}: cannot be written as JSON: {error}"
+        ) from error
+    return (text if text.isascii() else _SURROGATE.sub("\ufffd", text)).encode()
 
 
 def _problem_to_record(problem: Problem) -> dict[str, Any]:
@@ -106,17 +140,6 @@ def _record_to_problem(record: dict[str, Any]) -> Problem:
     return Problem(problem_id, record["question"], tuple(record["answers"]), copy)
 
 
-def encode_line(record: dict[str, Any]) -> bytes:
-    """One line of strict JSON in UTF-8; a lone half of a surrogate pair (programs can print one) becomes U+FFFD."""
-    try:
-        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"record of {record.get('id')!r}: not to be written as JSON: {error}"
-        ) from error
-    return (text if text.isascii() else _SURROGATE.sub("\ufffd", text)).encode()
-
-
 def _to_nodes(rows: list[dict[str, Any]]) -> list[Node]:
     ids = ids_to_bytes([row["token_ids"] for row in rows])
     logprobs = logprobs_to_bytes([row["logprobs"] for row in rows])
@@ -130,7 +153,7 @@ def _to_nodes(rows: list[dict[str, Any]]) -> list[Node]:
     ]
 
 
-def _node_to_record(node: Node, problem_id: str) -> dict[str, Any]:
+def _node_to_record(node: Node, problem_key: str) -> dict[str, Any]:
     record = {name: getattr(node, name) for name in _NODE_KEYS}
     record["token_ids"] = list(record["token_ids"])
     record["logprobs"] = [round(logprob, LOGPROB_DECIMALS) for logprob in record["logprobs"]]
@@ -141,6 +164,7 @@ def _node_to_record(node: Node, problem_id: str) -> dict[str, Any]:
     ):
         if not all(map(isfinite, values)):
             raise StoreError(
-                f"tree of {problem_id!r}: node {node.id}: {name}: expected finite numbers, got {values}"
+                f"tree of {problem_key!r}: node {node.id}: {name}: "
+                f"expected finite numbers, got {values}"
             )
     return record

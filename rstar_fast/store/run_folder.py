@@ -1,13 +1,16 @@
-"""A run on disk: what it was asked for, every finished tree, every failure.
+"""A run on disk: its configuration, every finished tree and every failure.
 
-    RUN/config.json      the configuration as run
-    RUN/trees.jsonl      a finished tree a line (`records`)
-    RUN/failures.jsonl   a failed problem a line: id, reason, error type, time
-    RUN/sessions.jsonl   a line for every process that wrote here and was not killed: how it ended, what its resources did
-    RUN/lock             held while a process writes
+    RUN/config.json      configuration of the run
+    RUN/trees.jsonl      one line per finished tree, see `records`
+    RUN/failures.jsonl   one line per failure: id, copy, question, answers, reason, error_type,
+                         traceback, time
+    RUN/sessions.jsonl   one line per process that wrote here and was not killed: how it ended, and
+                         what its resources did
+    RUN/lock             locked while a process writes
 
-A tree counts once its line is on disk. A run that was killed goes on with the same command: what is finished stays, a torn last
-line is dropped and its problem searched again, failed problems are tried again.
+A tree counts once its line is on disk. A run that was killed continues with the same command: what
+is finished stays, a torn last line is dropped and its problem is searched again, and failed
+problems are tried again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,16 +43,19 @@ from rstar_fast.tree import Tree
 
 
 class RunFolder:
-    """A run's folder, made by `open` (to write) or `read`.
+    """The folder of a run. Use `open` to write it and `read` to look into it.
 
     Attributes:
-        path: the folder.
-        config: as written in config.json.
-        done: ids of the problems whose trees are on disk.
+        path: The folder.
+        config: Configuration as in config.json.
+        done: Keys (`Problem.key`) of the problems whose trees are on disk.
     """
 
     def __init__(self, path: Path, config: dict[str, Any], lock: FolderLock | None) -> None:
-        """Read what is there; with a lock, cut torn last lines off. Callers use `open` and `read`."""
+        """Read what is there. With a lock, cut off torn last lines and open the files for writing.
+
+        Callers use `open` and `read` instead.
+        """
         self.path = path
         self.config = config
         self.done: set[str] = set()
@@ -60,13 +66,14 @@ class RunFolder:
         self._sessions: Journal | None = None
         size = 0
         for line in read_lines(path / "trees.jsonl"):
-            problem_id = line.record["id"]
-            if problem_id in self.done:
+            key = line.record["id"]
+            if key in self.done:
                 raise StoreError(
-                    f"{path / 'trees.jsonl'}:{line.number}: damaged: a second tree of problem {problem_id!r}"
+                    f"{path / 'trees.jsonl'}:{line.number}: damaged: "
+                    f"a second tree of problem {key!r}"
                 )
-            self.done.add(problem_id)
-            self._questions[problem_id] = line.record.get("question", "")
+            self.done.add(key)
+            self._questions[key] = line.record.get("question", "")
             size = line.end
         if lock is not None:
             self._trees = Journal(path / "trees.jsonl", size)
@@ -76,15 +83,15 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
-        """Start a run in a new folder, or go on with the run of the same configuration in an old one.
+        """Start a run in a new folder, or continue the run of the same configuration in an old one.
 
         Args:
-            path: created if missing.
-            config: JSON values; the run is refused if the folder's differ.
+            path: Folder. It is created if it is missing.
+            config: Configuration of JSON values. It must equal the configuration of an old folder.
 
         Raises:
-            StoreError: another process writes it, another configuration wrote it (the message has the difference), it is damaged,
-                or the disk refuses.
+            StoreError: Another process writes the folder, another configuration wrote it (the
+                message has the differences), it is damaged, or the disk refuses.
         """
         path = Path(path)
         wanted = as_json(config)
@@ -112,23 +119,37 @@ class RunFolder:
 
     @classmethod
     def read(cls, path: str | Path) -> "RunFolder":
-        """Look into a run, also while another process writes it: what it holds now."""
+        """Look at what a run holds now. Another process may be writing it.
+
+        Raises:
+            StoreError: The folder is not a run folder, or it is damaged.
+        """
         path = Path(path)
         if not (path / CONFIG).is_file():
-            raise StoreError(f"{path}: expected a run folder; it has no config.json")
+            raise StoreError(f"{path}: expected a run folder, but it has no config.json")
         return cls(path, read_config(path), None)
 
     def check(self, problems: Iterable[Problem]) -> None:
-        """Raise `StoreError` if a finished tree is of another question than the problem of the same id."""
+        """Check that finished trees are of the same questions as the problems.
+
+        Raises:
+            StoreError: The finished tree of a problem is of another question.
+        """
         for problem in problems:
             if problem.key in self.done and self._questions[problem.key] != problem.question:
                 raise StoreError(
                     f"{self.path}: problem {problem.key!r} was searched with another question: "
-                    f"{_short(self._questions[problem.key])} -> {_short(problem.question)}; use another folder"
+                    f"{_short(self._questions[problem.key])} -> {_short(problem.question)}; "
+                    "use another folder"
                 )
 
     def append(self, tree: Tree) -> None:
-        """Write a finished tree; it is on disk when this returns, and the file as before when it raises `StoreError`."""
+        """Write a finished tree. It is on disk when this returns.
+
+        Raises:
+            StoreError: The problem has a tree already, the folder is not open for writing, or the
+                disk refuses. The file is as before.
+        """
         journal, problem = self._writable(self._trees), tree.problem
         if problem.key in self.done:
             raise StoreError(f"{self.path}: problem {problem.key!r} has a tree already")
@@ -137,32 +158,54 @@ class RunFolder:
         self._questions[problem.key] = problem.question
 
     def fail(self, failure: Failure) -> None:
-        """Note that a problem could not be searched. The next run tries it again."""
+        """Note that a problem could not be searched. The next run tries it again.
+
+        Args:
+            failure: The failure. Its `time` is ignored, and the present time is written.
+
+        Raises:
+            StoreError: The folder is not open for writing, or the disk refuses.
+        """
         noted = replace(failure, time=datetime.now(UTC).isoformat(timespec="seconds"))
         what = f"the failure of problem {failure.problem.key!r}"
         self._writable(self._failures).append(failure_to_record(noted), what)
 
     def end_session(self, record: Mapping[str, Any]) -> None:
-        """Note how a session went, in JSON values; `id` becomes the time of the note, ISO 8601 in UTC."""
+        """Note how a session went.
+
+        Args:
+            record: Facts about the session, as JSON values. The note gets the present time as its
+                `id`, ISO 8601 in UTC.
+
+        Raises:
+            StoreError: The folder is not open for writing, or the disk refuses.
+        """
         time = datetime.now(UTC).isoformat(timespec="seconds")
         self._writable(self._sessions).append({"id": time, **record}, "the end of the session")
 
     def sessions(self) -> list[dict[str, Any]]:
-        """What `end_session` noted, in order."""
+        """Return the notes of `end_session`, in order."""
         return [line.record for line in read_lines(self.path / "sessions.jsonl")]
 
     def trees(self) -> Iterator[Tree]:
-        """Every finished tree, in order of finishing, read from disk one at a time."""
+        """Yield every finished tree, in order of finishing. Trees are read from disk one by one.
+
+        Raises:
+            StoreError: A line is damaged, or of another version of the format.
+        """
         for line in read_lines(self.path / "trees.jsonl"):
             yield record_to_tree(line.record)
 
     def failures(self) -> list[Failure]:
-        """Return the last failure of every problem that has no tree yet, in the order of their first failures."""
+        """Return the last failure of every problem that has no tree yet.
+
+        Problems are in the order of their first failures.
+        """
         last = {line.record["id"]: line.record for line in read_lines(self.path / "failures.jsonl")}
         return [record_to_failure(record) for key, record in last.items() if key not in self.done]
 
     def close(self) -> None:
-        """Close the files and let go of the folder; nothing is lost without it."""
+        """Close the files and release the lock. Nothing is lost without it. May be called again."""
         for part in (self._trees, self._failures, self._sessions, self._lock):
             if part is not None:
                 part.close()
@@ -186,7 +229,7 @@ class RunFolder:
 
 
 def _reopened(path: Path) -> Journal:
-    """A journal to be written on, a torn last line cut off."""
+    """Open a journal for more lines. A torn last line is cut off."""
     return Journal(path, max((line.end for line in read_lines(path)), default=0))
 
 

@@ -1,8 +1,9 @@
-"""Training of policies and of PPMs on the rows that `rstar_fast.data` makes.
+"""Training of policies and PPMs on the rows that `rstar_fast.data` makes.
 
-The modules that need torch are not imported here: `train_policy`, `train_ppm` and `pair_accuracy`.
+Importing this package does not import torch. `train_model` imports it when it is called.
 """
 
-from rstar_fast.training.config import TrainConfig
+from rstar_fast.training.config import TRAIN_PRESETS, TrainConfig
+from rstar_fast.training.train import KINDS, train_model
 
-__all__ = ["TrainConfig"]
+__all__ = ["KINDS", "TRAIN_PRESETS", "TrainConfig", "train_model"]

@@ -1,11 +1,11 @@
-"""How models are trained: typed, validated, with named presets."""
+"""Typed, validated configuration of a training, and its named presets."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from math import isfinite
 from typing import Any, Literal, get_args
 
+from rstar_fast.checks import check_boolean, check_choice, check_integer, check_known, check_number
 from rstar_fast.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "mixed"]
@@ -17,21 +17,29 @@ class TrainConfig:
     """How a policy or a PPM is trained.
 
     Attributes:
-        epochs: passes over the data, >= 1.
-        batch_size: rows (policy), pairs (PPM) or trajectories (the PPM's baselines) to an optimizer step over all devices, >= 1.
-        micro_batch_tokens: of a forward on one device, at most, >= 1; one row or tree is always taken.
-        max_length: tokens of a text; longer ones are left out, >= 1.
-        learning_rate: its highest, > 0.
-        schedule: "linear" or "cosine" down to 0, or "constant".
-        warmup: share of the steps in which the learning rate rises, in [0, 1).
-        weight_decay: of AdamW, >= 0.
-        precision: "float32"; "bfloat16" (weights and arithmetic, under float32 weights in the optimizer; one device); "mixed"
-            (float32 weights, arithmetic in bfloat16; the policy only).
-        gradient_checkpointing: less memory for a quarter more time.
-        lora_rank: of the adapters that are trained in place of the weights, and merged at the end, beside the rows of new marks;
-            0 trains all weights. The policy only.
-        likelihood: weight of the policy's log-probability of a path beside the head of a PPM, >= 0; 0 is the paper's. PPMs only.
-        seed: of the order of the data and of new weights, >= 0.
+        epochs: Number of passes over the data, >= 1.
+        batch_size: Number of rows (policy), pairs (PPM), trajectories (ORM) or steps (PQM) per
+            optimizer step, over all devices, >= 1.
+        micro_batch_tokens: Most tokens in one forward pass on one device, >= 1. One row or one
+            tree is always taken.
+        max_length: Most tokens of a text, >= 1. Longer texts are left out.
+        learning_rate: Highest learning rate, > 0.
+        schedule: Name of the learning rate's course: "linear" or "cosine" down to 0, or "constant".
+        warmup: Share of the steps in which the learning rate rises, in [0, 1).
+        weight_decay: Weight decay of AdamW, >= 0.
+        precision: Name of the number format. "float32"; "bfloat16" (bfloat16 weights and
+            arithmetic, and float32 copies of the weights in the optimizer; one device only);
+            "mixed" (float32 weights, bfloat16 arithmetic; policies only).
+        gradient_checkpointing: Whether activations are computed again in the backward pass. It
+            takes less memory and about a quarter more time.
+        lora_rank: Rank of the LoRA adapters, >= 0. Adapters are merged after training, and the
+            embeddings of new marks train too. 0 trains all weights. Policies only.
+        likelihood: Weight of a path's log-probability under the policy, which is added to the value
+            of a PPM, >= 0. 0 is the paper's. PPMs only.
+        seed: Seed of the order of the data and of new weights, >= 0.
+
+    Raises:
+        ConfigError: An option is out of range.
     """
 
     epochs: int = 1
@@ -49,48 +57,43 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low in _LOWEST.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ConfigError(f"{name}: expected an integer of at least {low}, got {value!r}")
-        for name, choices in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}"
-                )
+        for name in ("epochs", "batch_size", "micro_batch_tokens", "max_length"):
+            check_integer(name, getattr(self, name), low=1)
+        for name in ("lora_rank", "seed"):
+            check_integer(name, getattr(self, name), low=0)
         for name in ("learning_rate", "warmup", "weight_decay", "likelihood"):
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not isfinite(value)
-                or value < 0
-            ):
-                raise ConfigError(f"{name}: expected a number of at least 0, got {value!r}")
+            check_number(name, getattr(self, name), low=0)
+        check_choice("schedule", self.schedule, get_args(Schedule))
+        check_choice("precision", self.precision, get_args(Precision))
+        check_boolean("gradient_checkpointing", self.gradient_checkpointing)
         if not self.learning_rate or self.warmup >= 1:
             raise ConfigError(
-                f"expected a learning_rate above 0 and a warmup below 1, got learning_rate {self.learning_rate} and "
-                f"warmup {self.warmup}"
+                "expected a learning_rate above 0 and a warmup below 1, "
+                f"got learning_rate {self.learning_rate} and warmup {self.warmup}"
             )
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "TrainConfig":
-        """The preset `name`, with changes. Unknown names and options raise `ConfigError`."""
-        if name not in TRAIN_PRESETS:
-            raise ConfigError(f"unknown preset {name!r}; presets: {', '.join(TRAIN_PRESETS)}")
+        """Return the preset `name` with some options changed.
+
+        Raises:
+            ConfigError: The preset or an option is unknown, or a value is out of range.
+        """
+        check_known([name], TRAIN_PRESETS, kind="preset")
         return cls.from_dict({**TRAIN_PRESETS[name], **changes})
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> "TrainConfig":
-        """A config from plain values. Unknown options raise `ConfigError`."""
-        known = [field.name for field in fields(cls)]
-        unknown = [name for name in options if name not in known]
-        if unknown:
-            raise ConfigError(f"unknown option {unknown[0]!r}; options: {', '.join(known)}")
+        """Return the config of plain values. Options that are left out keep their defaults.
+
+        Raises:
+            ConfigError: An option is unknown, or a value is out of range.
+        """
+        check_known(options, [field.name for field in fields(cls)])
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `from_dict` takes them."""
+        """Return plain values, as `from_dict` takes them."""
         return asdict(self)
 
 
@@ -129,18 +132,23 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
         "precision": "float32",
     },
 }
-"""`paper-*`: rStar-Math, section 4.1 and appendix; `cpu-*`: for models of a few million parameters on one core."""
+"""Presets by name. The `paper-*` presets follow rStar-Math, section 4.1 and its appendix.
 
-_LOWEST = {
-    "epochs": 1,
-    "batch_size": 1,
-    "micro_batch_tokens": 1,
-    "max_length": 1,
-    "lora_rank": 0,
-    "seed": 0,
-}
+The `cpu-*` presets are for models of a few million parameters on one core.
+"""
 
 
 def num_devices() -> int:
-    """How many processes train together, as `accelerate launch` and `torchrun` tell each of them."""
+    """Return the number of processes that train together.
+
+    `accelerate launch` and `torchrun` tell each process by the variable WORLD_SIZE.
+    """
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Return whether this is the process, among those that train together, that prints.
+
+    `accelerate launch` and `torchrun` tell each process by the variable RANK.
+    """
+    return os.environ.get("RANK", "0") == "0"

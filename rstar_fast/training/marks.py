@@ -1,4 +1,4 @@
-"""The marks of the solution format as tokens of a model's own."""
+"""Special tokens for the marks of the solution format."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from rstar_fast.steps import MARKS
 
 
 def add_marks(model: Any, tokenizer: Any) -> list[str]:
-    """Give every mark one special token, and the model an embedding for it; returns the marks that were new.
+    """Give every mark a special token and an embedding. Return the marks that had no token.
 
-    A new embedding (and row of the output head) is the mean over the tokens that spelt the mark until now: what a model that has
-    read the marks as text knows of them is not thrown away.
+    A new embedding (and a new row of the output head) is the mean over the tokens that spelt the
+    mark until now. A model that has read the marks as text keeps what it knows of them.
 
     Args:
-        model: a causal language model; its embeddings grow.
-        tokenizer: the model's; changed.
+        model: Causal language model. Changed: its embeddings may grow.
+        tokenizer: Tokenizer of the model. Changed.
     """
     vocabulary = tokenizer.get_vocab()
     new = [mark for mark in MARKS if mark not in vocabulary]

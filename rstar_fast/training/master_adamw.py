@@ -1,4 +1,4 @@
-"""AdamW for bfloat16 weights: the sums are kept in float32, where small updates are not lost."""
+"""AdamW for bfloat16 weights. Updates are added up in float32, where small ones are not lost."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +8,19 @@ from torch import Tensor, nn
 
 
 class MasterAdamW(torch.optim.AdamW):
-    """AdamW over float32 copies of a model's weights, which are set from them after every step. For weights on one device."""
+    """AdamW over float32 copies of a model's weights. Every step sets the weights from the copies.
+
+    All weights must be on one device.
+    """
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
-        """Copy the trainable weights; those of one dimension (norms, biases) do not decay."""
+        """Copy the trainable weights.
+
+        Args:
+            model: Model that is trained. `step` changes its weights.
+            learning_rate: Learning rate, > 0.
+            weight_decay: Weight decay, >= 0. Weights of one dimension (norms, biases) do not decay.
+        """
         self._weights: list[Tensor] = [
             weight for weight in model.parameters() if weight.requires_grad
         ]
@@ -28,7 +37,7 @@ class MasterAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update by the weights' gradients."""
+        """Update the weights once by their gradients."""
         for weight, master in zip(self._weights, self._masters, strict=True):
             master.grad = None if weight.grad is None else weight.grad.float()
         result = super().step(closure)
@@ -38,7 +47,7 @@ class MasterAdamW(torch.optim.AdamW):
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the weights' gradients."""
+        """Reset the gradients of the weights: drop them, or set them to zero."""
         for weight in self._weights:
             if set_to_none:
                 weight.grad = None
@@ -47,6 +56,9 @@ class MasterAdamW(torch.optim.AdamW):
 
 
 def to_bfloat16(model: nn.Module) -> None:
-    """Make weights bfloat16; buffers (rotary frequencies) stay as they are, as in a loaded model."""
+    """Convert a model's weights to bfloat16 in place.
+
+    Buffers (rotary frequencies) keep their dtype, as in a model that is loaded in bfloat16.
+    """
     for weight in model.parameters():
         weight.data = weight.data.to(torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Writing a model's folder on a disk that may be full."""
+"""Errors of a disk that refuses a model's folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,12 @@ from rstar_fast.errors import StoreError
 
 @contextmanager
 def saving(folder: str | Path) -> Iterator[None]:
-    """Say what was being written when the disk refuses; what is in the folder then is not a model.
+    """Turn a writer's error into a `StoreError` that names the folder.
+
+    After an error, the folder does not hold a whole model.
 
     Raises:
-        StoreError: in place of the writer's own error.
+        StoreError: The disk refused.
     """
     try:
         yield

@@ -1,32 +1,28 @@
-"""What a PPM is trained on: the texts of a problem as one tree of tokens, and what is to be learnt at its nodes.
+"""The texts of a problem as one tree of tokens, with what a PPM learns at its nodes.
 
-Whatever two texts begin with in common is there once, so that a forward over the packed tree encodes every token once.
+A beginning that texts have in common is in the tree once. A forward pass over the packed tree
+therefore encodes every token once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rstar_fast._core import Pack, pack
-from rstar_fast.data.pairs import PairGroup
-from rstar_fast.errors import DataError
-from rstar_fast.ppm.texts import Texts, Tokens
-
-Objective = Literal["ppm", "orm", "pqm"]
-"""Preference pairs; outcome (is the whole solution right); the Q of every step."""
+from rstar_fast.ppm.texts import Tokens
 
 
 class Comparison(NamedTuple):
-    """What is preferred to what.
+    """A node that is preferred to other nodes.
 
     Attributes:
-        preferred: a node.
-        others: nodes.
-        weight: of each pair.
-        margins: by pair, how much likelier the policy finds the preferred one, nats; None where it does not tell.
+        preferred: Index of the preferred node.
+        others: Indices of the nodes that it is preferred to.
+        weight: Weight of each pair in the loss.
+        margins: Log-probability under the policy of the preferred node's path less that of the
+            other's, for every pair, nats. None where the policy does not report it.
     """
 
     preferred: int
@@ -35,19 +31,20 @@ class Comparison(NamedTuple):
     margins: tuple[float | None, ...]
 
     def moved(self, base: int) -> "Comparison":
-        """The same where the nodes' numbers begin at `base`."""
+        """Return the comparison with `base` added to all indices."""
         return self._replace(
             preferred=self.preferred + base, others=tuple(other + base for other in self.others)
         )
 
 
 class Target(NamedTuple):
-    """What a node's value should be.
+    """A value that a node should get.
 
     Attributes:
-        node: which.
-        value: as the objective has it.
-        logprob: of the path to it under the policy, nats; None where it does not tell.
+        node: Index of the node.
+        value: Outcome (0 or 1) or Q (in [-1, 1]), by the objective.
+        logprob: Log-probability under the policy of the path to the node, nats. None where the
+            policy does not report it.
     """
 
     node: int
@@ -55,19 +52,19 @@ class Target(NamedTuple):
     logprob: float | None
 
     def moved(self, base: int) -> "Target":
-        """The same where the nodes' numbers begin at `base`."""
+        """Return the target with `base` added to the index."""
         return self._replace(node=self.node + base)
 
 
 @dataclass
 class TokenTree:
-    """The texts of one problem.
+    """The tree of tokens of one problem.
 
     Attributes:
-        parents: by node, -1 at the root (the prompt).
-        tokens: by node.
-        comparisons: of nodes.
-        targets: of nodes.
+        parents: Index of every node's parent. -1 at the root, which is the prompt.
+        tokens: Token ids of every node.
+        comparisons: Comparisons of its nodes.
+        targets: Targets of its nodes.
     """
 
     parents: list[int] = field(default_factory=list)
@@ -77,7 +74,11 @@ class TokenTree:
     _places: dict[tuple[int, Tokens], int] = field(default_factory=dict)
 
     def add(self, pieces: Sequence[Tokens]) -> list[int]:
-        """The nodes along a text, made where they are new; a piece without tokens has its parent's node."""
+        """Add a text, and return the index of the node of each of its pieces.
+
+        Pieces that are in the tree already are not added again. A piece without tokens has the
+        node of the piece before it.
+        """
         found, node = [], -1
         for piece in pieces:
             if piece:
@@ -91,89 +92,32 @@ class TokenTree:
 
     @property
     def num_tokens(self) -> int:
-        """Of all nodes."""
+        """Number of tokens of all nodes."""
         return sum(map(len, self.tokens))
 
     @property
     def num_examples(self) -> int:
-        """Pairs, or targets."""
+        """Number of pairs and targets."""
         return sum(len(comparison.others) for comparison in self.comparisons) + len(self.targets)
 
 
 @dataclass(frozen=True)
 class PackedTrees:
-    """Several trees as one sequence, with indices into all their nodes."""
+    """Several trees as one sequence.
+
+    Attributes:
+        packed: The sequence. Its nodes are the nodes of the trees, one tree after the other.
+        comparisons: Comparisons of all trees, with indices into the nodes of `packed`.
+        targets: Targets of all trees, with indices into the nodes of `packed`.
+    """
 
     packed: Pack
     comparisons: list[Comparison]
     targets: list[Target]
 
 
-def pair_trees(groups: Iterable[PairGroup], texts: Texts) -> tuple[list[TokenTree], int]:
-    """One tree a problem with the comparisons of its groups; and how many pairs were left out, being too long."""
-    trees: dict[str, TokenTree] = {}
-    left_out = 0
-    for group in groups:
-        tree = trees.setdefault(group.problem.id, TokenTree())
-        sides = [
-            [texts.pieces(group.problem.question, (*group.prefix, *steps)) for steps in side]
-            for side in (group.chosen, group.rejected)
-        ]
-        fits = [[texts.fault(pieces, [()]) is None for pieces in side] for side in sides]
-        for i, pieces in enumerate(sides[0]):
-            others = [j for one, j in group.pairs if one == i]
-            kept = [j for j in others if fits[0][i] and fits[1][j]]
-            left_out += len(others) - len(kept)
-            if kept:
-                ends = tuple(tree.add(sides[1][j])[-1] for j in kept)
-                margins = tuple(
-                    _difference(group.chosen_logprob[i], group.rejected_logprob[j]) for j in kept
-                )
-                tree.comparisons.append(
-                    Comparison(tree.add(pieces)[-1], ends, group.weight, margins)
-                )
-    return [tree for tree in trees.values() if tree.comparisons], left_out
-
-
-def target_trees(
-    rows: Iterable[dict[str, Any]], texts: Texts, objective: Objective
-) -> tuple[list[TokenTree], int]:
-    """One tree a problem with the targets of its trajectories (see `trajectory_rows`); and how many were left out, too long."""
-    trees: dict[str, TokenTree] = {}
-    left_out = 0
-    for row in rows:
-        try:
-            pieces = texts.pieces(row["question"], row["steps"])
-            values = [float(row["correct"])] if objective == "orm" else list(map(float, row["qs"]))
-            logprobs = list(accumulate(row["logprobs"], _sum))
-            tree = trees.setdefault(row["id"], TokenTree())
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"expected a row of a trajectory (see `trajectory_rows`): {type(error).__name__}: {error}"
-            ) from error
-        if texts.fault(pieces, [()]) is not None:
-            left_out += 1
-            continue
-        nodes = tree.add(pieces)[1:]
-        # A step that several trajectories go through is one target.
-        known = {target.node for target in tree.targets}
-        if objective == "orm":
-            nodes, logprobs = nodes[-1:], logprobs[-1:]
-        wanted = {target.node: target for target in map(Target, nodes, values, logprobs)}
-        tree.targets += [target for node, target in wanted.items() if node not in known]
-    return [tree for tree in trees.values() if tree.targets], left_out
-
-
-def _sum(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one + other
-
-
-def _difference(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
-
-
 def micro_batches(trees: Iterable[TokenTree], max_tokens: int) -> Iterator[list[TokenTree]]:
-    """Trees in runs of at most so many tokens; one is always taken."""
+    """Yield trees in runs of at most `max_tokens` tokens. A larger tree is a run of its own."""
     run: list[TokenTree] = []
     num_tokens = 0
     for tree in trees:
@@ -187,7 +131,7 @@ def micro_batches(trees: Iterable[TokenTree], max_tokens: int) -> Iterator[list[
 
 
 def pack_trees(trees: Sequence[TokenTree]) -> PackedTrees:
-    """Trees as one sequence."""
+    """Pack trees into one sequence."""
     parents: list[int] = []
     tokens: list[int] = []
     counts: list[int] = []

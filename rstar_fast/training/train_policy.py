@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of a policy on the best trajectories, by TRL (rStar-Math, section 4.1)."""
+"""Supervised fine-tuning of a policy on the best trajectories by TRL (rStar-Math, section 4.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,29 +7,29 @@ from typing import Any
 
 import torch
 
-from rstar_fast.errors import TrainError
-from rstar_fast.policy.loading import load, load_tokenizer
+from rstar_fast.errors import DataError, TrainError
+from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.policy.loading import load
 from rstar_fast.training.config import TrainConfig, num_devices
 from rstar_fast.training.marks import add_marks
 from rstar_fast.training.master_adamw import MasterAdamW, to_bfloat16
+from rstar_fast.training.packages import require_packages
 from rstar_fast.training.saving import saving
-from rstar_fast.training.trainer import common_arguments, run_training
-
-IGNORED = -100
+from rstar_fast.training.trainer import IGNORED, common_arguments, run_training
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """How a fine-tuning went.
+    """Counts and times of a fine-tuning.
 
     Attributes:
-        rows: that were learnt from.
-        too_long: rows left out, being longer than `max_length`.
-        tokens: of the rows, prompts included, over all epochs.
-        steps: of the optimizer.
-        loss: mean over the training, nats per token.
-        seconds: of training, without loading and saving.
-        new_marks: that the base model had no token for.
+        rows: Number of rows that were learnt.
+        too_long: Number of rows that were left out because they are longer than `max_length`.
+        tokens: Number of tokens of the rows, prompts included, over all epochs.
+        steps: Number of optimizer steps.
+        loss: Mean loss over the training, nats per token.
+        seconds: Seconds of training, without loading and saving.
+        new_marks: Marks that the base model had no token for.
     """
 
     rows: int
@@ -48,43 +48,48 @@ def train_policy(
     config: TrainConfig,
     report_to: Sequence[str] = (),
 ) -> PolicyReport:
-    """Fine-tune a base model and write an ordinary Hugging Face folder. The loss is that of the completions only.
+    """Fine-tune a base model on completions and write an ordinary Hugging Face folder.
 
-    The same arguments give the same weights on the same machine. Under `accelerate launch` every process calls this.
+    Prompts are not learnt. The same arguments give the same weights on the same machine. Under
+    `accelerate launch` every process calls this.
 
     Args:
-        base: folder or hub name of a causal language model; the marks it lacks become tokens.
-        rows: with `prompt` and `completion`, see `sft_rows`.
-        out: the folder, written at the end.
-        config: see `TrainConfig`.
-        report_to: "tensorboard", "wandb", ...: whatever `transformers` reports to.
+        base: Folder or hub name of a causal language model. Marks that it has no token for become
+            tokens of the trained model.
+        rows: Rows with `prompt` and `completion`, as `sft_rows` makes them.
+        out: Folder to write. It is written at the end.
+        config: How to train.
+        report_to: Names of the services that losses are sent to, as `transformers` knows them:
+            "tensorboard", "wandb", ...
 
     Raises:
-        PolicyError: the base cannot be loaded.
-        StoreError: the disk refuses.
-        TrainError: no row is short enough, the loss is not finite, or `trl` (for adapters `peft`) is not installed.
+        DataError: A row has no prompt or no completion.
+        PolicyError: The base model cannot be loaded.
+        StoreError: The folder cannot be written.
+        TrainError: A package is missing, no row is short enough, the loss is not a number, or the
+            tokenizer has no end-of-text token.
     """
-    trl = _trl()
+    adapters = ("peft",) if config.lora_rank else ()
+    require_packages("training a policy", "datasets", "trl", *adapters)
+    import trl
+
     torch.manual_seed(config.seed)
     model: Any = load(base, torch.float32, torch.device("cpu"))
     tokenizer: Any = load_tokenizer(base)
     if tokenizer.eos_token_id is None:
         raise TrainError(
-            f"{base}: expected a tokenizer with an end-of-text token: a policy must learn to stop"
+            f"{base}: expected a tokenizer with an end-of-text token, got none: "
+            "a policy must learn to stop"
         )
     new_marks = add_marks(model, tokenizer)
     data = [row for row in tokenized(tokenizer, rows) if len(row["input_ids"]) <= config.max_length]
     if not data:
         raise TrainError(
-            f"expected rows of at most {config.max_length} tokens (max_length), got none among {len(rows)}"
+            f"expected rows of at most {config.max_length} tokens (max_length), "
+            f"got none among {len(rows)}"
         )
-    micro_rows = max(
-        1,
-        min(
-            config.batch_size,
-            config.micro_batch_tokens // max(len(row["input_ids"]) for row in data),
-        ),
-    )
+    longest = max(len(row["input_ids"]) for row in data)
+    micro_rows = max(1, min(config.batch_size, config.micro_batch_tokens // longest))
     arguments = _arguments(trl, config, out, micro_rows, report_to)
     optimizers: Any = (None, None)
     if config.precision == "bfloat16":
@@ -93,7 +98,7 @@ def train_policy(
         model = _adapted(model, tokenizer, config.lora_rank, new_marks)
     if config.precision == "bfloat16":
         if not torch.cuda.is_available():
-            # Short rows in bfloat16: the fused attention of a CPU takes longer than plain products.
+            # On short rows in bfloat16 a CPU's fused attention takes longer than plain products.
             model.set_attn_implementation("eager")
         optimizers = (MasterAdamW(model, config.learning_rate, config.weight_decay), None)
     trainer = _trainer_class(trl)(
@@ -117,29 +122,34 @@ def train_policy(
 
 
 def tokenized(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> list[dict[str, list[int]]]:
-    """Rows of `input_ids` and `labels`: prompt, completion, end of text; prompts are not to be learnt.
+    """Return the tokens of rows, as `input_ids` and `labels`.
 
-    Prompt and completion are tokenized apart, as in a search, where the policy goes on behind the prompt's own tokens.
+    A row is its prompt, its completion and an end of text. The labels of a prompt are `IGNORED`.
+    Prompt and completion are tokenized apart, as in a search, where the policy continues the
+    prompt's own tokens.
+
+    Args:
+        tokenizer: Tokenizer with an end-of-text token.
+        rows: Rows with `prompt` and `completion`.
+
+    Raises:
+        DataError: A row has no prompt or no completion.
     """
+    for row in rows:
+        if not {"prompt", "completion"} <= row.keys():
+            raise DataError(
+                "expected rows with prompt and completion (see `sft_rows`), "
+                f"got one with {', '.join(row) or 'no fields'}"
+            )
     if not rows:
         return []
     prompts = tokenizer([row["prompt"] for row in rows]).input_ids
     completions = tokenizer([row["completion"] for row in rows], add_special_tokens=False).input_ids
     found = []
     for prompt, completion in zip(prompts, completions, strict=True):
-        told = [*completion, tokenizer.eos_token_id]
-        found.append({"input_ids": prompt + told, "labels": [IGNORED] * len(prompt) + told})
+        learnt = [*completion, tokenizer.eos_token_id]
+        found.append({"input_ids": prompt + learnt, "labels": [IGNORED] * len(prompt) + learnt})
     return found
-
-
-def _trl() -> Any:
-    try:
-        import trl
-    except ImportError as error:
-        raise TrainError(
-            'training needs the packages of the extra `train`: pip install "rstar-fast[train]"'
-        ) from error
-    return trl
 
 
 def _trainer_class(trl: Any) -> Any:
@@ -175,13 +185,9 @@ def _arguments(
 
 
 def _adapted(model: Any, tokenizer: Any, rank: int, new_marks: Sequence[str]) -> Any:
-    """The model frozen, adapters beside its weights; of embeddings and head the rows of new marks are trained."""
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise TrainError(
-            'adapters need the package `peft`: pip install "rstar-fast[train]"'
-        ) from error
+    """Freeze the model and add adapters. The rows of new marks in embeddings and head train too."""
+    from peft import LoraConfig, get_peft_model
+
     adapted: Any = get_peft_model(
         model,
         LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"),

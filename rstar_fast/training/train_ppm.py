@@ -1,4 +1,4 @@
-"""Training a PPM on packed trees by `transformers.Trainer`, and by the same trainer the models it is compared with."""
+"""Training of a PPM, and of the two models it is compared with, on packed trees."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -7,46 +7,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 
-from rstar_fast._core import Pack
-from rstar_fast.data.rows import group_of_row
+from rstar_fast.checks import check_choice
+from rstar_fast.data import group_of_row
 from rstar_fast.errors import ConfigError, DataError, TrainError
 from rstar_fast.ppm.model import PPM
-from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.training.config import TrainConfig, num_devices
+from rstar_fast.training.examples import pair_trees, target_trees
 from rstar_fast.training.master_adamw import MasterAdamW, to_bfloat16
-from rstar_fast.training.objectives import SCALES, num_groups, objective_loss
+from rstar_fast.training.objectives import SCALES, Objective
+from rstar_fast.training.ppm_trainer import PPMTrainer, Step
 from rstar_fast.training.saving import saving
-from rstar_fast.training.token_trees import (
-    Objective,
-    PackedTrees,
-    TokenTree,
-    micro_batches,
-    pack_trees,
-    pair_trees,
-    target_trees,
-)
+from rstar_fast.training.token_trees import TokenTree, micro_batches
 from rstar_fast.training.trainer import common_arguments, run_training
-
-Batch = list[PackedTrees]
 
 
 @dataclass(frozen=True, slots=True)
 class PPMReport:
-    """How a training went.
+    """Counts and times of a training.
 
     Attributes:
-        problems: whose trees were learnt from.
-        examples: pairs (ppm), trajectories (orm) or steps (pqm).
-        too_long: examples (orm and pqm: trajectories) left out, being longer than `max_length`.
-        tokens: encoded, over all epochs: every token of a tree once.
-        steps: of the optimizer.
-        loss: mean over the training.
-        seconds: of training, without loading and saving.
+        problems: Number of problems whose trees were learnt.
+        examples: Number of pairs (ppm), trajectories (orm) or steps (pqm).
+        too_long: Number of pairs (ppm) or trajectories (orm, pqm) that were left out because they
+            are longer than `max_length`.
+        tokens: Number of tokens encoded over all epochs. An epoch encodes every token of a tree
+            once.
+        steps: Number of optimizer steps.
+        loss: Mean loss over the training.
+        seconds: Seconds of training, without loading and saving.
     """
 
     problems: int
@@ -66,28 +57,33 @@ def train_ppm(
     objective: Objective = "ppm",
     report_to: Sequence[str] = (),
 ) -> PPMReport:
-    """Train a PPM from a policy's weights and a new head, and write its folder, which `PPM.from_pretrained` reads.
+    """Train a PPM from a policy's weights and a new head, and write its folder.
 
-    The same arguments give the same weights on the same machine. Under `accelerate launch` every process calls this.
+    `PPM.from_pretrained` reads the folder. The same arguments give the same weights on the same
+    machine. Under `accelerate launch` every process calls this.
 
     Args:
-        policy: folder or hub name of the round's policy.
-        rows: for "ppm" those of `pair_group_row`; for "orm" and "pqm" those of `trajectory_rows`.
-        out: the folder, written at the end.
-        config: see `TrainConfig`; a `batch_size` counts pairs, trajectories or steps.
+        policy: Folder or hub name of the policy that the training starts from.
+        rows: Rows of `pair_group_row` for "ppm", rows of `trajectory_rows` for "orm" and "pqm".
+        out: Folder to write. It is written at the end.
+        config: How to train. `batch_size` counts pairs, trajectories or steps.
         objective: "ppm" (preference pairs), "orm" (outcome) or "pqm" (Q by regression).
-        report_to: "tensorboard", "wandb", ...: whatever `transformers` reports to.
+        report_to: Names of the services that losses are sent to, as `transformers` knows them:
+            "tensorboard", "wandb", ...
 
     Raises:
-        ScoreError: the policy cannot be loaded, or its attention cannot be replaced.
-        DataError: rows of another kind.
-        StoreError: the disk refuses.
-        TrainError: nothing is short enough, or the loss is not finite.
+        ConfigError: The objective is unknown, or the configuration is for policies only.
+        DataError: The rows are of another kind, or there are none.
+        ScoreError: The policy cannot be loaded, or its attention cannot be replaced.
+        StoreError: The folder cannot be written.
+        TrainError: No text is short enough, or the loss is not a number.
     """
-    if objective not in SCALES:
-        raise ConfigError(f"objective: expected one of {', '.join(SCALES)}, got {objective!r}")
+    check_choice("objective", objective, tuple(SCALES))
     if config.precision == "mixed" or config.lora_rank:
-        raise ConfigError("training a PPM takes precision float32 or bfloat16, and no lora_rank")
+        raise ConfigError(
+            "training a PPM: expected precision float32 or bfloat16 and lora_rank 0, "
+            f"got {config.precision} and {config.lora_rank}"
+        )
     torch.manual_seed(config.seed)
     ppm = PPM.from_policy(policy, dtype=torch.float32, seed=config.seed, scale=SCALES[objective])
     ppm.model.config.ppm_likelihood = config.likelihood
@@ -95,25 +91,21 @@ def train_ppm(
     trees, too_long = _trees(rows, texts, objective)
     if not trees:
         raise TrainError(
-            f"expected texts of at most {config.max_length} tokens (max_length), got none among {len(rows)} rows"
+            f"expected texts of at most {config.max_length} tokens (max_length), "
+            f"got none among {len(rows)} rows"
         )
     optimizers: Any = (None, None)
     if config.precision == "bfloat16":
         to_bfloat16(ppm.model)
         optimizers = (MasterAdamW(ppm.model, config.learning_rate, config.weight_decay), None)
     batch_size = max(1, config.batch_size // num_devices())
-    batches = [
-        batch
-        for epoch in range(config.epochs)
-        for batch in _epoch(trees, config, batch_size, epoch)
-    ]
-    trainer = _PPMTrainer(
+    epochs = (_epoch(trees, config, batch_size, epoch) for epoch in range(config.epochs))
+    trainer = PPMTrainer(
+        ppm,
+        [step for epoch in epochs for step in epoch],
         objective,
         config.likelihood,
-        _Batches(batches),
-        model=_Values(ppm),
         args=_arguments(config, out, report_to),
-        data_collator=_collate,
         optimizers=optimizers,
     )
     steps, loss, seconds = run_training(trainer, policy, config.learning_rate)
@@ -143,8 +135,8 @@ def _trees(
 
 def _epoch(
     trees: Sequence[TokenTree], config: TrainConfig, batch_size: int, epoch: int
-) -> Iterator[list[list[TokenTree]]]:
-    """One pass over the data, shuffled by problem: for each optimizer step the trees of its forwards."""
+) -> Iterator[Step]:
+    """Yield the optimizer steps of one pass over the data. Problems are shuffled by the seed."""
     order = list(trees)
     random.Random(f"{config.seed} {epoch}").shuffle(order)
     step: list[TokenTree] = []
@@ -157,74 +149,6 @@ def _epoch(
             step, num_examples = [], 0
     if step:
         yield list(micro_batches(step, config.micro_batch_tokens))
-
-
-class _Batches(Dataset[list[list[TokenTree]]]):
-    """The optimizer steps of all epochs, in order."""
-
-    def __init__(self, batches: Sequence[list[list[TokenTree]]]) -> None:
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> list[list[TokenTree]]:
-        return self._batches[index]
-
-
-def _collate(items: Sequence[list[list[TokenTree]]]) -> dict[str, Batch]:
-    return {"batch": [pack_trees(trees) for item in items for trees in item]}
-
-
-class _Values(nn.Module):
-    """The PPM as a module whose forward goes over packed trees: what a trainer can wrap."""
-
-    def __init__(self, ppm: PPM) -> None:
-        super().__init__()
-        self.model = ppm.model
-        self._packed = PackedModel(ppm)
-
-    def forward(self, packed: Pack) -> Tensor:
-        return self._packed.values(packed)
-
-    def gradient_checkpointing_enable(
-        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None
-    ) -> None:
-        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
-
-
-class _PPMTrainer(Trainer):
-    """An optimizer step is one item of the data: as many forwards as its trees need."""
-
-    def __init__(
-        self, objective: Objective, likelihood: float, batches: _Batches, **options: Any
-    ) -> None:
-        super().__init__(train_dataset=batches, **options)
-        self._objective: Objective = objective
-        self._likelihood = likelihood
-        self._batches = batches
-
-    def training_step(
-        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
-    ) -> Tensor:
-        """Forward and backward of one optimizer step; its mean loss."""
-        model.train()
-        batch: Batch = inputs["batch"]
-        count = sum(map(num_groups, batch))
-        total = torch.zeros((), device=self.args.device)
-        for trees in batch:
-            with self.compute_loss_context_manager():
-                loss = (
-                    objective_loss(model(trees.packed), trees, self._objective, self._likelihood)
-                    / count
-                )
-            self.accelerator.backward(loss)
-            total += loss.detach()
-        return total
-
-    def _get_train_sampler(self, *_: Any, **__: Any) -> Any:
-        # The order is in the data.
-        return torch.utils.data.SequentialSampler(self._batches)
 
 
 def _arguments(config: TrainConfig, out: str | Path, report_to: Sequence[str]) -> TrainingArguments:

@@ -1,5 +1,6 @@
-"""What trainings by `transformers` have in common, whatever is trained."""
+"""Options and the run that all trainings by `transformers` share."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,17 @@ from transformers import PrinterCallback, Trainer
 from rstar_fast.errors import TrainError
 from rstar_fast.training.config import TrainConfig
 
+IGNORED = -100
+"""Label of a token that is not learnt, as torch's cross entropy has it."""
+
 
 def common_arguments(
     config: TrainConfig, out: str | Path, report_to: Sequence[str]
 ) -> dict[str, Any]:
-    """Options of `TrainingArguments`: nothing is saved or evaluated on the way, nothing is printed."""
+    """Return options of `TrainingArguments`.
+
+    Nothing is saved or evaluated during the training, and nothing is printed.
+    """
     return {
         "output_dir": str(out),
         "learning_rate": config.learning_rate,
@@ -36,21 +43,21 @@ def common_arguments(
 def run_training(
     trainer: Trainer, start: str | Path, learning_rate: float
 ) -> tuple[int, float, float]:
-    """Train to the end: optimizer steps, mean loss, seconds.
+    """Train to the end. Return the number of optimizer steps, the mean loss and the seconds.
 
     Args:
-        trainer: ready to train.
-        start: the model it began from, for the error.
-        learning_rate: likewise.
+        trainer: Trainer that is ready to train.
+        start: Name of the model that the training starts from, for the error's text.
+        learning_rate: Learning rate, for the error's text.
 
     Raises:
-        TrainError: the loss is not a number.
+        TrainError: The loss is not a number.
     """
     trainer.remove_callback(PrinterCallback)
     began = time.monotonic()
     result = trainer.train()
     seconds = time.monotonic() - began
-    if not result.training_loss == result.training_loss:
+    if math.isnan(result.training_loss):
         raise TrainError(
             f"{start}: the loss is not a number: try a lower learning_rate than {learning_rate}"
         )

@@ -1,4 +1,4 @@
-"""Trees and runs for people to read."""
+"""Views of trees and runs for people to read."""
 
 from rstar_fast.viewer.run import run_view
 from rstar_fast.viewer.text import clean

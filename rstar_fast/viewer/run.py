@@ -1,4 +1,4 @@
-"""A run: what it was, how it went, a row for every problem."""
+"""The view of a run: its configuration, a row for every problem, and its totals."""
 
 import json
 from typing import Any
@@ -18,7 +18,11 @@ MAX_REASON = 300
 
 
 def run_view(folder: RunFolder) -> RenderableType:
-    """Everything `rstar-fast show RUN` prints."""
+    """Return all that `rstar-fast show RUN` prints.
+
+    Raises:
+        StoreError: The folder is damaged.
+    """
     table = Table(
         "problem", "solved", "chosen", "expected", box=None, pad_edge=False, header_style="bold"
     )
@@ -38,7 +42,7 @@ def run_view(folder: RunFolder) -> RenderableType:
         parts.append(Text("could not be searched:", "bold"))
         parts += [
             Padding(
-                Text(f"{clean(one.problem.key)}: {one_line(one.reason, MAX_REASON)}"), (0, 0, 0, 2)
+                Text(f"{clean(one.problem.key)}: {one_line(one.summary, MAX_REASON)}"), (0, 0, 0, 2)
             )
             for one in failures
         ]
@@ -48,18 +52,20 @@ def run_view(folder: RunFolder) -> RenderableType:
 
 
 def totals_view(totals: Totals) -> RenderableType:
-    """How many problems, how many right, at what price."""
+    """Return a table of the number of problems, how many are solved, and what it took."""
     table = Table.grid(padding=(0, 2))
     table.add_row("problems", f"{totals.trees:,} searched, {totals.failures:,} failed")
     if totals.graded:
         table.add_row("solved", f"{_share(totals.solved, totals.graded)}  by any trajectory")
         table.add_row(
             "chosen",
-            f"{_share(totals.best_correct, totals.graded)}  correct: the answer with the best score",
+            f"{_share(totals.best_correct, totals.graded)}"
+            "  correct: the answer with the best score",
         )
         table.add_row(
             "majority",
-            f"{_share(totals.majority_correct, totals.graded)}  correct: the answer given most often",
+            f"{_share(totals.majority_correct, totals.graded)}"
+            "  correct: the answer given most often",
         )
     if totals.trees > totals.graded:
         table.add_row(
@@ -72,7 +78,14 @@ def totals_view(totals: Totals) -> RenderableType:
 
 
 def busy_line(stats: dict[str, Any]) -> str:
-    """Of every resource in `Stats.record` the share of time it was busy, and how many requests were open there on average."""
+    """Return how busy every resource of a session was.
+
+    The line has the share of the wall time that a resource was busy, and its mean number of open
+    requests.
+
+    Args:
+        stats: Values of `Stats.record`.
+    """
     wall_s = max(stats["wall_s"], 1e-9)
     words = []
     for name, one in stats["resources"].items():
@@ -82,26 +95,22 @@ def busy_line(stats: dict[str, Any]) -> str:
 
 
 def _session_line(session: dict[str, Any]) -> Text:
-    took = f"{duration(session['wall_s'])}, {session['trees']:,} searched, {session['failures']:,} failed"
-    return Text(
-        f"session until {session['id']}: {took}, {one_line(session['ended'], MAX_REASON)}; busy: {busy_line(session)}",
-        "dim",
-    )
+    took = duration(session["wall_s"])
+    counts = f"{session['trees']:,} searched, {session['failures']:,} failed"
+    ended = one_line(session["ended"], MAX_REASON)
+    line = f"session until {session['id']}: {took}, {counts}, {ended}; busy: {busy_line(session)}"
+    return Text(line, "dim")
 
 
 def _row(tree: Tree) -> tuple[Text, ...]:
-    best = tree.best()
-    solved = (
-        Text("-")
-        if not tree.problem.answers
-        else Text("yes", "green")
-        if tree.solved
-        else Text("no", "red")
-    )
+    if not tree.problem.answers:
+        solved = Text("-")
+    else:
+        solved = Text("yes", "green") if tree.solved else Text("no", "red")
     return (
-        Text(clean(tree.problem.id)),
+        Text(clean(tree.problem.key)),
         solved,
-        _chosen(best),
+        _chosen(tree.best()),
         Text(", ".join(one_line(answer, MAX_ANSWER) for answer in tree.problem.answers) or "-"),
         Text(f"{len(tree.nodes) - 1:,}"),
         Text(f"{tree.counts.get('generated_tokens', 0):,}"),

@@ -1,4 +1,4 @@
-"""One tree: all of it, or one solution out of it."""
+"""Views of one tree: all of it, one of its solutions, or its problem."""
 
 from collections import defaultdict
 
@@ -17,20 +17,22 @@ _DEAD_ENDS = {"errors": "too many code errors", "depth": "too many steps", "stuc
 
 
 def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
-    """The problem, the outcome, and every node: its statistics, how it ended, and the first line of its step.
+    """Return a view of the problem, the outcome and every node.
+
+    The line of a node has its statistics, how it ended, and the first line of its step.
 
     Args:
-        tree: what to show.
-        max_depth: levels of steps shown; None shows all.
+        tree: Tree to show.
+        max_depth: Number of levels of steps that are shown. None shows all.
     """
     best = tree.best()
     chosen = {node.id for node in tree.path(best.id)} if best else set()
     children: defaultdict[int, list[Node]] = defaultdict(list)
     for node in tree.nodes[1:]:
         children[node.parent].append(node)
-    sizes = [0] * len(tree.nodes)  # of the subtrees, their roots left out
+    num_below = [0] * len(tree.nodes)
     for node in reversed(tree.nodes[1:]):
-        sizes[node.parent] += 1 + sizes[node.id]
+        num_below[node.parent] += 1 + num_below[node.id]
 
     root = RichTree(Text(f"root  N {tree.nodes[0].visits}"), guide_style="dim")
     drawn = {0: root}
@@ -40,7 +42,7 @@ def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
             continue
         if max_depth is not None and node.depth > max_depth:
             if node is children[node.parent][0]:
-                parent.add(_line(f"… {counted(sizes[node.parent], 'node')} below", "dim"))
+                parent.add(_line(f"… {counted(num_below[node.parent], 'node')} below", "dim"))
             continue
         drawn[node.id] = parent.add(_node_view(node, node.id in chosen))
     legend = "Q mean value   N visits   ppm score   * on the way to the chosen answer"
@@ -48,7 +50,12 @@ def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
 
 
 def trajectory_view(tree: Tree, node: int) -> RenderableType:
-    """The solution up to a node, as text, and how it ended."""
+    """Return a view of the solution up to a node, as text, and of how it ended.
+
+    Args:
+        tree: The tree.
+        node: Id of the node.
+    """
     end = tree.nodes[node]
     outcome = _outcome(end).plain if end.end else "not finished"
     return Group(
@@ -57,20 +64,21 @@ def trajectory_view(tree: Tree, node: int) -> RenderableType:
 
 
 def problem_view(tree: Tree) -> RenderableType:
-    """The problem, and how its search went."""
+    """Return a view of the problem and of how its search went."""
     problem = tree.problem
     best, finals = tree.best(), tree.finals()
-    header = Text(f"problem {clean(problem.id)}\n{clean(problem.question).strip()}\n\n")
-    header.append(
-        f"expected  {', '.join(one_line(answer, MAX_ANSWER) for answer in problem.answers) or 'not known'}\n"
-    )
+    header = Text(f"problem {clean(problem.key)}\n{clean(problem.question).strip()}\n\n")
+    expected = ", ".join(one_line(answer, MAX_ANSWER) for answer in problem.answers)
+    header.append(f"expected  {expected or 'not known'}\n")
     header.append("chosen    ")
     header.append(_outcome(best) if best else Text("no answer was found"))
-    header.append(
-        f"\nsearched  {counted(len(tree.nodes) - 1, 'node')}, {counted(len(finals), 'answer')}"
-        + (f" ({sum(node.correct is True for node in finals)} correct)" if problem.answers else "")
-        + f", {counted(tree.counts.get('generated_tokens', 0), 'token')}, {tree.timings.get('total', 0.0):.1f} s"
-    )
+    answers = counted(len(finals), "answer")
+    if problem.answers:
+        answers += f" ({sum(node.correct is True for node in finals)} correct)"
+    tokens = counted(tree.counts.get("generated_tokens", 0), "token")
+    seconds = f"{tree.timings.get('total', 0.0):.1f} s"
+    nodes = counted(len(tree.nodes) - 1, "node")
+    header.append(f"\nsearched  {nodes}, {answers}, {tokens}, {seconds}")
     return header
 
 

@@ -231,7 +231,7 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_progress_moves_within_a_problem() -> None:
     write_problems(2)
-    process = run_scripted(0.4, search("--set", "rollouts=24", "candidates=3"))
+    process = run_scripted(2.0, search("--set", "rollouts=24", "candidates=3"))
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     lines = [line for line in out.splitlines() if line.startswith("problems 0/2 (2 under way, ")]
@@ -421,15 +421,18 @@ def test_the_embedded_model_searches(
     assert any(node.score is not None for tree in trees for node in tree.nodes)
 
 
-def test_dtypes_have_names(
+def test_wrong_dtypes_and_devices_are_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "open_searcher", REAL_OPEN_SEARCHER)
     write_problems(1)
     assert main(search("--dtype", "int8")) == 2
-    assert (
-        "dtype: expected one of float32, bfloat16, float16, got 'int8'" in capsys.readouterr().err
-    )
+    assert "dtype int8: expected float32, bfloat16 or float16" in capsys.readouterr().err
+    assert main(search("--device", "gpu")) == 2
+    assert "device gpu: expected cpu, cuda, cuda:N" in capsys.readouterr().err
+    assert main(search("--device", "cuda:99")) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("rstar-fast: device cuda:99: ") and err.count("\n") == 1
 
 
 def test_demo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +443,7 @@ def test_demo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     assert record.keys() == {*names, "problems"} and record["problems"] == 4
     assert all(0.0 <= record[name] <= 1.0 for name in names)
     out = capsys.readouterr().out
-    assert "generated word problems" in out and "base, greedy" in out and "95% interval" in out
+    assert "generated\nword problem" in out and "base, greedy" in out and "95% interval" in out
     assert (
         "<code>" in out and "Q mean value" in out
     ) or "search got no problem right that greedy got wrong" in out

@@ -1,4 +1,4 @@
-"""Counting solved problems: by hand, and against what the formulas promise."""
+"""Numbers of solved problems, by hand and against what the formulas promise."""
 
 import itertools
 import math
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate import (
+    Paired,
     Sample,
     Share,
     at_equal_tokens,
@@ -141,6 +142,37 @@ def test_paired_differences() -> None:
     for wrong in (([], []), ([True], [])):
         with pytest.raises(ConfigError, match="same problems"):
             paired(*wrong)
+
+
+def test_comparisons_as_sentences() -> None:
+    # `str` stays short, the sentence is for reports.
+    fewer = paired([False, False, True], [True, True, True])
+    assert str(fewer) == "-66.7 [-100.0, +0.0] (+0 -2, p 0.5)"
+    assert fewer.sentence("search", "majority at equal tokens") == (
+        "search solves 66.7 points fewer than majority at equal tokens "
+        "(95% interval -100 to 0; better on 0 problems, worse on 2; p = 0.5)"
+    )
+    more = Paired(200, 31, 1, 0.15, (0.0951, 0.205), 1.5e-8)
+    assert more.sentence("search", "greedy") == (
+        "search solves 15 points more than greedy "
+        "(95% interval 9.51 to 20.5; better on 31 problems, worse on 1; p = 1.5e-08)"
+    )
+    equal = Paired(100, 3, 3, 0.0, (-0.05, 0.05), 1.0)
+    assert equal.sentence("a", "b", "tasks") == (
+        "a solves as many tasks as b (95% interval -5 to 5; better on 3 tasks, worse on 3; p = 1)"
+    )
+    same = paired([True], [True])
+    assert same.sentence("a", "b") == (
+        "a solves as many problems as b "
+        "(95% interval 0 to 0; better on 0 problems, worse on 0; p = 1)"
+    )
+
+
+def test_a_sentence_counts_one_in_the_singular() -> None:
+    one = Paired(100, 1, 0, 0.01, (-0.0, 0.03), 1.0)
+    assert one.sentence("a", "b") == (
+        "a solves 1 point more than b (95% interval 0 to 3; better on 1 problem, worse on 0; p = 1)"
+    )
 
 
 def test_tokens_are_spent_in_order() -> None:

@@ -1,10 +1,10 @@
-"""Runs for evaluation, over scripted and real engines."""
+"""Evaluations over scripted and real engines."""
 
 from pathlib import Path
 
 import pytest
 import scripted_engines
-from evolve_trees import PROBLEM, make_tree
+from data_trees import PROBLEM, make_tree
 from scripted_cli import Runner, Verifier
 
 from rstar_fast.config import SearchConfig
@@ -20,7 +20,10 @@ PROBLEMS = [Problem(f"p{i}", f"question {i}", ("7",)) for i in range(3)]
 
 
 def write(request: ExpandRequest) -> list[Candidate]:
-    """One step of code, then answers 7, 8, ...; what is drawn depends on the copy of the problem and on the candidate."""
+    """Write one step of code, then the answers 7, 8, ...
+
+    They depend on the copy of the problem and on the number of the candidate.
+    """
     copy = int(request.problem_id.rpartition("#")[2])
     if "fail" in request.question:
         return []
@@ -147,3 +150,15 @@ def test_another_model_scores_the_same_samples() -> None:
         again.nodes[3].score,
         again.nodes[4].score,
     ]
+
+
+def test_the_folder_of_an_evaluation_keeps_copies(tmp_path: Path) -> None:
+    config = SearchConfig.preset("fast", candidates=2, rollouts=2)
+    with searcher(config) as engine, RunFolder.open(tmp_path, config.to_dict()) as folder:
+        trees = solve(engine, PROBLEMS[:2], 2, folder)
+        assert folder.done == {"p0#0", "p0#1", "p1#0", "p1#1"}
+        stored = {tree.problem.key: tree for tree in folder.trees()}
+    for problem_id, of_one in trees.items():
+        for number, tree in enumerate(of_one):
+            assert tree.problem.copy is None
+            assert stored[f"{problem_id}#{number}"].nodes == tree.nodes

@@ -1,4 +1,4 @@
-"""Run folders: what is written comes back, nothing is lost, nothing is there twice."""
+"""Run folders: what is written comes back, nothing is lost, and nothing is there twice."""
 
 import errno
 import json
@@ -6,142 +6,26 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from trees import odd_tree
 
-from rstar_fast.errors import StoreError
+from rstar_fast.errors import PolicyError, StoreError
+from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
-from rstar_fast.store import RunFolder, record_to_tree, tree_to_record
-from rstar_fast.store.records import encode_line
-from rstar_fast.tree import Node, Tree
+from rstar_fast.store import RunFolder
 
 CONFIG = {"search": {"c": 2.0, "seed": 0}, "policy": "tiny", "marks": ["a", "b"]}
-
-
-def make_tree(
-    problem_id: str = "p", question: str = "How many?", step: str = "<code>\nx = 1<end_of_step>"
-) -> Tree:
-    nodes = [
-        Node(0, -1, 0, q=1 / 3, visits=3),
-        Node(1, 0, 1, step, q=-0.1 - 0.2, visits=2, observation="", status="ok", score=0.1),
-        Node(
-            2,
-            0,
-            1,
-            "é\u2028\\boxed{7}\0",
-            "\n<output>\ttext<end_of_output>",
-            finish="eos",
-            exact=False,
-            end="answer",
-            answer="7",
-        ),
-        Node(
-            3,
-            1,
-            2,
-            end="errors",
-            consecutive_errors=2,
-            correct=False,
-            exhausted=True,
-            observation="NameError: é",
-            status="error",
-        ),
-    ]
-    nodes[1].token_ids, nodes[1].logprobs = (5, 6), (-0.123456789, -2.0)
-    return Tree(
-        Problem(problem_id, question, ("7", "seven")),
-        nodes,
-        2**63 - 1,
-        {"policy": 0.1},
-        {"expansions": 2},
-    )
 
 
 def lines(path: Path) -> list[str]:
     return (path / "trees.jsonl").read_text().split("\n")[:-1]
 
 
-class TestRecords:
-    def test_round_trip(self) -> None:
-        tree = make_tree()
-        back = record_to_tree(json.loads(encode_line(tree_to_record(tree))))
-        tree.nodes[1].logprobs = (-0.12346, -2.0)
-        assert back == tree
-        assert back.nodes[1].token_ids == (5, 6) and back.nodes[1].logprobs == pytest.approx(
-            (-0.12346, -2.0), abs=1e-8
-        )
-        assert tree_to_record(back) == tree_to_record(tree)
-        assert back.nodes[1].q.hex() == tree.nodes[1].q.hex()
-
-    def test_all_nodes_have_the_same_keys(self) -> None:
-        assert len({tuple(node) for node in tree_to_record(make_tree())["nodes"]}) == 1
-
-    def test_half_a_surrogate_pair_is_replaced(self) -> None:
-        line = encode_line(tree_to_record(make_tree(step="a\ud800b😀")))
-        assert record_to_tree(json.loads(line.decode("utf-8"))).nodes[1].step == "a\ufffdb😀"
-
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [("q", float("nan")), ("score", float("inf")), ("logprobs", (-1.0, float("nan")))],
-    )
-    def test_numbers_json_has_no_form_for(self, field: str, value: object) -> None:
-        tree = make_tree()
-        setattr(tree.nodes[2], field, value)
-        with pytest.raises(StoreError, match=f"'p': node 2: {field}: expected finite"):
-            tree_to_record(tree)
-
-    def test_a_record_written_before_tokens_were_kept_as_bytes_is_read(self) -> None:
-        node = (
-            '{"id":%d,"parent":%d,"depth":0,"step":"","suffix":"","token_ids":%s,"logprobs":%s,"exact":true,"finish":"mark",'
-            '"observation":null,"status":"","consecutive_errors":0,"end":"","answer":"","correct":null,"score":null,"q":0.0,'
-            '"visits":0,"exhausted":false}'
-        )
-        nodes = ",".join(
-            [
-                node % (0, -1, [], []),
-                node % (1, 0, [7, 2**31 - 1], [-0.5, -3.25]),
-                node % (2, 0, [7], []),
-            ]
-        )
-        line = '{"format":1,"id":"p","question":"q","answers":[],"seed":0,"solved":false,"timings":[],"counts":[],'
-        line += f'"nodes":[{nodes}]}}'
-        record = json.loads(line)
-        _, both, ids = record_to_tree(record).nodes
-        assert (both.token_ids, both.logprobs) == ((7, 2**31 - 1), (-0.5, -3.25))
-        assert (ids.token_ids, ids.logprobs) == ((7,), ())
-        assert record == json.loads(line) == tree_to_record(record_to_tree(record))
-
-    @pytest.mark.parametrize(
-        ("change", "says"),
-        [
-            ({"format": 9}, "expected format 1, got 9"),
-            ({"nodes": [{"id": 0}]}, "KeyError"),
-            ({"nodes": None}, "TypeError"),
-            (
-                {"nodes": [{**tree_to_record(make_tree())["nodes"][0], "token_ids": [2**31]}]},
-                "OverflowError",
-            ),
-            (
-                {"nodes": [{**tree_to_record(make_tree())["nodes"][0], "token_ids": ["a"]}]},
-                "TypeError",
-            ),
-            ({"nodes": [tree_to_record(make_tree())["nodes"][1]]}, "node 0 has id 1"),
-            ({"timings": [{}]}, "KeyError"),
-        ],
-    )
-    def test_other_records_are_refused(self, change: dict[str, object], says: str) -> None:
-        with pytest.raises(StoreError, match=says):
-            record_to_tree({**tree_to_record(make_tree()), **change})
-
-    def test_pyarrow_reads_the_file(self, tmp_path: Path) -> None:
-        arrow_json = pytest.importorskip("pyarrow.json")
-        with RunFolder.open(tmp_path, CONFIG) as run:
-            run.append(Tree(Problem("no answer", "q"), [Node(0, -1, 0)]))
-            run.append(make_tree())
-        table = arrow_json.read_json(tmp_path / "trees.jsonl")
-        assert table["id"].to_pylist() == ["no answer", "p"]
-        assert table["nodes"].to_pylist()[1][1]["score"] == 0.1
+def failed(problem_id: str, reason: str) -> Failure:
+    return Failure(Problem(problem_id, "q"), "PolicyError", reason)
 
 
 class TestRunFolder:
@@ -149,31 +33,73 @@ class TestRunFolder:
         path = tmp_path / "new" / "run"
         with RunFolder.open(path, CONFIG) as run:
             assert run.done == set()
-            run.append(make_tree("a"))
-            run.append(make_tree("ü∑"))
+            run.append(odd_tree("a"))
+            run.append(odd_tree("ü∑"))
             with pytest.raises(StoreError, match="'a' has a tree already"):
-                run.append(make_tree("a"))
+                run.append(odd_tree("a"))
         with RunFolder.open(path, CONFIG) as run:
             assert run.done == {"a", "ü∑"}
-            run.append(make_tree("c"))
+            run.append(odd_tree("c"))
         assert [tree.problem.id for tree in RunFolder.read(path).trees()] == ["a", "ü∑", "c"]
         assert RunFolder.read(path).config == CONFIG
 
+    def test_copies_of_a_problem_are_stored_apart(self, tmp_path: Path) -> None:
+        with RunFolder.open(tmp_path, CONFIG) as run:
+            run.append(odd_tree("a", copy=0))
+            run.append(odd_tree("a", copy=11))
+            run.append(odd_tree("a"))
+            run.fail(Failure(Problem("a", "q", copy=2), "PolicyError", "gone"))
+            with pytest.raises(StoreError, match="'a#11' has a tree already"):
+                run.append(odd_tree("a", copy=11))
+        with RunFolder.open(tmp_path, CONFIG) as run:
+            assert run.done == {"a#0", "a#11", "a"}
+            assert [failure.problem.key for failure in run.failures()] == ["a#2"]
+            run.append(odd_tree("a", copy=2))
+            assert run.failures() == []
+        problems = [tree.problem for tree in RunFolder.read(tmp_path).trees()]
+        assert [(one.id, one.copy) for one in problems] == [
+            ("a", 0),
+            ("a", 11),
+            ("a", None),
+            ("a", 2),
+        ]
+        assert [json.loads(line)["id"] for line in lines(tmp_path)] == ["a#0", "a#11", "a", "a#2"]
+
+    def test_a_failure_comes_back_as_it_was_written(self, tmp_path: Path) -> None:
+        problem = Problem("a", "How many?\n", ("7", "seven"), copy=3)
+        try:
+            raise PolicyError("no candidates")
+        except PolicyError as error:
+            failure = Failure.of(problem, error)
+        with RunFolder.open(tmp_path, CONFIG) as run:
+            run.fail(failure)
+            (back,) = run.failures()
+        assert back.time.endswith("+00:00")
+        assert back == replace(failure, time=back.time)
+        assert "raise PolicyError" in back.traceback
+        (record,) = map(json.loads, (tmp_path / "failures.jsonl").read_text().splitlines())
+        fields = {"id", "copy", "question", "answers", "reason", "error_type", "traceback", "time"}
+        assert record.keys() == fields
+        assert (record["id"], record["copy"]) == ("a#3", 3)
+
+    def test_a_failure_of_an_older_version_is_read(self, tmp_path: Path) -> None:
+        RunFolder.open(tmp_path, CONFIG).close()
+        old = {"id": "a", "reason": "gone", "error_type": "PolicyError", "time": "2026-01-01"}
+        (tmp_path / "failures.jsonl").write_text(json.dumps(old) + "\n")
+        assert RunFolder.read(tmp_path).failures() == [
+            Failure(Problem("a", ""), "PolicyError", "gone", "", "2026-01-01")
+        ]
+
     def test_failures_are_kept_until_the_problem_is_done(self, tmp_path: Path) -> None:
         with RunFolder.open(tmp_path, CONFIG) as run:
-            run.fail(Problem("a", "q"), "first")
-            run.fail(Problem("a", "q"), ValueError("bad input"))
-            run.fail(Problem("b", "q"), "gone")
+            run.fail(failed("a", "first"))
+            run.fail(failed("a", "bad input"))
+            run.fail(failed("b", "gone"))
             assert run.done == set()
         with RunFolder.open(tmp_path, CONFIG) as run:
-            run.append(make_tree("b"))
+            run.append(odd_tree("b"))
             (failure,) = run.failures()
-        assert (failure.problem_id, failure.reason, failure.error_type) == (
-            "a",
-            "bad input",
-            "ValueError",
-        )
-        assert failure.time.endswith("+00:00")
+        assert (failure.problem.id, failure.reason) == ("a", "bad input")
 
     @pytest.mark.parametrize(
         "torn",
@@ -187,22 +113,22 @@ class TestRunFolder:
     )
     def test_a_torn_last_line_is_dropped(self, tmp_path: Path, torn: bytes) -> None:
         with RunFolder.open(tmp_path, CONFIG) as run:
-            run.append(make_tree("a"))
-            run.fail(Problem("b", "q"), "reason")
+            run.append(odd_tree("a"))
+            run.fail(failed("b", "reason"))
         for name in ("trees.jsonl", "failures.jsonl"):
             with (tmp_path / name).open("ab") as file:
                 file.write(torn)
         assert [tree.problem.id for tree in RunFolder.read(tmp_path).trees()] == ["a"]
         with RunFolder.open(tmp_path, CONFIG) as run:
             assert run.done == {"a"}
-            assert [failure.problem_id for failure in run.failures()] == ["b"]
-            run.append(make_tree("c"))
+            assert [failure.problem.id for failure in run.failures()] == ["b"]
+            run.append(odd_tree("c"))
         assert [json.loads(line)["id"] for line in lines(tmp_path)] == ["a", "c"]
 
     def test_damage_in_the_middle_is_an_error(self, tmp_path: Path) -> None:
         with RunFolder.open(tmp_path, CONFIG) as run:
             for name in "abc":
-                run.append(make_tree(name))
+                run.append(odd_tree(name))
         good = lines(tmp_path)
         (tmp_path / "trees.jsonl").write_text("\n".join([good[0], good[1][:40], good[2]]) + "\n")
         with pytest.raises(StoreError, match=r"trees\.jsonl:2: damaged"):
@@ -219,10 +145,12 @@ class TestRunFolder:
         with pytest.raises(StoreError) as caught:
             RunFolder.open(tmp_path, other)
         message = str(caught.value)
-        assert (
-            '  search.c: 2.0 -> 1.0\n  policy: "tiny" -> (not set)\n  search.depth: (not set) -> 4\n'
-            in message
-        )
+        changes = [
+            "  search.c: 2.0 -> 1.0",
+            '  policy: "tiny" -> (not set)',
+            "  search.depth: (not set) -> 4",
+        ]
+        assert "\n".join([*changes, ""]) in message
         assert "marks" not in message and "seed" not in message
         RunFolder.open(tmp_path, {**CONFIG, "marks": ("a", "b")}).close()
         with pytest.raises(StoreError, match="expected JSON values"):
@@ -230,7 +158,7 @@ class TestRunFolder:
 
     def test_check_refuses_another_question(self, tmp_path: Path) -> None:
         with RunFolder.open(tmp_path, CONFIG) as run:
-            run.append(make_tree("a", "How many?"))
+            run.append(odd_tree("a", "How many?"))
         with RunFolder.open(tmp_path, CONFIG) as run:
             run.check([Problem("a", "How many?"), Problem("b", "new")])
             with pytest.raises(
@@ -254,12 +182,12 @@ class TestRunFolder:
 
     def test_reading_does_not_write(self, tmp_path: Path) -> None:
         with RunFolder.open(tmp_path, CONFIG) as run:
-            run.append(make_tree("a"))
+            run.append(odd_tree("a"))
             reader = RunFolder.read(tmp_path)
             with pytest.raises(StoreError, match="not open for writing"):
-                reader.append(make_tree("b"))
+                reader.append(odd_tree("b"))
             with pytest.raises(StoreError, match="not open for writing"):
-                reader.fail(Problem("b", "q"), "reason")
+                reader.fail(failed("b", "reason"))
 
 
 class TestFullDisk:
@@ -279,7 +207,7 @@ class TestFullDisk:
             raise full
 
         with RunFolder.open(tmp_path, CONFIG) as run:
-            run.append(make_tree("a"))
+            run.append(odd_tree("a"))
             before = (tmp_path / "trees.jsonl").read_bytes()
             with monkeypatch.context() as patch:
                 patch.setattr(os, where, half_a_line if where == "write" else refuse)
@@ -287,10 +215,10 @@ class TestFullDisk:
                     StoreError,
                     match=r"could not write the tree of problem 'b' \(\d+ bytes\): No space left",
                 ):
-                    run.append(make_tree("b"))
+                    run.append(odd_tree("b"))
             assert (tmp_path / "trees.jsonl").read_bytes() == before
             assert run.done == {"a"}
-            run.append(make_tree("b"))
+            run.append(odd_tree("b"))
         assert [json.loads(line)["id"] for line in lines(tmp_path)] == ["a", "b"]
 
     def test_a_line_that_could_not_be_taken_back_at_once(
@@ -304,8 +232,8 @@ class TestFullDisk:
                 patch.setattr(os, "fsync", refuse)
                 patch.setattr(os, "ftruncate", refuse)
                 with pytest.raises(StoreError, match="Input/output error"):
-                    run.append(make_tree("a"))
-            run.append(make_tree("b"))
+                    run.append(odd_tree("a"))
+            run.append(odd_tree("b"))
         assert [json.loads(line)["id"] for line in lines(tmp_path)] == ["b"]
 
     def test_a_really_full_disk(self, tmp_path: Path) -> None:
@@ -343,8 +271,8 @@ if "fork" in sys.argv and os.fork() == 0:
     time.sleep(60)
 number = len(run.done)
 while True:
-    tree = Tree(Problem(str(number), "q"), [Node(0, -1, 0), *(Node(i, 0, 1, "x" * 200) for i in range(1, 500))])
-    run.append(tree)
+    steps = [Node(i, 0, 1, "x" * 200) for i in range(1, 500)]
+    run.append(Tree(Problem(str(number), "q"), [Node(0, -1, 0), *steps]))
     print(number, flush=True)
     number += 1
 """

@@ -1,4 +1,4 @@
-"""A finished tree made by hand."""
+"""Finished trees made by hand."""
 
 from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
@@ -6,8 +6,11 @@ from rstar_fast.tree import Node, Tree
 EVIL = "\x1b[31m[bold]red[/bold]\r\x07:smile:\u202eabc"
 
 
-def small_tree(problem_id: str = "p-1", answer: str = "5") -> Tree:
-    """Two first steps; under one a right and a wrong answer, under the other a step that fails."""
+def small_tree(problem_id: str = "p-1", answer: str = "5", copy: int | None = None) -> Tree:
+    """Return a tree of two first steps.
+
+    Below the first one are a right and a wrong answer, and below the second one a step that fails.
+    """
     closing = "\nprint(apples)\n<end_of_code>"
     nodes = [
         Node(0, -1, 0, q=0.25, visits=4),
@@ -72,7 +75,7 @@ def small_tree(problem_id: str = "p-1", answer: str = "5") -> Tree:
     ]
     counts = {"generated_tokens": 1234}
     return Tree(
-        Problem(problem_id, "Ann has 2 apples and gets 3. How many?", (answer,)),
+        Problem(problem_id, "Ann has 2 apples and gets 3. How many?", (answer,), copy),
         nodes,
         0,
         {"total": 1.5},
@@ -80,8 +83,51 @@ def small_tree(problem_id: str = "p-1", answer: str = "5") -> Tree:
     )
 
 
+def odd_tree(
+    problem_id: str = "p",
+    question: str = "How many?",
+    step: str = "<code>\nx = 1<end_of_step>",
+    copy: int | None = None,
+) -> Tree:
+    """Return a tree with values that a record must keep: odd texts, long fractions, tokens."""
+    nodes = [
+        Node(0, -1, 0, q=1 / 3, visits=3),
+        Node(1, 0, 1, step, q=-0.1 - 0.2, visits=2, observation="", status="ok", score=0.1),
+        Node(
+            2,
+            0,
+            1,
+            "é\u2028\\boxed{7}\0",
+            "\n<output>\ttext<end_of_output>",
+            finish="eos",
+            exact=False,
+            end="answer",
+            answer="7",
+        ),
+        Node(
+            3,
+            1,
+            2,
+            end="errors",
+            consecutive_errors=2,
+            correct=False,
+            exhausted=True,
+            observation="NameError: é",
+            status="error",
+        ),
+    ]
+    nodes[1].token_ids, nodes[1].logprobs = (5, 6), (-0.123456789, -2.0)
+    return Tree(
+        Problem(problem_id, question, ("7", "seven"), copy),
+        nodes,
+        2**63 - 1,
+        {"policy": 0.1},
+        {"expansions": 2},
+    )
+
+
 def evil_tree() -> Tree:
-    """A tree whose every text tries to steer the terminal or the markup."""
+    """Return a tree in which every text tries to steer the terminal or the markup."""
     nodes = [
         Node(0, -1, 0),
         Node(1, 0, 1, f"<code>\n{EVIL}\nx = 1\n<end_of_step>", observation=EVIL, status="error"),

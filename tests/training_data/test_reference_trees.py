@@ -1,4 +1,4 @@
-"""The released code's tree files, written and read."""
+"""Tree files in the format of the released code, written and read."""
 
 import json
 from dataclasses import replace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evolve_trees import GOLDEN
+from data_trees import GOLDEN
 from golden import golden_lines
 from replay import search_record
 from trees import evil_tree, small_tree
@@ -26,7 +26,7 @@ from rstar_fast.verify import MathVerifier
 
 
 def told(tree: Tree) -> list[Any]:
-    """What the format keeps of a tree's nodes."""
+    """Return what the format keeps of a tree's nodes."""
     return [
         replace(node, id_bytes=b"", exact=True, finish="mark", id=0, parent=0)
         for node in tree.nodes
@@ -46,7 +46,7 @@ def test_a_tree_comes_back(tmp_path: Path) -> None:
 
 
 def test_trees_read_back_give_the_same_data(tmp_path: Path) -> None:
-    """On searches replayed from the reference, whose nodes are numbered by creation and not by depth."""
+    # In searches replayed from the reference, nodes are numbered by creation and not by depth.
     trees = []
     for i, record in enumerate(golden_lines("trees.jsonl")):
         tree, _ = search_record(record)
@@ -64,7 +64,7 @@ def test_trees_read_back_give_the_same_data(tmp_path: Path) -> None:
 
 
 def released(**changes: Any) -> dict[str, Any]:
-    """A line as the released code writes it."""
+    """Return a line as the released code writes it."""
 
     def node(text: str, q: float, **more: Any) -> dict[str, Any]:
         plain = {

@@ -1,4 +1,4 @@
-"""What is printed of trees and runs."""
+"""Views of trees and runs, as they are printed."""
 
 import io
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 from trees import evil_tree, small_tree
 
+from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
 from rstar_fast.search.run import Totals
 from rstar_fast.store import RunFolder
@@ -86,9 +87,9 @@ def test_untrusted_text_is_spelt_out(terminal: bool) -> None:
 def test_trajectory_is_the_solution_as_written() -> None:
     text = printed(trajectory_view(small_tree(), 4))
     assert (
-        "<code>\n# Step 1: start with 2 apples\napples = 2\n<end_of_step>\nprint(apples)\n<end_of_code>\n<output>5<end_of_output>"
-        in text
-    )
+        "<code>\n# Step 1: start with 2 apples\napples = 2\n<end_of_step>\nprint(apples)\n"
+        "<end_of_code>\n<output>5<end_of_output>"
+    ) in text
     assert text.rstrip().endswith("node 4: answer 5, correct")
     assert "node 3: not finished" in printed(trajectory_view(small_tree(), 3))
 
@@ -108,15 +109,17 @@ def test_run_table(tmp_path: Path) -> None:
         folder.append(small_tree("first"))
         folder.append(small_tree("second", answer="6"))
         folder.append(evil)
-        folder.fail(Problem("third", "?"), "PolicyError: too long\nby far")
+        folder.append(small_tree("copied", copy=3))
+        folder.fail(Failure(Problem("third", "?", copy=1), "PolicyError", "too long\nby far"))
     text = printed(run_view(RunFolder.read(tmp_path / "run")))
     assert not steers_terminal(text)
     rows = {words[0]: words for words in map(str.split, text.splitlines()) if words}
     assert rows["first"] == ["first", "yes", "5", "5", "6", "1,234", "1.5"]
     assert rows["second"] == ["second", "yes", "5", "6", "6", "1,234", "1.5"]
-    assert "third: PolicyError: too long by far" in text
+    assert rows["copied#3"][1:] == rows["first"][1:]
+    assert "third#1: PolicyError: too long by far" in text
     assert "c 2.0, strategy mcts" in text
-    assert "3 searched, 1 failed" in text and "1 of 3 (33.3%)" in text
+    assert "4 searched, 1 failed" in text and "2 of 4 (50.0%)" in text
 
 
 def test_an_empty_run(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Finished trees written down as nested tuples."""
+"""Finished trees that tests write as nested tuples."""
 
 from collections import deque
 from typing import Any
 
+from rstar_fast.data import PairGroup
 from rstar_fast.problems import Problem
 from rstar_fast.tree import Node, Tree
 
@@ -10,7 +11,11 @@ PROBLEM = Problem("p", "How many?", ("5",))
 
 
 def make_tree(*steps: Any, problem: Problem = PROBLEM, seed: int = 0) -> Tree:
-    """A tree of `(text, q, *children)`; a leaf `(text, q, True | False)` is a right or wrong answer, "error" as child a failure."""
+    """Return a tree of steps `(text, q, *children)`.
+
+    True or False in place of the children makes the step a right or wrong answer. "error" as the
+    first child makes its program fail.
+    """
     nodes = [Node(0, -1, 0, visits=1)]
     waiting = deque([(0, step) for step in steps])
     while waiting:
@@ -37,6 +42,19 @@ def make_tree(*steps: Any, problem: Problem = PROBLEM, seed: int = 0) -> Tree:
     return Tree(problem, nodes, seed)
 
 
+def shown(groups: list[PairGroup]) -> list[tuple[str, str, list[tuple[str, str]], float]]:
+    """Return the kind, the prefix, the pairs as texts and the weight of every group."""
+    return [
+        (
+            group.kind,
+            "".join(group.prefix),
+            [("".join(group.chosen[i]), "".join(group.rejected[j])) for i, j in group.pairs],
+            group.weight,
+        )
+        for group in groups
+    ]
+
+
 GOLDEN = make_tree(
     (
         "A ",
@@ -53,4 +71,8 @@ GOLDEN = make_tree(
         ("C2 ", 0.7, ("right by C2", 1.0, True)),
     ),
 )
-"""A leads to both kinds of answers, B to a wrong one, C to right ones, one of them after a failed program."""
+"""A tree for the rules of training data.
+
+A leads to right and wrong answers, B to a wrong one, and C to right ones, one of them after a
+failed program.
+"""

@@ -1,0 +1,95 @@
+"""Trees of tokens, with what a PPM learns from them, made of rows of training data."""
+
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import Any
+
+from rstar_fast.data import PairGroup
+from rstar_fast.errors import DataError
+from rstar_fast.ppm.texts import Texts
+from rstar_fast.training.objectives import Objective
+from rstar_fast.training.token_trees import Comparison, Target, TokenTree
+
+
+def pair_trees(groups: Iterable[PairGroup], texts: Texts) -> tuple[list[TokenTree], int]:
+    """Return a tree for every problem, with the comparisons of its groups.
+
+    Args:
+        groups: Groups of pairs.
+        texts: Tokenizer of the model's texts.
+
+    Returns:
+        The trees, and the number of pairs that were left out because a text is too long.
+    """
+    trees: dict[str, TokenTree] = {}
+    left_out = 0
+    for group in groups:
+        tree = trees.setdefault(group.problem.id, TokenTree())
+        chosen, rejected = (
+            [texts.pieces(group.problem.question, (*group.prefix, *steps)) for steps in side]
+            for side in (group.chosen, group.rejected)
+        )
+        rejected_fits = [texts.fault(pieces, [()]) is None for pieces in rejected]
+        for i, pieces in enumerate(chosen):
+            others = [j for one, j in group.pairs if one == i]
+            fits = texts.fault(pieces, [()]) is None
+            kept = [j for j in others if fits and rejected_fits[j]]
+            left_out += len(others) - len(kept)
+            if kept:
+                ends = tuple(tree.add(rejected[j])[-1] for j in kept)
+                margins = tuple(
+                    _difference(group.chosen_logprob[i], group.rejected_logprob[j]) for j in kept
+                )
+                preferred = tree.add(pieces)[-1]
+                tree.comparisons.append(Comparison(preferred, ends, group.weight, margins))
+    return [tree for tree in trees.values() if tree.comparisons], left_out
+
+
+def target_trees(
+    rows: Iterable[dict[str, Any]], texts: Texts, objective: Objective
+) -> tuple[list[TokenTree], int]:
+    """Return a tree for every problem, with the targets of its trajectories.
+
+    Args:
+        rows: Rows of `trajectory_rows`.
+        texts: Tokenizer of the model's texts.
+        objective: "orm" for one target per trajectory, or "pqm" for one per step.
+
+    Returns:
+        The trees, and the number of trajectories that were left out because they are too long.
+
+    Raises:
+        DataError: A row is of another kind.
+    """
+    trees: dict[str, TokenTree] = {}
+    left_out = 0
+    for row in rows:
+        try:
+            pieces = texts.pieces(row["question"], row["steps"])
+            values = [float(row["correct"])] if objective == "orm" else list(map(float, row["qs"]))
+            logprobs = list(accumulate(row["logprobs"], _sum))
+            tree = trees.setdefault(row["id"], TokenTree())
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                "expected a row of a trajectory (see `trajectory_rows`): "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if texts.fault(pieces, [()]) is not None:
+            left_out += 1
+            continue
+        nodes = tree.add(pieces)[1:]
+        if objective == "orm":
+            nodes, logprobs = nodes[-1:], logprobs[-1:]
+        # A step that several trajectories go through is one target.
+        known = {target.node for target in tree.targets}
+        wanted = {target.node: target for target in map(Target, nodes, values, logprobs)}
+        tree.targets += [target for node, target in wanted.items() if node not in known]
+    return [tree for tree in trees.values() if tree.targets], left_out
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
