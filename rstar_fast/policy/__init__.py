@@ -1,7 +1,11 @@
-"""Policies: what writes the candidates of a step. `TransformersPolicy` brings torch and transformers in when it is first used."""
+"""Policies, which write the candidates of a step.
+
+`TransformersPolicy` loads torch and transformers when it is first used. Nothing else needs them.
+"""
 
 from typing import TYPE_CHECKING, Any
 
+from rstar_fast.models.lazy import import_local
 from rstar_fast.policy.base import (
     Candidate,
     ExpandRequest,
@@ -31,7 +35,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "TransformersPolicy":
-        from rstar_fast.policy.transformers import TransformersPolicy
-
-        return TransformersPolicy
+        return import_local(name, f"{__name__}.transformers")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

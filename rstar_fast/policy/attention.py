@@ -1,35 +1,38 @@
-"""Attention over a packed batch: rows that share a prefix read its keys and values once, and each its own behind it.
+"""Attention over a packed batch: rows that share a prefix read its keys and values once.
 
-One forward holds, packed into a single sequence, the newest token of every running row and the prefixes that are being encoded:
+One forward holds, packed into a single sequence, the newest token of every running row and the
+prefixes that are being encoded:
 
-    tokens   | row 0 | row 1 | row 2 | row 3 | row 4 || prefix of request C ......... | prefix of request D .... |
+    tokens  | row 0 | row 1 | row 2 | row 3 || prefix of request C ... | prefix of request D ... |
 
-A row's softmax runs over two sets of keys, its request's prefix and its own tokens. Each part is computed on its own with the
-logarithm of its softmax's denominator and the two are joined: out = w * prefix + (1 - w) * own, w = sigmoid(lse_prefix - lse_own).
-The rows of a request stand side by side as the queries of one prefix; prefixes of a size class go into one call, padded.
+The softmax of a row runs over two sets of keys: the prefix of its request, and the tokens that the
+row wrote itself. Each part is computed on its own, with the logarithm of its softmax's denominator
+(lse). The two are then joined:
+
+    out = w * prefix + (1 - w) * own,   w = sigmoid(lse_prefix - lse_own)
+
+The rows of one request stand side by side as queries of its prefix. All prefixes of one size class
+are read in one call, padded to the longest.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rstar_fast.errors import PolicyError
 from rstar_fast.policy.kv import LayerShape, PrefixKV, PrefixPool, RowKV
-
-NAME = "rstar_fast_shared_prefix"
-_UNSUPPORTED = ("softcap", "s_aux", "position_bias", "block_mask")
 
 
 @dataclass(slots=True)
 class Span:
-    """Packed positions [begin, end) of a prefix that is being encoded.
+    """The new tokens of a prefix that is being encoded: packed positions [begin, end).
 
     Attributes:
-        prefix: where the new tokens' KV goes.
-        mask: additive [new tokens, prefix tokens], None if there is one new token.
+        begin: Packed position of the first new token.
+        end: Packed position after the last new token.
+        prefix: Keys and values of the prefix. Those of the new tokens are written to it.
+        mask: Additive mask [new tokens, prefix tokens]. None if there is one new token.
     """
 
     begin: int
@@ -40,14 +43,15 @@ class Span:
 
 @dataclass(slots=True)
 class Shared:
-    """Running rows whose prefixes lie in one pool.
+    """The running rows whose prefixes lie in one pool.
 
     Attributes:
-        pool: of the prefixes.
-        gather: int64 [places, width], rows by the place of their prefix, any row where a place has fewer.
-        rows: int64 [rows], the rows.
-        at: int64 [rows], where each is in `gather`, flattened.
-        mask: additive [places, 1, 1, longest prefix].
+        pool: Pool of the prefixes.
+        gather: Row numbers by the place of their prefix, int64 [places, width]. Places with fewer
+            than `width` rows are padded with an arbitrary row number.
+        rows: Row numbers, int64 [rows].
+        at: Index of each of `rows` in the flattened `gather`, int64 [rows].
+        mask: Additive mask [places, 1, 1, longest prefix].
     """
 
     pool: PrefixPool
@@ -61,13 +65,16 @@ class Shared:
 class DecodeBatch:
     """One forward, as the attention function sees it.
 
+    The last four fields are None if no row is running.
+
     Attributes:
-        shared: the running rows, by pool.
-        encoding: prefixes being encoded.
-        own: the rows' own KV.
-        places: int64 [running rows], 0, 1, ...: a packed row's place in `own`.
-        lengths: int64 [running rows], how many own tokens each has before this forward.
-        mask: additive [running rows, 1, 1, longest own].
+        shared: Running rows, by the pool of their prefixes.
+        encoding: Prefixes that are being encoded.
+        own: Keys and values that the rows wrote themselves. Those of the newest tokens are written
+            to it.
+        places: Place of each row in `own`, int64 [rows]: 0, 1, 2, ...
+        lengths: Number of own tokens of each row before this forward, int64 [rows].
+        mask: Additive mask [rows, 1, 1, longest row].
     """
 
     shared: list[Shared] = field(default_factory=list)
@@ -80,7 +87,11 @@ class DecodeBatch:
 
 @dataclass(slots=True)
 class ShapeProbe:
-    """Stands in for a batch in a model's first forward: attends plainly and notes the shape of every layer's KV."""
+    """A stand-in for the batch in a model's first forward, which is one plain text.
+
+    Attributes:
+        shapes: Shapes of the keys and values, by layer. Filled by the forward.
+    """
 
     shapes: dict[int, LayerShape] = field(default_factory=dict)
 
@@ -90,61 +101,55 @@ def shared_prefix_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    packed_batch: DecodeBatch | ShapeProbe | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """The attention function registered with transformers.
+    batch: DecodeBatch | ShapeProbe,
+    scale: float | None,
+    window: int | None,
+) -> Tensor:
+    """Attend in one layer over a packed batch.
 
     Args:
-        module: the layer; its `layer_idx` says which.
-        query: [1, query_heads, tokens, dim], positions applied.
-        key: [1, kv_heads, tokens, dim].
-        value: [1, kv_heads, tokens, value_dim].
-        attention_mask: not looked at.
-        scaling: of the products, default dim ** -0.5.
-        dropout: not looked at.
-        packed_batch: the batch, handed through the model's forward.
-        kwargs: what the model gives other attention functions; those that change the result are refused.
+        module: Attention module of the layer. Its `layer_idx` is the layer's number.
+        query: Queries [1, query_heads, tokens, dim], positions applied.
+        key: Keys [1, kv_heads, tokens, dim], positions applied.
+        value: Values [1, kv_heads, tokens, value_dim].
+        batch: Batch. The new keys and values are written to it.
+        scale: Factor of the products of queries and keys. None for dim ** -0.5.
+        window: Not used: the policy takes no text that is longer than the model's window.
 
     Returns:
-        [1, tokens, query_heads, value_dim], and no weights.
+        Results [1, tokens, query_heads, value_dim].
     """
-    if packed_batch is None:
-        raise PolicyError(
-            f"{type(module).__name__} does not hand the keyword arguments of the model's forward on to its attention"
-        )
-    for name in _UNSUPPORTED:
-        if kwargs.get(name) is not None:
-            raise PolicyError(
-                f"{type(module).__name__} uses {name!r} in its attention, which is not supported"
-            )
     layer = int(module.layer_idx)  # type: ignore[arg-type]
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
     kv_heads, tokens = key.shape[1:3]
     folded = query[0].view(kv_heads, -1, tokens, query.shape[-1])
     out = query.new_empty(*folded.shape[:3], value.shape[-1])
-    if isinstance(packed_batch, ShapeProbe):
-        packed_batch.shapes[layer] = LayerShape(kv_heads, key.shape[-1], value.shape[-1])
+    if isinstance(batch, ShapeProbe):
+        batch.shapes[layer] = LayerShape(kv_heads, key.shape[-1], value.shape[-1])
         mask = causal_mask(tokens, 0, query.dtype, query.device)
         out = _encode(folded, key, value, mask, scale)
     else:
-        for span in packed_batch.encoding:
+        for span in batch.encoding:
             keys, values = span.prefix.layer(layer)
-            keys[:, :, span.prefix.known :] = key[:, :, span.begin : span.end]
-            values[:, :, span.prefix.known :] = value[:, :, span.begin : span.end]
+            keys[:, :, span.prefix.num_known :] = key[:, :, span.begin : span.end]
+            values[:, :, span.prefix.num_known :] = value[:, :, span.begin : span.end]
             out[:, :, span.begin : span.end] = _encode(
                 folded[:, :, span.begin : span.end], keys, values, span.mask, scale
             )
-        if packed_batch.shared:
-            _decode(packed_batch, layer, folded, key, value, scale, out)
-    return out.flatten(0, 1).transpose(0, 1)[None], None
+        if batch.shared:
+            _decode(batch, layer, folded, key, value, scale, out)
+    return out.flatten(0, 1).transpose(0, 1)[None]
 
 
 def causal_mask(tokens: int, known: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Additive mask [tokens, known + tokens] of new tokens behind `known` ones."""
+    """Return the additive mask [tokens, known + tokens] of new tokens after known ones.
+
+    Args:
+        tokens: Number of new tokens.
+        known: Number of tokens before them.
+        dtype: Number type of the mask.
+        device: Device of the mask.
+    """
     return torch.full(
         (tokens, known + tokens), torch.finfo(dtype).min, dtype=dtype, device=device
     ).triu_(known + 1)
@@ -153,7 +158,18 @@ def causal_mask(tokens: int, known: int, dtype: torch.dtype, device: torch.devic
 def _encode(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float
 ) -> Tensor:
-    """New tokens of one prefix: query [kv_heads, group, tokens, dim] over keys [1, kv_heads, prefix, dim]."""
+    """Attend from the new tokens of one prefix.
+
+    Args:
+        query: Queries [kv_heads, group, tokens, dim].
+        keys: Keys [1, kv_heads, prefix tokens, dim].
+        values: Values [1, kv_heads, prefix tokens, value_dim].
+        mask: Additive mask [tokens, prefix tokens]. None for no mask.
+        scale: Factor of the products.
+
+    Returns:
+        Results [kv_heads, group, tokens, value_dim].
+    """
     by_group = query.transpose(0, 1)
     group = len(by_group)
     keys, values = keys.expand(group, -1, -1, -1), values.expand(group, -1, -1, -1)
@@ -171,7 +187,17 @@ def _decode(
     scale: float,
     out: Tensor,
 ) -> None:
-    """Running rows: query [kv_heads, group, tokens, dim]; writes their new KV to `own` and their results to `out`."""
+    """Attend from the running rows, which are the first tokens of the packed sequence.
+
+    Args:
+        batch: Batch. The new keys and values of the rows are written to its `own`.
+        layer: Number of the layer.
+        query: Queries [kv_heads, group, tokens, dim].
+        key: Keys [1, kv_heads, tokens, dim].
+        value: Values [1, kv_heads, tokens, value_dim].
+        scale: Factor of the products.
+        out: Results [kv_heads, group, tokens, value_dim]. Those of the rows are written to it.
+    """
     assert batch.own is not None and batch.places is not None and batch.mask is not None
     num_rows, longest = len(batch.places), batch.mask.shape[-1]
     keys, values = batch.own.keys[layer], batch.own.values[layer]
@@ -194,7 +220,18 @@ def _decode(
 def _attend_prefixes(
     part: Shared, layer: int, by_row: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Rows over their prefixes: by_row [rows, kv_heads, group, dim]; results and logarithms of the rows of `part`."""
+    """Attend from rows to the prefixes of one pool.
+
+    Args:
+        part: Rows and their prefixes.
+        layer: Number of the layer.
+        by_row: Queries of all running rows [rows, kv_heads, group, dim].
+        scale: Factor of the products.
+
+    Returns:
+        Results [rows of part, kv_heads, group, value_dim] and the logarithms of their denominators,
+        float32 [rows of part, kv_heads, group].
+    """
     places, width = part.gather.shape
     longest, buffer = part.mask.shape[-1], part.pool.buffer
     keys, values = (
@@ -213,17 +250,17 @@ def _attend_prefixes(
 def _attend(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Softmax attention and the logarithm of its denominators.
+    """Compute softmax attention and the logarithms of its denominators.
 
     Args:
-        query: [batch, heads, queries, dim].
-        keys: [batch, heads, keys, dim].
-        values: [batch, heads, keys, value_dim].
-        mask: additive, broadcast to [batch, heads, queries, keys].
-        scale: of the products.
+        query: Queries [batch, heads, queries, dim].
+        keys: Keys [batch, heads, keys, dim].
+        values: Values [batch, heads, keys, value_dim].
+        mask: Additive mask, broadcast to [batch, heads, queries, keys]. None for no mask.
+        scale: Factor of the products.
 
     Returns:
-        [batch, heads, queries, value_dim] and float32 [batch, heads, queries].
+        Results [batch, heads, queries, value_dim] and logarithms, float32 [batch, heads, queries].
     """
     if query.device.type == "cpu" and keys.shape[-1] == values.shape[-1]:
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(

@@ -1,4 +1,4 @@
-"""What a policy is: it is given prefixes of solutions and writes candidates for their next step."""
+"""The interface of a policy, which writes candidates for the next step of a solution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from rstar_fast.steps import STOP_MARKS, Segment
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How candidates are drawn.
+    """The way candidates are drawn.
 
     Attributes:
-        temperature: 0 is greedy, else the softmax temperature, > 0.
-        top_p: nucleus mass kept, in (0, 1]; 1 keeps all.
-        top_k: most probable tokens kept; 0 keeps all.
-        max_tokens: a candidate is cut after this many tokens.
-        stop: marks; a candidate ends behind the first one written.
+        temperature: Temperature of the softmax, >= 0. 0 takes the most probable token.
+        top_p: Mass of the nucleus that is kept, in (0, 1]. 1 keeps all tokens.
+        top_k: Number of most probable tokens that are kept, >= 0. 0 keeps all tokens.
+        max_tokens: Number of tokens after which a candidate is cut.
+        stop: Marks. A candidate ends with the first one that it contains.
     """
 
     temperature: float = 1.0
@@ -28,17 +28,18 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class ExpandRequest:
-    """Write `num_candidates` next steps behind a prefix.
+    """A request for candidates of the next step.
 
     Attributes:
-        id: the request's number, unique within its search.
-        problem_id: with `node` and the sample's index, the key of every random draw (see `seeding.draw_key`).
-        node: tree-local id of the node to be expanded.
-        question: the problem's text; the policy makes its prompt from it.
-        path: the solution so far, root first.
-        num_candidates: how many to write, >= 1.
-        seed: the search's seed.
-        sampling: how to draw.
+        id: Number of the request, unique within its search.
+        problem_id: Name of the problem. With `node` and the number of a candidate, it is the key of
+            the candidate's random draws (see `seeding.draw_key`).
+        node: Id of the node to be expanded, within its tree.
+        question: Text of the problem. The policy makes its prompt from it.
+        path: Solution so far, root first.
+        num_candidates: Number of candidates to write, >= 1.
+        seed: Seed of the search.
+        sampling: Way to draw the candidates.
     """
 
     id: int
@@ -56,14 +57,17 @@ Finish = Literal["mark", "eos", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One next step.
+    """A candidate for the next step.
 
     Attributes:
-        text: up to and including the stop mark.
-        token_ids: what was sampled, in order; empty where the engine does not tell.
-        logprobs: log-probability (natural log, the model's own distribution: temperature 1, unfiltered) of each token id.
-        finish: "mark" (a stop mark was written), "eos" (the model ended its text), or "length" (cut at max_tokens).
-        exact: whether `token_ids` spell exactly `text`; false where a token runs past the stop mark or the format adds text.
+        text: Text up to and including the stop mark.
+        token_ids: Token ids that were sampled, in order. Empty where the engine does not tell.
+        logprobs: Log-probability of each token id, nats, under the model's own distribution
+            (temperature 1, unfiltered). Empty where the engine does not tell.
+        finish: "mark" if a stop mark was written, "eos" if the model ended its text, "length" if
+            the candidate was cut at `max_tokens`.
+        exact: Whether `token_ids` spell exactly `text`. False where a token runs past the stop
+            mark, or where the prompt's format adds text.
     """
 
     text: str
@@ -75,7 +79,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The answer to an `ExpandRequest`: its candidates in order of their sample index, or the reason there are none."""
+    """The answer to an `ExpandRequest`.
+
+    Attributes:
+        request_id: Number of the request.
+        candidates: Candidates, in the order of their numbers. Empty if there is an error.
+        error: Reason why there are no candidates. None if there are some.
+    """
 
     request_id: int
     candidates: tuple[Candidate, ...] = ()
@@ -84,7 +94,13 @@ class Expansion:
 
 @dataclass(slots=True)
 class PolicyStats:
-    """Running totals of a policy, all in tokens."""
+    """Running totals of a policy.
+
+    Attributes:
+        generated_tokens: Number of tokens that were sampled.
+        encoded_tokens: Number of prefix tokens that went through the model.
+        reused_tokens: Number of prefix tokens whose keys and values were stored already.
+    """
 
     generated_tokens: int = 0
     encoded_tokens: int = 0
@@ -94,25 +110,31 @@ class PolicyStats:
 class Policy(Protocol):
     """An engine that takes requests at any time and finishes them in any order.
 
-    The caller adds requests, then calls `step` until `pending` is 0; more may be added between any two steps. A request that
-    cannot be answered comes back as an `Expansion` with an `error`; only a broken engine raises. `Searcher` makes all calls of one
-    search in one thread, and adds requests only between steps: an engine that waits for a server ends a step without a result
-    after some 50 ms, and repeats what failed for an outage by itself.
+    The caller adds requests, then calls `step` until `pending` is 0. It may add more between any
+    two steps. A request that cannot be answered comes back as an `Expansion` with an `error`. Only
+    a broken engine raises.
+
+    `Searcher` makes all calls of one search in one thread, and adds requests only between steps. An
+    engine that waits for a server should therefore return from a step without a result after about
+    50 ms. After an outage it should repeat the failed work by itself.
+
+    Attributes:
+        name: Name of the model for the run record: a folder or a hub name.
+        stats: Running totals.
     """
 
     name: str
-    """Identity for the run record: a folder, a hub name."""
     stats: PolicyStats
 
     @property
     def pending(self) -> int:
-        """Requests added and not yet returned."""
+        """Number of requests that were added and not yet returned."""
 
     def add(self, requests: Sequence[ExpandRequest]) -> None:
         """Queue requests."""
 
     def step(self) -> list[Expansion]:
-        """Do a bounded amount of work and return what finished."""
+        """Do a bounded amount of work and return the requests that it finished."""
 
     def cancel(self) -> None:
         """Forget all pending requests."""

@@ -1,5 +1,6 @@
-"""A policy made of one function, for engines of one's own."""
+"""A policy that is made of one function, for engines of the user's own."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from math import isfinite
 
@@ -8,13 +9,19 @@ from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicySt
 
 Written = Sequence[str | Candidate]
 
+_PLAIN_FORM = 'def write(requests): return [["a step<end_of_step>"] for request in requests]'
+
 
 class QueuedPolicy:
-    """The queue of a `Policy` that answers requests in batches, each batch at once.
+    """The queue of a `Policy` that answers its requests in batches, each batch in one step.
 
     Args:
-        batch: most requests answered per step; 0 answers all.
-        name: identity for the run record.
+        batch: Largest number of requests that a step answers, >= 0. 0 answers all.
+        name: Name for the run record.
+
+    Attributes:
+        name: Name for the run record.
+        stats: Running totals.
     """
 
     def __init__(self, batch: int, name: str) -> None:
@@ -25,7 +32,7 @@ class QueuedPolicy:
 
     @property
     def pending(self) -> int:
-        """Requests added and not yet returned."""
+        """Number of requests that were added and not yet returned."""
         return len(self._queue)
 
     def add(self, requests: Sequence[ExpandRequest]) -> None:
@@ -37,7 +44,7 @@ class QueuedPolicy:
         self._queue.clear()
 
     def _take(self) -> list[ExpandRequest]:
-        """The next batch, taken off the queue."""
+        """Take the next batch off the queue."""
         count = self._batch or len(self._queue)
         taken, self._queue = self._queue[:count], self._queue[count:]
         return taken
@@ -47,14 +54,18 @@ class FunctionPolicy(QueuedPolicy):
     """A `Policy` over a function that answers a batch of requests at once.
 
     Args:
-        function: given requests, returns for each, in order, the candidates of its next step: their texts, or `Candidate`s where
-            token ids and log-probabilities are known. What it raises goes through to the caller of `step`.
-        batch: most requests handed over at once; 0 hands over all.
-        name: identity for the run record.
+        function: Function that takes a list of requests and returns one list of candidates for each
+            request, in order. A candidate is the text of a step, or a `Candidate` where token ids
+            and log-probabilities are known. An exception of the function goes through to the
+            caller of `step`. Async functions are not taken.
+        batch: Largest number of requests that the function gets at once, >= 0. 0 gives it all.
+        name: Name for the run record. None for the name of the function.
 
     Examples:
         >>> from rstar_fast.policy import Sampling
-        >>> policy = FunctionPolicy(lambda requests: [["x = 1<end_of_step>"] * r.num_candidates for r in requests])
+        >>> policy = FunctionPolicy(
+        ...     lambda requests: [["x = 1<end_of_step>"] * r.num_candidates for r in requests]
+        ... )
         >>> policy.add([ExpandRequest(0, "p", 0, "What is 1?", (), 2, 0, Sampling())])
         >>> [candidate.text for candidate in policy.step()[0].candidates]
         ['x = 1<end_of_step>', 'x = 1<end_of_step>']
@@ -72,7 +83,11 @@ class FunctionPolicy(QueuedPolicy):
         self._function = function
 
     def step(self) -> list[Expansion]:
-        """Call the function with the next requests."""
+        """Call the function with the next requests and return its answers.
+
+        Raises:
+            PolicyError: The function did not return one list of candidates for each request.
+        """
         if not self._queue:
             return []
         now = self._take()
@@ -82,13 +97,9 @@ class FunctionPolicy(QueuedPolicy):
             or isinstance(answers, str)
             or len(answers) != len(now)
         ):
-            got = (
-                f"{len(answers)} answers"
-                if isinstance(answers, Sequence)
-                else repr(type(answers).__name__)
-            )
             raise PolicyError(
-                f"{self.name}: expected a list of one list of candidates for each of {len(now)} requests, got {got}"
+                f"{self.name}: expected one list of candidates for each of {len(now)} requests, "
+                f"as from `{_PLAIN_FORM}`; got {_described(answers)}"
             )
         return [
             self._expansion(request, answer) for request, answer in zip(now, answers, strict=True)
@@ -130,3 +141,14 @@ class FunctionPolicy(QueuedPolicy):
 
     def _wrong(self, request: ExpandRequest, reason: str) -> Expansion:
         return Expansion(request.id, error=f"{self.name}: {reason}")
+
+
+def _described(answers: object) -> str:
+    """Return what a function gave back, in words."""
+    if inspect.iscoroutine(answers):
+        # Python would warn that it was never awaited.
+        answers.close()
+        return "a coroutine: async functions are not taken yet"
+    if isinstance(answers, Sequence) and not isinstance(answers, str):
+        return f"{len(answers)} answers"
+    return f"an object of type {type(answers).__name__}"

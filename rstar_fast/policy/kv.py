@@ -1,10 +1,16 @@
-"""Keys and values: of the prefixes that rows share, and of what each row wrote itself.
+"""Buffers for the keys and values (KV) of prefixes that rows share, and of the rows themselves.
 
-    prefixes (a buffer per size class)   keys, values  [layer] [places, kv_heads, capacity, dim], a prefix's tokens in [:length]
-    rows     (one buffer)                keys, values  [layer] [max_rows, kv_heads, capacity, dim], row r's tokens in [:length_r]
+    prefixes, a buffer for each size class
+        keys, values  [layer] [places, kv_heads, capacity, dim], a prefix's tokens in [:length]
+    rows, one buffer
+        keys, values  [layer] [max_rows, kv_heads, capacity, dim], a row's tokens in [:length]
 
-A row's own tokens begin behind its prefix; positions are already in the keys, so neither knows of the other. Prefixes of similar
-length lie side by side, so that one attention call serves the rows of all of them.
+A place is an index into the first dimension of a buffer. A row's own tokens begin after its prefix.
+Positions are applied to the keys already, so that the two buffers are independent. Prefixes of
+similar length lie side by side, so that one attention call serves the rows of all of them.
+
+The flat form of some tokens' KV is one tensor [tokens, width]. It holds the keys, then the values
+of each layer.
 """
 
 import heapq
@@ -19,21 +25,33 @@ _FIRST_PLACES = 8
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """Shape of one layer's keys and values."""
+    """The shape of one layer's keys and values.
 
-    heads: int
+    Attributes:
+        num_heads: Number of key and value heads.
+        key_dim: Elements of a key.
+        value_dim: Elements of a value.
+    """
+
+    num_heads: int
     key_dim: int
     value_dim: int
 
     @property
     def width(self) -> int:
-        """Elements a token takes."""
-        return self.heads * (self.key_dim + self.value_dim)
+        """Number of elements that a token takes in this layer."""
+        return self.num_heads * (self.key_dim + self.value_dim)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the KV of a token is laid out over layers; flat form: [tokens, width], per layer its keys, then its values."""
+    """The form of a model's keys and values.
+
+    Attributes:
+        layers: Shapes, by layer.
+        dtype: Number type.
+        device: Device.
+    """
 
     layers: tuple[LayerShape, ...]
     dtype: torch.dtype
@@ -41,46 +59,53 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """Elements a token takes in all layers."""
+        """Number of elements that a token takes in all layers."""
         return sum(layer.width for layer in self.layers)
 
     def empty(self, *shape: int) -> Tensor:
-        """A tensor of this type and place."""
+        """Return a tensor of this type on this device, with undefined elements."""
         return torch.empty(shape, dtype=self.dtype, device=self.device)
 
 
 class _Buffer:
-    """Keys and values per layer, [places, heads, capacity, dim], zero where nothing was written."""
+    """Keys and values by layer, [num_places, kv_heads, capacity, dim], zero where unused.
 
-    def __init__(self, layout: Layout, places: int, capacity: int) -> None:
+    Attributes:
+        num_places: Number of places.
+        capacity: Number of tokens that a place has room for.
+        keys: Keys, by layer.
+        values: Values, by layer.
+    """
+
+    def __init__(self, layout: Layout, num_places: int, capacity: int) -> None:
         self._layout = layout
-        self.places, self.capacity = places, capacity
-        # Zeros, since a masked place still enters the product: 0 * NaN would be NaN.
+        self.num_places, self.capacity = num_places, capacity
+        # Zeros, since a masked token still enters the product: 0 * NaN would be NaN.
         self.keys = [
-            layout.empty(places, shape.heads, capacity, shape.key_dim).zero_()
+            layout.empty(num_places, shape.num_heads, capacity, shape.key_dim).zero_()
             for shape in layout.layers
         ]
         self.values = [
-            layout.empty(places, shape.heads, capacity, shape.value_dim).zero_()
+            layout.empty(num_places, shape.num_heads, capacity, shape.value_dim).zero_()
             for shape in layout.layers
         ]
 
-    def grown(self, places: int, capacity: int) -> "_Buffer":
-        """A larger buffer that holds what this one does."""
-        larger = _Buffer(self._layout, places, capacity)
+    def grown(self, num_places: int, capacity: int) -> "_Buffer":
+        """Return a larger buffer with the contents of this one."""
+        larger = _Buffer(self._layout, num_places, capacity)
         for new, old in zip(
             (*larger.keys, *larger.values), (*self.keys, *self.values), strict=True
         ):
-            new[: self.places, :, : self.capacity] = old
+            new[: self.num_places, :, : self.capacity] = old
         return larger
 
     def clear(self, place: int) -> None:
-        """Zero a place."""
+        """Set a place to zero."""
         for kv in (*self.keys, *self.values):
             kv[place].zero_()
 
     def flat(self, place: int, tokens: slice) -> Tensor:
-        """The flat form of some tokens of a place."""
+        """Return a copy of some tokens of a place in the flat form [tokens, width]."""
         pieces = [
             kv[place, :, tokens] for pair in zip(self.keys, self.values, strict=True) for kv in pair
         ]
@@ -88,23 +113,25 @@ class _Buffer:
 
 
 class PrefixPool:
-    """The prefixes of one size class, up to `capacity` tokens each.
+    """The prefixes of one size class.
 
     Attributes:
-        buffer: their keys and values, by place.
+        layout: Form of the keys and values.
+        buffer: Keys and values. Replaced by a larger one when no place is free.
     """
 
     def __init__(self, layout: Layout, capacity: int) -> None:
+        """Make a pool for prefixes of at most `capacity` tokens."""
         self.layout = layout
         self.buffer = _Buffer(layout, _FIRST_PLACES, capacity)
         self._free = list(range(_FIRST_PLACES))
 
     def take(self) -> int:
-        """The lowest free place."""
+        """Take the lowest free place."""
         if not self._free:
-            places = self.buffer.places
-            self.buffer = self.buffer.grown(2 * places, self.buffer.capacity)
-            self._free = list(range(places, 2 * places))
+            num_places = self.buffer.num_places
+            self.buffer = self.buffer.grown(2 * num_places, self.buffer.capacity)
+            self._free = list(range(num_places, 2 * num_places))
         return heapq.heappop(self._free)
 
     def give_back(self, place: int) -> None:
@@ -113,102 +140,108 @@ class PrefixPool:
 
 
 class PrefixKV:
-    """KV of one request's prefix, filled in by the store and then, for the rest, by the forward that encodes it.
+    """The keys and values of one request's prefix.
+
+    The store fills in those of the first tokens. The forward that encodes the prefix adds the rest.
 
     Attributes:
-        pool: where it lies.
-        place: its place there.
-        tokens: its length.
-        known: how many of the first tokens are filled in.
+        pool: Pool that they lie in.
+        place: Place in the pool.
+        num_tokens: Length of the prefix.
+        num_known: Number of first tokens that the store filled in.
     """
 
-    __slots__ = ("known", "place", "pool", "tokens")
+    __slots__ = ("num_known", "num_tokens", "place", "pool")
 
-    def __init__(self, pool: PrefixPool, tokens: int) -> None:
+    def __init__(self, pool: PrefixPool, num_tokens: int) -> None:
         self.pool = pool
         self.place = pool.take()
-        self.tokens = tokens
-        self.known = 0
+        self.num_tokens = num_tokens
+        self.num_known = 0
 
     def release(self, *, damaged: bool = False) -> None:
-        """Give the place back; what may hold NaN is zeroed."""
+        """Give the place back.
+
+        Args:
+            damaged: Whether the place may hold NaN. It is then set to zero.
+        """
         if damaged:
             self.pool.buffer.clear(self.place)
         self.pool.give_back(self.place)
 
     def layer(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of a layer, [1, heads, tokens, dim]; views."""
+        """Return the keys and values of a layer, [1, kv_heads, num_tokens, dim], as views."""
         buffer, here = self.pool.buffer, slice(self.place, self.place + 1)
-        return buffer.keys[layer][here, :, : self.tokens], buffer.values[layer][
-            here, :, : self.tokens
+        return buffer.keys[layer][here, :, : self.num_tokens], buffer.values[layer][
+            here, :, : self.num_tokens
         ]
 
     def fill(self, flat: Tensor) -> None:
-        """Take the KV of the first tokens from the flat form [tokens, width]."""
-        self.known, start = len(flat), 0
+        """Take the KV of the first tokens from the flat form [tokens, width]. Sets `num_known`."""
+        self.num_known, start = len(flat), 0
         for layer, shape in enumerate(self.pool.layout.layers):
             keys, values = self.layer(layer)
-            middle, end = start + shape.heads * shape.key_dim, start + shape.width
-            keys[0, :, : self.known] = (
-                flat[:, start:middle].view(self.known, shape.heads, -1).transpose(0, 1)
+            middle, end = start + shape.num_heads * shape.key_dim, start + shape.width
+            keys[0, :, : self.num_known] = (
+                flat[:, start:middle].view(self.num_known, shape.num_heads, -1).transpose(0, 1)
             )
-            values[0, :, : self.known] = (
-                flat[:, middle:end].view(self.known, shape.heads, -1).transpose(0, 1)
+            values[0, :, : self.num_known] = (
+                flat[:, middle:end].view(self.num_known, shape.num_heads, -1).transpose(0, 1)
             )
             start = end
 
     def flat(self, start: int) -> Tensor:
-        """The flat form of the tokens from `start` on."""
-        return self.pool.buffer.flat(self.place, slice(start, self.tokens))
+        """Return a copy of the tokens from `start` on in the flat form [tokens, width]."""
+        return self.pool.buffer.flat(self.place, slice(start, self.num_tokens))
 
 
 class PrefixPools:
-    """Places for prefixes of any length, in size classes that double."""
+    """Room for prefixes of any length, in size classes that double."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._pools: dict[int, PrefixPool] = {}
 
-    def place(self, tokens: int) -> PrefixKV:
-        """Room for a prefix of this many tokens."""
-        capacity = max(_FIRST_CAPACITY, 1 << (tokens - 1).bit_length())
+    def new_prefix(self, num_tokens: int) -> PrefixKV:
+        """Return room for a prefix of this many tokens."""
+        capacity = max(_FIRST_CAPACITY, 1 << (num_tokens - 1).bit_length())
         if capacity not in self._pools:
             self._pools[capacity] = PrefixPool(self._layout, capacity)
-        return PrefixKV(self._pools[capacity], tokens)
+        return PrefixKV(self._pools[capacity], num_tokens)
 
 
 class RowKV:
-    """KV that rows wrote behind their prefixes; the buffer grows by doubling."""
+    """The keys and values that rows wrote after their prefixes. A row's place is its number."""
 
     def __init__(self, layout: Layout, max_rows: int) -> None:
         self._buffer = _Buffer(layout, max_rows, 0)
 
     @property
     def keys(self) -> list[Tensor]:
-        """Per layer [max_rows, heads, capacity, key_dim]."""
+        """Keys by layer, [max_rows, kv_heads, capacity, key_dim]."""
         return self._buffer.keys
 
     @property
     def values(self) -> list[Tensor]:
-        """Per layer [max_rows, heads, capacity, value_dim]."""
+        """Values by layer, [max_rows, kv_heads, capacity, value_dim]."""
         return self._buffer.values
 
-    def reserve(self, tokens: int) -> None:
-        """Make room for rows of this many tokens; what they hold is kept."""
+    def reserve(self, num_tokens: int) -> None:
+        """Make room for rows of this many tokens, by doubling. What the rows hold is kept."""
         buffer = self._buffer
-        if tokens > buffer.capacity:
-            capacity = max(_FIRST_CAPACITY, 2 * buffer.capacity, 1 << (tokens - 1).bit_length())
-            self._buffer = buffer.grown(buffer.places, capacity)
+        if num_tokens > buffer.capacity:
+            capacity = max(_FIRST_CAPACITY, 2 * buffer.capacity, 1 << (num_tokens - 1).bit_length())
+            self._buffer = buffer.grown(buffer.num_places, capacity)
 
-    def move(self, source: int, target: int, tokens: int) -> None:
-        """Copy a row's tokens into another row's place."""
+    def move(self, source: int, target: int, num_tokens: int) -> None:
+        """Copy a row's first tokens into the place of another row."""
         for kv in (*self.keys, *self.values):
-            kv[target, :, :tokens] = kv[source, :, :tokens]
+            kv[target, :, :num_tokens] = kv[source, :, :num_tokens]
 
     def clear(self, row: int) -> None:
-        """Zero a row, as is needed once it may hold NaN."""
+        """Set a row to zero. Needed where it may hold NaN."""
         self._buffer.clear(row)
 
-    def flat(self, row: int, tokens: int) -> Tensor:
-        """The flat form of a row's first tokens."""
-        return self._buffer.flat(row, slice(tokens))
+    def flat(self, row: int, num_tokens: int) -> Tensor:
+        """Return a copy of a row's first tokens in the flat form [num_tokens, width]."""
+        return self._buffer.flat(row, slice(num_tokens))

@@ -1,4 +1,4 @@
-"""Load a causal language model for the engine, and prove that the engine computes what the model computes."""
+"""Loading a causal language model for the engine, and a check that the engine computes the same."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,25 +6,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    AttentionInterface,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy.attention import NAME, DecodeBatch, ShapeProbe, shared_prefix_attention
+from rstar_fast.models.attention import AttentionSwap
+from rstar_fast.models.loading import load_tokenizer as load_tokenizer
+from rstar_fast.policy.attention import DecodeBatch, ShapeProbe, shared_prefix_attention
 from rstar_fast.policy.kv import Layout
 
-AttentionInterface.register(NAME, shared_prefix_attention)
-
-_MAX_PROBE_ERROR = 0.1
+_SHARED_PREFIX = AttentionSwap("rstar_fast_shared_prefix", shared_prefix_attention, PolicyError)
 
 
 def load(source: str | Path, dtype: torch.dtype | None, device: torch.device) -> PreTrainedModel:
-    """A model from a folder or a hub name."""
+    """Load a causal language model in evaluation mode.
+
+    Args:
+        source: Folder or hub name.
+        dtype: Number type of the weights. None for the stored one.
+        device: Device of the model.
+
+    Raises:
+        PolicyError: The source has no such model, or the model cannot be read.
+    """
     expected = (
         "expected the folder or hub name of a causal language model (config.json and weights)"
     )
@@ -40,25 +43,14 @@ def load(source: str | Path, dtype: torch.dtype | None, device: torch.device) ->
     return loaded
 
 
-def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder or a hub name."""
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(source))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PolicyError(
-            f"policy {str(source)!r}: expected a tokenizer beside the model; transformers says: {error}"
-        ) from error
-    return tokenizer
-
-
 @dataclass
 class CausalModel:
-    """A decoder whose attention is ours for the length of a forward.
+    """A decoder whose attention is replaced by ours for the length of a forward.
 
     Attributes:
-        model: as given; its configuration is as before after every call.
-        layout: of its KV.
-        context_tokens: longest text it can attend over in full.
+        model: Model as it was given. Its configuration is the same before and after every call.
+        layout: Form of its keys and values.
+        context_tokens: Length of the longest text that it can attend over in full, tokens.
     """
 
     model: PreTrainedModel
@@ -67,12 +59,15 @@ class CausalModel:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> "CausalModel":
-        """Check that the model is a plain per-layer key/value decoder, by name and by a forward compared with its own."""
+        """Check that a model can be run with our attention, and take the form of its KV.
+
+        The check compares a forward of ours over eight tokens with one of the model's own.
+
+        Raises:
+            PolicyError: The model is no decoder with plain keys and values in each layer.
+        """
         name = type(model).__name__
-        if not getattr(model, "_supports_attention_backend", False):
-            raise PolicyError(
-                f"{name}: expected a model that takes its attention function from transformers' AttentionInterface"
-            )
+        _SHARED_PREFIX.check_support(model, name)
         config = model.config.get_text_config()
         device = next(model.parameters()).device
         probe, tokens = ShapeProbe(), torch.arange(1, 9, device=device)[None] % config.vocab_size
@@ -82,14 +77,11 @@ class CausalModel:
             theirs = model(input_ids=tokens, use_cache=False).logits[0].float()
         if sorted(probe.shapes) != list(range(config.num_hidden_layers)):
             raise PolicyError(
-                f"{name}: expected attention with keys and values in each of its {config.num_hidden_layers} layers, "
-                f"got {len(probe.shapes)} such layers (hybrid and recurrent models are not supported)"
+                f"{name}: expected attention with keys and values in each of its "
+                f"{config.num_hidden_layers} layers, got {len(probe.shapes)} such layers "
+                "(hybrid and recurrent models are not supported)"
             )
-        error = float((ours - theirs).norm() / theirs.norm().clamp(min=1e-12))
-        if not error < _MAX_PROBE_ERROR:
-            raise PolicyError(
-                f"{name}: its attention is not plain: logits are off by {error:.2g} of their size"
-            )
+        _SHARED_PREFIX.check_probe(ours, theirs, f"{name}: its attention is not plain: logits")
         self.layout = Layout(
             tuple(probe.shapes[i] for i in range(config.num_hidden_layers)), model.dtype, device
         )
@@ -102,34 +94,57 @@ class CausalModel:
         batch: DecodeBatch | ShapeProbe,
         keep: Tensor | slice,
     ) -> Tensor:
-        """Logits, float32 [kept, vocabulary], of packed tokens [1, tokens] at these positions."""
-        config: Any = self.model.config
-        before, training = config._attn_implementation, self.model.training
-        config._attn_implementation = NAME
+        """Run the model over packed tokens, in evaluation mode.
+
+        Args:
+            tokens: Token ids, int64 [1, tokens].
+            positions: Positions, int64 [1, tokens].
+            batch: Batch for the attention function. Changed by it.
+            keep: Packed positions whose logits are wanted, int64 [kept]. A slice keeps all.
+
+        Returns:
+            Logits, float32 [kept, vocabulary].
+
+        Raises:
+            PolicyError: Autocast is on, and its number type is not the one of the weights.
+        """
+        _check_autocast(self.layout)
+        training = self.model.training
         if training:
             self.model.eval()  # type: ignore[no-untyped-call]
         try:
-            output = self.model(
-                input_ids=tokens,
-                position_ids=positions,
-                # Any 4D mask is handed on as it is: no mask is built, ours is in the batch.
-                attention_mask=torch.zeros(
-                    1, 1, 1, 1, dtype=self.layout.dtype, device=tokens.device
-                ),
-                use_cache=False,
+            output = _SHARED_PREFIX.forward(
+                self.model,
+                tokens,
+                positions,
+                batch,
                 logits_to_keep=0 if isinstance(keep, slice) else keep,
-                packed_batch=batch,
             )
         finally:
-            config._attn_implementation = before
             if training:
                 self.model.train()
         logits: Tensor = output.logits[0]
         return logits.float()
 
 
+def _check_autocast(layout: Layout) -> None:
+    kind = layout.device.type
+    if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) != layout.dtype:
+        raise PolicyError(
+            f"the policy's model ran in {_name(torch.get_autocast_dtype(kind))} under autocast, "
+            f"but its weights are {_name(layout.dtype)}: turn autocast off"
+        )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _context_tokens(config: Any) -> int:
-    """Positions the model can attend over in full: its context, or its sliding window where that is shorter."""
+    """Return the number of positions that the model can attend over in full.
+
+    This is its context, or its sliding window where that is shorter.
+    """
     limits = [getattr(config, "max_position_embeddings", None)]
     layer_types = getattr(config, "layer_types", None)
     if layer_types is None or any(kind != "full_attention" for kind in layer_types):

@@ -1,10 +1,12 @@
-"""KV of everything encoded so far, keyed by token ids: a radix tree of segments, the least recently used leaves evicted first.
+"""The keys and values (KV) of everything that was encoded, by token prefix, within a byte budget.
 
-    root ── "few-shot prompt ... Question:" ──┬── "first question ... <code>" ──┬── step A ── observation
-                                              │                                 └── step B
+The store is a radix tree of segments. The least recently used leaves are evicted first.
+
+    root ── "few-shot prompt ... Question:" ──┬── "first question ..." ──┬── step A ── observation
+                                              │                          └── step B
                                               └── "second question ..."
 
-A segment's KV is one tensor [tokens, width]: all layers' keys and values of a token side by side (see `kv.Layout`).
+The KV of a segment is one tensor in the flat form [tokens, width] (see `rstar_fast.policy.kv`).
 """
 
 import heapq
@@ -15,13 +17,14 @@ from torch import Tensor
 
 
 class _Segment:
-    """An edge of the tree.
+    """An edge of the tree, with the node that it leads to.
 
     Attributes:
-        tokens: its token ids, at least one (none for the root).
-        kv: their KV, [len(tokens), width].
-        children: by their first token.
-        used: the clock when it was last read or written.
+        tokens: Token ids, at least one. The root has none.
+        kv: Keys and values of the tokens, [len(tokens), width]. None at the root.
+        parent: Segment before this one. None at the root.
+        children: Segments after this one, by their first token.
+        used: Time of the last reading or writing, by the store's clock.
     """
 
     __slots__ = ("children", "kv", "parent", "tokens", "used")
@@ -37,10 +40,14 @@ class _Segment:
 
 
 class PrefixStore:
-    """A bounded store of KV by token prefix.
+    """A bounded store of keys and values by token prefix.
 
     Args:
-        capacity_bytes: what the stored KV may take; 0 stores nothing.
+        capacity_bytes: Largest size of the stored KV, bytes, >= 0. 0 stores nothing.
+
+    Attributes:
+        capacity_bytes: Largest size of the stored KV, bytes.
+        size_bytes: Size of the stored KV, bytes.
     """
 
     def __init__(self, capacity_bytes: int) -> None:
@@ -50,17 +57,22 @@ class PrefixStore:
         self._root = _Segment((), None, None, 0)
 
     def match(self, tokens: Sequence[int]) -> tuple[int, list[Tensor]]:
-        """The longest stored prefix of `tokens`: its length and its KV in pieces [t, width], in order (views of the store)."""
+        """Find the longest stored prefix of `tokens`.
+
+        Returns:
+            Number of tokens of the prefix, and its KV in pieces [t, width], in order. The pieces
+            are views of the store.
+        """
         depth, pieces, _, _ = self._walk(tokens)
         return depth, pieces
 
     def insert(self, tokens: Sequence[int], start: int, kv: Tensor) -> None:
-        """Store the KV of `tokens[start:]`; the tokens before are expected in the store, otherwise nothing is kept.
+        """Store the KV of `tokens[start:]`. Nothing is kept unless those before are stored already.
 
         Args:
-            tokens: from the very first token of the prompt.
-            start: first position whose KV is given.
-            kv: [len(tokens) - start, width]; copied.
+            tokens: Token ids from the first token of the prompt on.
+            start: First position whose KV is given.
+            kv: Keys and values [len(tokens) - start, width]. Copied.
         """
         depth, _, node, inside = self._walk(tokens)
         if depth < start or depth == len(tokens) or self.capacity_bytes == 0:
@@ -79,7 +91,12 @@ class PrefixStore:
         self.size_bytes = 0
 
     def _walk(self, tokens: Sequence[int]) -> tuple[int, list[Tensor], _Segment, int]:
-        """Follow `tokens`; also the segment reached and how many of its tokens matched (0: all of them)."""
+        """Follow `tokens` down the tree.
+
+        Returns:
+            Number of tokens that matched; their KV in pieces; the last segment; and the number of
+            that segment's tokens that matched, or 0 if all did.
+        """
         self._clock += 1
         node, depth, pieces = self._root, 0, []
         while depth < len(tokens) and (child := node.children.get(tokens[depth])) is not None:
@@ -93,7 +110,7 @@ class PrefixStore:
         return depth, pieces, node, 0
 
     def _split(self, node: _Segment, at: int) -> _Segment:
-        """Cut a segment in two behind `at` tokens and return the upper one."""
+        """Cut a segment in two after `at` tokens and return the upper one."""
         assert node.kv is not None and node.parent is not None
         upper = _Segment(node.tokens[:at], node.kv[:at].clone(), node.parent, node.used)
         node.parent.children[upper.tokens[0]] = upper
@@ -102,7 +119,7 @@ class PrefixStore:
         return upper
 
     def _evict(self) -> None:
-        """Drop least recently used leaves until a tenth of the capacity is free again."""
+        """Drop the least recently used leaves until a tenth of the capacity is free."""
         segments = self._segments()
         leaves = [
             (node.used, number, node) for number, node in enumerate(segments) if not node.children
@@ -129,7 +146,7 @@ class PrefixStore:
 
 
 def common_length(segment: Sequence[int], tokens: Sequence[int], start: int = 0) -> int:
-    """How many of the first tokens of `segment` equal `tokens[start:]`."""
+    """Return the number of first tokens of `segment` that equal those of `tokens[start:]`."""
     length = 0
     for ours, theirs in zip(segment, tokens[start : start + len(segment)], strict=False):
         if ours != theirs:
@@ -144,5 +161,5 @@ def _bytes(segment: _Segment) -> int:
 
 
 def join(pieces: Sequence[Tensor]) -> Tensor:
-    """Pieces of KV [t, width] as one tensor."""
+    """Return pieces of KV [t, width] as one tensor. A single piece comes back as it is."""
     return pieces[0] if len(pieces) == 1 else torch.cat(list(pieces))

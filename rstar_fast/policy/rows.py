@@ -1,4 +1,4 @@
-"""The requests being answered, their rows, and how they are packed into one forward."""
+"""The requests that are being answered, their rows, and how both are packed into one forward."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,15 +16,18 @@ from rstar_fast.policy.stopping import StopMarks
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """An admitted request.
+    """An admitted request and the candidates that are written for it.
 
     Attributes:
-        tokens: its prefix.
-        prefix: the KV of that.
-        budget: tokens a candidate may have.
-        logits: [1, vocabulary] behind the prefix, until all its candidates have begun.
-        started: candidates begun.
-        candidates: by sample index, those done.
+        request: Request.
+        tokens: Token ids of its prefix.
+        prefix: Keys and values of the prefix.
+        budget: Largest number of tokens of a candidate.
+        marks: Stop marks of the request.
+        logits: Logits after the prefix, [1, vocabulary]. None before the prefix is encoded, and
+            again after all candidates have begun.
+        started: Number of candidates that have begun.
+        candidates: Finished candidates, by their number.
     """
 
     request: ExpandRequest
@@ -39,7 +42,17 @@ class Group:
 
 @dataclass(slots=True, eq=False)
 class DecodeRow:
-    """A candidate being written; the KV of all its tokens but the newest is in the row buffer."""
+    """A candidate that is being written.
+
+    The row buffer holds the keys and values of all its tokens but the newest.
+
+    Attributes:
+        group: Request that it belongs to.
+        sample: Number of the candidate within its request.
+        random: Random stream of its draws.
+        tokens: Token ids written so far.
+        logprobs: Log-probability of each of `tokens`, nats.
+    """
 
     group: Group
     sample: int
@@ -52,11 +65,11 @@ class Packed(NamedTuple):
     """The inputs of one forward.
 
     Attributes:
-        tokens: int64 [1, tokens].
-        positions: int64 [1, tokens].
-        keep: int64 [rows + admitted], packed positions whose logits are wanted: of each row, then of the last token of each prefix
-            being encoded.
-        batch: what the attention function needs.
+        tokens: Token ids, int64 [1, tokens].
+        positions: Positions, int64 [1, tokens].
+        keep: Packed positions whose logits are wanted, int64 [rows + admitted]: that of each row,
+            then that of the last token of each prefix that is being encoded.
+        batch: Batch for the attention function.
     """
 
     tokens: Tensor
@@ -68,10 +81,17 @@ class Packed(NamedTuple):
 def pack_rows(
     rows: Sequence[DecodeRow], admitted: Sequence[Group], own: RowKV, layout: Layout
 ) -> Packed:
-    """The newest token of every row, in the order of the rows, and the unknown tokens of the prefixes just admitted."""
+    """Pack the newest token of every row, and the unknown tokens of the prefixes just admitted.
+
+    Args:
+        rows: Running rows, in the order of their places.
+        admitted: Requests whose prefixes are to be encoded.
+        own: Keys and values of the rows. Grows where the new tokens need room.
+        layout: Form of the model's keys and values.
+    """
     batch = DecodeBatch()
     tokens = [row.tokens[-1] for row in rows]
-    positions = [row.group.prefix.tokens + len(row.tokens) - 1 for row in rows]
+    positions = [row.group.prefix.num_tokens + len(row.tokens) - 1 for row in rows]
     keep = list(range(len(rows)))
     if rows:
         lengths = torch.tensor([len(row.tokens) - 1 for row in rows])
@@ -82,7 +102,7 @@ def pack_rows(
         batch.mask = _mask(lengths + 1, layout)
         batch.shared = _shared(rows, layout)
     for group in admitted:
-        known, begin = group.prefix.known, len(tokens)
+        known, begin = group.prefix.num_known, len(tokens)
         tokens += group.tokens[known:]
         positions += range(known, len(group.tokens))
         keep.append(len(tokens) - 1)
@@ -94,13 +114,13 @@ def pack_rows(
 
 
 def _shared(rows: Sequence[DecodeRow], layout: Layout) -> list[Shared]:
-    """The rows by the pool and the place of their prefixes."""
+    """Group the rows by the pool and the place of their prefixes."""
     pools: dict[PrefixPool, dict[int, list[int]]] = {}
     lengths: dict[PrefixPool, dict[int, int]] = {}
     for i, row in enumerate(rows):
         prefix = row.group.prefix
         pools.setdefault(prefix.pool, {}).setdefault(prefix.place, []).append(i)
-        lengths.setdefault(prefix.pool, {})[prefix.place] = prefix.tokens
+        lengths.setdefault(prefix.pool, {})[prefix.place] = prefix.num_tokens
     found = []
     for pool, places in pools.items():
         width, num_places = max(map(len, places.values())), max(places) + 1
@@ -110,7 +130,7 @@ def _shared(rows: Sequence[DecodeRow], layout: Layout) -> list[Shared]:
         for place, rows_here in places.items():
             gather[place, : len(rows_here)] = rows_here
             at += range(place * width, place * width + len(rows_here))
-        # A free place between them: of one token, so that its softmax has something to run over.
+        # A free place between others counts as one token long: a softmax needs a key to run over.
         tokens = torch.tensor([lengths[pool].get(place, 1) for place in range(num_places)])
         index = torch.from_numpy(gather).to(layout.device)
         rows_of, at_of = torch.tensor([members, at]).to(layout.device)
@@ -119,7 +139,12 @@ def _shared(rows: Sequence[DecodeRow], layout: Layout) -> list[Shared]:
 
 
 def _mask(lengths: Tensor, layout: Layout) -> Tensor:
-    """Additive [len(lengths), 1, 1, longest]: each may look at its first so many keys."""
+    """Return the additive mask [len(lengths), 1, 1, longest] that shows each its first keys.
+
+    Args:
+        lengths: Number of keys that each may see, int64 [any], on the CPU.
+        layout: Number type and device of the mask.
+    """
     longest = int(lengths.max())
     mask = torch.zeros(len(lengths), 1, 1, longest, dtype=layout.dtype)
     mask.masked_fill_(

@@ -1,4 +1,7 @@
-"""Drawing one token per row from logits: exact temperature, top-k and top-p by inverse CDF, one uniform number a row."""
+"""Drawing one token for each row of logits, by inverse CDF: one uniform number for each row.
+
+Temperature, top-k and top-p are exact.
+"""
 
 from typing import NamedTuple
 
@@ -6,18 +9,22 @@ import torch
 from torch import Tensor
 
 _TOP = 1024
-"""Most probable tokens looked at first for top-p; rows whose nucleus is larger are sorted whole."""
+"""Number of most probable tokens that top-p looks at first. Larger nuclei sort the whole row."""
 _BLOCK = 128
-"""Tokens summed together before the cumulative sum over a whole vocabulary; divides most large vocabularies."""
+"""Number of tokens that are summed together before the cumulative sum over a whole vocabulary.
+
+It divides most large vocabularies.
+"""
 
 
 class Draw(NamedTuple):
-    """One token per row.
+    """One drawn token for each row.
 
     Attributes:
-        tokens: int64 [rows].
-        logprobs: float32 [rows], natural log under the unfiltered distribution at temperature 1; not finite where the row's
-            logits hold NaN or +inf, and the token is then meaningless.
+        tokens: Token ids, int64 [rows].
+        logprobs: Log-probabilities, float32 [rows], nats, under the unfiltered distribution at
+            temperature 1. Not finite where the logits of the row hold NaN or +inf; the token is
+            then meaningless.
     """
 
     tokens: Tensor
@@ -27,16 +34,16 @@ class Draw(NamedTuple):
 def draw(
     logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.0, top_k: int = 0
 ) -> Draw:
-    """Draw one token per row.
+    """Draw one token for each row.
 
-    Top-k is applied first, top-p to what top-k left (renormalised), as transformers does.
+    Top-k is applied first. Top-p is applied to the renormalised rest, as transformers does.
 
     Args:
-        logits: float32 [rows, vocabulary].
-        uniforms: float64 [rows] in [0, 1), one per row; not looked at when the temperature is 0.
-        temperature: 0 takes the most probable token (the lowest id of equals), else > 0.
-        top_p: nucleus mass kept, in (0, 1].
-        top_k: tokens kept, 0 keeps all.
+        logits: Logits, float32 [rows, vocabulary].
+        uniforms: Uniform numbers in [0, 1), float64 [rows]. Not used at temperature 0.
+        temperature: Temperature, >= 0. 0 takes the most probable token, of equals the lowest id.
+        top_p: Mass of the nucleus that is kept, in (0, 1].
+        top_k: Number of tokens that are kept, >= 0. 0 keeps all.
     """
     top = logits.amax(-1, keepdim=True)
     weights = (logits - top).exp_()
@@ -53,7 +60,7 @@ def draw(
 
 
 def _whole_vocabulary(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Inverse CDF over the vocabulary in id order: first the block of tokens, then the token in it."""
+    """Draw from all tokens in the order of their ids: first a block of them, then one in it."""
     rows, vocabulary = weights.shape
     blocks = torch.nn.functional.pad(weights, (0, -vocabulary % _BLOCK)).view(rows, -1, _BLOCK)
     block_ends = blocks.sum(-1).double().cumsum(-1)
@@ -66,14 +73,14 @@ def _whole_vocabulary(weights: Tensor, uniforms: Tensor) -> Tensor:
         )[:, None]
     )
     inside = blocks[torch.arange(rows, device=weights.device), block].double()
-    # The two sums are rounded differently, so `rest` may pass the block's own last value by a hair.
+    # The two sums are rounded differently: `rest` may exceed the last value of the block by a hair.
     ends = inside.cumsum(-1)
     offset = _first_above(ends, torch.minimum(rest, ends[:, -1:] * (1 - 1e-12)))
     return (block * _BLOCK + offset).clamp(max=vocabulary - 1)
 
 
 def _most_probable(weights: Tensor, uniforms: Tensor, top_p: float, top_k: int) -> Tensor:
-    """Inverse CDF over the most probable tokens, highest first."""
+    """Draw from the most probable tokens, in descending order of their weights."""
     vocabulary = weights.shape[-1]
     count = min(top_k or _TOP, vocabulary)
     values, ids = weights.topk(count, -1)
@@ -89,7 +96,17 @@ def _most_probable(weights: Tensor, uniforms: Tensor, top_p: float, top_k: int) 
 def _nucleus(
     values: Tensor, ids: Tensor, wanted: Tensor, uniforms: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The tokens drawn from the nuclei of sorted rows, and whether each row held its whole nucleus."""
+    """Draw from the nuclei of sorted rows.
+
+    Args:
+        values: Weights in descending order, float32 [rows, tokens].
+        ids: Token ids of the weights, int64 [rows, tokens].
+        wanted: Weight of each row's nucleus, float64 [rows].
+        uniforms: Uniform numbers in [0, 1), float64 [rows].
+
+    Returns:
+        Token ids, int64 [rows], and whether each row contains its whole nucleus, bool [rows].
+    """
     ends = values.double().cumsum(-1)
     last = (ends < wanted[:, None]).sum(-1).clamp(max=ends.shape[-1] - 1)[:, None]
     total = ends.gather(-1, last)
@@ -98,5 +115,10 @@ def _nucleus(
 
 
 def _first_above(ends: Tensor, target: Tensor) -> Tensor:
-    """Index of the first cumulative value above the target, per row; both [rows, ...], the target one wide."""
+    """Return the index of the first cumulative value above the target, int64 [rows].
+
+    Args:
+        ends: Cumulative values [rows, any].
+        target: Targets [rows, 1].
+    """
     return torch.searchsorted(ends, target, right=True)[:, 0].clamp(max=ends.shape[-1] - 1)

@@ -1,4 +1,4 @@
-"""A policy that answers from a script: for tests of what is around a policy."""
+"""A policy that answers from a script, for tests of what surrounds a policy."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +10,15 @@ Script = Mapping[str, Sequence[str]] | Callable[[ExpandRequest], Sequence[str]]
 
 
 class ScriptedPolicy(QueuedPolicy):
-    """Answers every request from a script.
+    """A policy that answers every request from a script.
 
     Args:
-        script: candidates by the text of the path (its segments joined; "" at the root), or a function of the request. At most
-            `num_candidates` of them are given, and fewer if the script has fewer. A path the script lacks gets an error.
-        batch: requests answered per step; 0 answers all.
-        shuffle_seed: answers in a random order instead of first come, first served.
-        name: identity for the run record.
+        script: Candidates by the text of the path (its segments joined, "" at the root), or a
+            function of the request. Only the first `num_candidates` of them are given. A path
+            that the script lacks gets an error.
+        batch: Largest number of requests that a step answers, >= 0. 0 answers all.
+        shuffle_seed: Seed of a random order of the answers. None answers first come, first served.
+        name: Name for the run record.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class ScriptedPolicy(QueuedPolicy):
         self._random = None if shuffle_seed is None else random.Random(shuffle_seed)
 
     def step(self) -> list[Expansion]:
-        """Answer the next `batch` requests."""
+        """Answer the next batch of requests."""
         if self._random is not None:
             self._random.shuffle(self._queue)
         return [self._answer(request) for request in self._take()]

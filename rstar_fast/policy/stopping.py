@@ -1,4 +1,7 @@
-"""Where a candidate ends: stop marks as special tokens, as plain text over several tokens, or inside a token."""
+"""Stop marks in the text of a candidate: written as special tokens, as plain text, or in a token.
+
+A mark of plain text may take several tokens, and may end inside one.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,15 +14,16 @@ _REPLACEMENT = "\ufffd"
 
 
 class Detokenizer:
-    """Text of sampled tokens as it reads behind a prefix, with special tokens kept."""
+    """Turns sampled tokens into text. Special tokens are kept."""
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         self._tokenizer = tokenizer
 
     def text(self, prefix: Sequence[int], tokens: Sequence[int]) -> str:
-        """The text of `tokens` behind `prefix`.
+        """Return the text of `tokens` as it reads after `prefix`.
 
-        Some tokenizers drop the space in front of the first token they decode, so a few tokens of the prefix go along.
+        Some tokenizers drop the space in front of the first token that they decode. Therefore the
+        last few tokens of the prefix are decoded too, and their text is cut off again.
         """
         anchor = list(prefix[-_ANCHOR_TOKENS:])
         before = self._decode(anchor)
@@ -35,12 +39,17 @@ class Detokenizer:
 
 
 class StopMarks:
-    """Finds the first stop mark of a growing text at low cost: only tokens that can end a mark have the text decoded."""
+    """Finds the first stop mark of a growing text.
+
+    Decoding the text after every token would be slow. It is decoded only after a token that can end
+    a mark.
+    """
 
     def __init__(self, marks: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> None:
         self._marks = tuple(marks)
         finals = {mark[-1] for mark in marks}
-        # Byte-level tokenizers spell printable ASCII as itself; for any other final character every token is looked at.
+        # Byte-level tokenizers spell printable ASCII as itself. A mark with another final character
+        # may end with any token.
         self._any_token = any(not ("!" <= final <= "~") for final in finals)
         vocabulary = tokenizer.get_vocab()
         self._endings = frozenset(
@@ -48,15 +57,15 @@ class StopMarks:
         )
 
     def may_end(self, token: int) -> bool:
-        """Whether a mark can be complete now that this token was written."""
+        """Return whether this token can complete a mark."""
         return self._any_token or token in self._endings
 
     def end(self, text: str) -> int:
-        """Where the text is to be cut: right behind its first mark; -1 if it holds none."""
+        """Return the index just past the mark that ends first in a text, or -1 if there is none."""
         ends = [at + len(mark) for mark in self._marks if (at := text.find(mark)) >= 0]
         return min(ends, default=-1)
 
 
 def is_whole(text: str) -> bool:
-    """Whether no character of a decoded text was torn between tokens."""
+    """Return whether a decoded text ends with a whole character, not with half of one."""
     return not text.endswith(_REPLACEMENT)

@@ -1,15 +1,16 @@
-"""The default policy: any causal language model of transformers, decoded by continuous batching over shared prefixes.
+"""The default policy: a causal language model of transformers, run by continuous batching.
 
-    queue ──admit──> encoding (one forward) ──> n rows, as places are free ──> candidates ──> expansion
-                        ^                          |
-                        |   prefix store  <────────'  a finished row's KV: its children encode only what is new
+    queue ──admit──> encoding ──> rows, while places are free ──> candidates ──> expansion
+                        ^                   │
+                        └── prefix store <──┘
+                            keys and values of finished rows: later requests encode only what is new
 
-Every step is one forward of all running rows' newest tokens together with the prefixes that were just admitted.
+Every step is one forward. It holds the newest token of each running row, and the prefixes that were
+just admitted.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,45 +18,56 @@ import torch
 from torch import Tensor
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, Finish, PolicyStats
+from rstar_fast.models.devices import find_device, find_dtype
+from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
+from rstar_fast.policy.endings import Endings
 from rstar_fast.policy.kv import PrefixPools, RowKV
-from rstar_fast.policy.loading import CausalModel, load, load_tokenizer
+from rstar_fast.policy.loading import CausalModel, load
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
+from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.policy.rows import DecodeRow, Group, pack_rows
 from rstar_fast.policy.sampling import draw
-from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
-from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
+from rstar_fast.prompts import PromptStyle
 from rstar_fast.seeding import draw_key, stream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _ENCODE_TOKENS = 2048
-"""Prefixes admitted to one step have at most this many new tokens together (a longer one goes alone)."""
+"""Largest number of new tokens of all prefixes in one step. A longer prefix goes alone."""
 _WORTH_WAITING = 16
-"""A request waits one step for another that is encoding at least this many tokens it needs too."""
-_PROMPTS_KEPT = 1024
-"""Questions whose encoded prompt is remembered."""
+"""A request waits one step if another is encoding at least this many tokens that it needs too."""
 
 
 class TransformersPolicy:
     """A `Policy` over a causal language model of transformers.
 
-    What is drawn depends on the request alone and not on the batch it is written in, up to the arithmetic: matrix products of other
-    shapes differ in their last bits, and about one draw in 100,000 (fp32) falls in between.
+    A draw depends on its request alone, not on the batch that it is made in, up to rounding. Matrix
+    products of another shape differ in their last bits, which changes about one draw in 100,000 in
+    float32.
 
     Args:
-        model: a folder, a hub name, or a loaded model (left as it is).
-        tokenizer: the model's; loaded from the same place when not given.
-        device: where to put a model that is loaded here; default CUDA if there is any, else CPU.
-        dtype: of a model that is loaded here; default as stored.
-        prompt: how a question is put to the model.
-        max_rows: candidates that are written at the same time.
-        cache_bytes: what the KV kept for reuse may take; 0 keeps none.
+        model: Folder, hub name, or loaded model. A loaded model is left as it is.
+        tokenizer: Tokenizer of the model. None loads it from the same folder or hub name. A loaded
+            model needs one.
+        device: Device of a model that is loaded here, as in "cpu" or "cuda:1". None for a GPU where
+            there is one and else the CPU.
+        dtype: Number type of a model that is loaded here, as in "bfloat16". None for the stored
+            one.
+        prompt: Way to put a question to the model.
+        max_rows: Largest number of candidates that are written at the same time, >= 1.
+        cache_bytes: Largest size of the keys and values kept for reuse, bytes, >= 0. 0 keeps none.
+
+    Attributes:
+        name: Folder or hub name of the model.
+        stats: Running totals.
 
     Raises:
-        PolicyError: the model cannot be loaded, or is no decoder with plain keys and values in each layer.
+        ConfigError: There is no such device or number type.
+        PolicyError: The model cannot be loaded, or is no decoder with plain keys and values in each
+            layer.
     """
 
     def __init__(
@@ -63,7 +75,7 @@ class TransformersPolicy:
         model: "str | Path | PreTrainedModel",
         tokenizer: "PreTrainedTokenizerBase | None" = None,
         device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: str | torch.dtype | None = None,
         prompt: PromptStyle = "finetuned",
         max_rows: int = 64,
         cache_bytes: int = 1 << 30,
@@ -72,8 +84,7 @@ class TransformersPolicy:
             raise PolicyError(f"max_rows: expected at least 1, got {max_rows}")
         if isinstance(model, str | Path):
             self.name = str(model)
-            device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-            source, model = model, load(model, dtype, device)
+            source, model = model, load(model, find_dtype(dtype), find_device(device))
             pack_linears(model)
             tokenizer = tokenizer or load_tokenizer(source)
         else:
@@ -84,16 +95,11 @@ class TransformersPolicy:
                 )
         self.stats = PolicyStats()
         self._model = CausalModel.of(model)
-        self._tokenizer = tokenizer
-        self._detokenizer = Detokenizer(tokenizer)
-        self._prompt = prompt
-        self._lead = step_lead(prompt)
-        self._ends = _end_tokens(model, tokenizer)
+        self._prefix_tokens = PrefixTokens(tokenizer, prompt)
+        self._endings = Endings(model, tokenizer, self._prefix_tokens.lead)
         self._store = PrefixStore(cache_bytes)
         self._max_rows = max_rows
         self._new_buffers()
-        self._marks: dict[tuple[str, ...], StopMarks] = {}
-        self._prompt_tokens = lru_cache(_PROMPTS_KEPT)(self._encode_prompt)
         self._queue: deque[ExpandRequest] = deque()
         self._groups: list[Group] = []
         self._rows: list[DecodeRow] = []
@@ -101,20 +107,20 @@ class TransformersPolicy:
 
     @property
     def pending(self) -> int:
-        """Requests added and not yet returned."""
+        """Number of requests that were added and not yet returned."""
         return len(self._queue) + len(self._groups) + len(self._done)
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return self._model.layout.device
 
     def add(self, requests: Sequence[ExpandRequest]) -> None:
-        """Queue requests; they are admitted in this order."""
+        """Queue requests. They are admitted in this order."""
         self._queue.extend(requests)
 
     def cancel(self) -> None:
-        """Forget all pending requests; what is stored for reuse stays."""
+        """Forget all pending requests. The keys and values that are kept for reuse stay."""
         self._queue.clear()
         self._groups.clear()
         self._rows.clear()
@@ -122,12 +128,17 @@ class TransformersPolicy:
         self._new_buffers()
 
     def forget(self) -> None:
-        """Drop the KV kept for reuse, as is needed once the model's weights have changed."""
+        """Drop the keys and values kept for reuse. Needed after a change of the model's weights."""
         self._store.clear()
 
     @torch.inference_mode()
     def step(self) -> list[Expansion]:
-        """Write one token of every running candidate, encode what was admitted, and return the requests that are complete."""
+        """Run one forward and return the requests that it completes.
+
+        The forward encodes the requests that are admitted now, and writes one token of every
+        running candidate. Where memory runs out, fewer candidates are written at the same time from
+        then on.
+        """
         try:
             admitted = self._admit()
             if self._rows or admitted:
@@ -137,10 +148,15 @@ class TransformersPolicy:
         done, self._done = self._done, []
         return done
 
-    # --- admission ---------------------------------------------------------------------------------------------------------
-
     def _admit(self) -> list[Group]:
-        """Requests to be encoded now: as long as there are places for rows nobody waits for."""
+        """Admit requests from the queue while unreserved places for rows remain.
+
+        An admitted request reserves a place for each of its candidates. Requests that cannot be
+        answered are done at once, with an error.
+
+        Returns:
+            Admitted requests, whose prefixes are to be encoded in this step.
+        """
         admitted: list[Group] = []
         free = (
             self._max_rows
@@ -150,7 +166,7 @@ class TransformersPolicy:
         new_tokens = 0
         while self._queue and free > 0:
             request = self._queue[0]
-            tokens = self._prefix_tokens(request)
+            tokens = self._prefix_tokens.of(request)
             if problem := self._refusal(request, tokens):
                 self._queue.popleft()
                 self._done.append(Expansion(request.id, error=problem))
@@ -161,19 +177,26 @@ class TransformersPolicy:
                 new_tokens > _ENCODE_TOKENS or self._encoding_soon(tokens, known, admitted)
             ):
                 break
-            prefix = self._prefixes.place(len(tokens))
+            prefix = self._prefixes.new_prefix(len(tokens))
             if known:
                 prefix.fill(join(pieces))
             self._queue.popleft()
             budget = min(request.sampling.max_tokens, self._model.context_tokens - len(tokens))
-            group = Group(request, tokens, prefix, budget, self._stop_marks(request.sampling.stop))
+            marks = self._endings.stop_marks(request.sampling.stop)
+            group = Group(request, tokens, prefix, budget, marks)
             self._groups.append(group)
             admitted.append(group)
             free -= request.num_candidates
         return admitted
 
     def _encoding_soon(self, tokens: list[int], known: int, admitted: list[Group]) -> bool:
-        """Whether waiting for what is being encoded now saves encoding it twice."""
+        """Return whether a prefix had better wait for one that is encoded in this step.
+
+        Args:
+            tokens: Token ids of the prefix.
+            known: Number of its first tokens that are stored.
+            admitted: Requests that are encoded in this step.
+        """
         if self._store.capacity_bytes == 0:
             return False
         return any(
@@ -181,50 +204,37 @@ class TransformersPolicy:
         )
 
     def _refusal(self, request: ExpandRequest, tokens: list[int]) -> str | None:
+        """Return why a request cannot be answered, or None if it can."""
         context = self._model.context_tokens
         if request.num_candidates < 1:
             return f"num_candidates: expected at least 1, got {request.num_candidates}"
         if not tokens:
             return "the prefix has no tokens: expected a prompt of at least one"
         if len(tokens) >= context:
-            return f"the prefix has {len(tokens)} tokens; {self.name} takes {context} including at least one new token"
+            return (
+                f"the prefix has {len(tokens)} tokens; {self.name} takes {context} including at "
+                "least one new token"
+            )
         return None
 
-    def _prefix_tokens(self, request: ExpandRequest) -> list[int]:
-        tokens = list(self._prompt_tokens(request.question))
-        if self._lead and request.path:
-            path = "".join(segment.text for segment in request.path)
-            return [*tokens, *self._tokenizer.encode(path + self._lead, add_special_tokens=False)]
-        for segment in request.path:
-            if segment.token_ids is None:
-                tokens += self._tokenizer.encode(segment.text, add_special_tokens=False)
-            else:
-                tokens += segment.token_ids
-        return tokens
-
-    def _encode_prompt(self, question: str) -> list[int]:
-        return list(self._tokenizer(make_prompt(self._prompt, question))["input_ids"])
-
-    def _stop_marks(self, marks: tuple[str, ...]) -> StopMarks:
-        if marks not in self._marks:
-            self._marks[marks] = StopMarks(marks, self._tokenizer)
-        return self._marks[marks]
-
-    # --- one forward -------------------------------------------------------------------------------------------------------
-
     def _forward(self, admitted: list[Group]) -> Tensor:
-        """Logits [rows + admitted, vocabulary]: of the rows in the order of their places, then behind each new prefix."""
+        """Run the model.
+
+        Returns:
+            Logits, float32 [rows + admitted, vocabulary]: those of the rows in the order of their
+            places, then those after each new prefix.
+        """
         packed = pack_rows(self._rows, admitted, self._own, self._model.layout)
         return self._model.forward(packed.tokens, packed.positions, packed.batch, packed.keep)
 
     def _advance(self, logits: Tensor, admitted: list[Group]) -> None:
-        """Give every row its next token, keep what was encoded, let new rows begin where places are free."""
+        """Give every row its next token, store the new prefixes, and begin new rows."""
         for group in admitted:
-            self.stats.reused_tokens += group.prefix.known
-            self.stats.encoded_tokens += len(group.tokens) - group.prefix.known
+            self.stats.reused_tokens += group.prefix.num_known
+            self.stats.encoded_tokens += len(group.tokens) - group.prefix.num_known
             if self._store.capacity_bytes:
                 self._store.insert(
-                    group.tokens, group.prefix.known, group.prefix.flat(group.prefix.known)
+                    group.tokens, group.prefix.num_known, group.prefix.flat(group.prefix.num_known)
                 )
         num_rows = len(self._rows)
         for i, group in enumerate(admitted):
@@ -234,7 +244,11 @@ class TransformersPolicy:
         self._begin()
 
     def _begin(self) -> None:
-        """Begin candidates of encoded requests, first come first served, until the places are taken."""
+        """Begin candidates of encoded requests until all places are taken.
+
+        Requests are served in the order of their admission. A candidate may end with its first
+        token and free its place again.
+        """
         while True:
             new: list[DecodeRow] = []
             logits: list[Tensor] = []
@@ -256,7 +270,12 @@ class TransformersPolicy:
             self._write(new, torch.cat(logits))
 
     def _write(self, rows: list[DecodeRow], logits: Tensor) -> None:
-        """Draw the next token of these rows, from logits [rows, vocabulary] in the same order, and take out those that end."""
+        """Draw the next token of some rows, and take out the rows that end with it.
+
+        Args:
+            rows: Rows.
+            logits: Logits of these rows, float32 [rows, vocabulary], in the same order.
+        """
         by_sampling: dict[tuple[float, float, int], list[int]] = {}
         for i, row in enumerate(rows):
             sampling = row.group.request.sampling
@@ -287,33 +306,11 @@ class TransformersPolicy:
         for group in broken.values():
             self._fail(group, "the model's logits are not finite")
         for row in rows:
-            if id(row.group) not in broken and (candidate := self._ended(row)):
+            if id(row.group) not in broken and (candidate := self._endings.candidate(row)):
                 self._finish(row, candidate)
 
-    # --- ends --------------------------------------------------------------------------------------------------------------
-
-    def _ended(self, row: DecodeRow) -> Candidate | None:
-        """The candidate, if its newest token ends it."""
-        group, token = row.group, row.tokens[-1]
-        if group.marks.may_end(token):
-            text = self._detokenizer.text(group.tokens, row.tokens)
-            if (end := group.marks.end(text)) >= 0:
-                return self._candidate(row, text[:end], "mark", end == len(text))
-        if token in self._ends:
-            text = self._detokenizer.text(group.tokens, row.tokens[:-1])
-            return self._candidate(row, text, "eos", False)
-        if len(row.tokens) >= group.budget:
-            text = self._detokenizer.text(group.tokens, row.tokens)
-            return self._candidate(row, text, "length", is_whole(text))
-        return None
-
-    def _candidate(self, row: DecodeRow, text: str, finish: Finish, exact: bool) -> Candidate:
-        lead = self._lead if row.group.request.path else ""
-        return Candidate(
-            lead + text, tuple(row.tokens), tuple(row.logprobs), finish, exact and not lead
-        )
-
     def _finish(self, row: DecodeRow, candidate: Candidate) -> None:
+        """Take a finished row out of the batch. Its request is done with its last candidate."""
         group, place = row.group, self._rows.index(row)
         known = len(row.tokens) - 1
         if known and self._store.capacity_bytes:
@@ -331,11 +328,12 @@ class TransformersPolicy:
             )
 
     def _fail(self, group: Group, reason: str) -> None:
+        """Take a request out of the batch and answer it with an error."""
         self._drop(group)
         self._done.append(Expansion(group.request.id, error=f"{self.name}: {reason}"))
 
     def _drop(self, group: Group) -> None:
-        """Take a request and its rows out of the batch, with whatever they may have written."""
+        """Take a request and its rows out of the batch, and clear all that they wrote."""
         self._groups.remove(group)
         group.prefix.release(damaged=True)
         rows = [row for row in self._rows if row.group is group]
@@ -345,14 +343,19 @@ class TransformersPolicy:
             self._vacate(self._rows.index(row))
 
     def _vacate(self, place: int) -> None:
-        """Free a row's place; the last row moves into it, so that rows stay the first of the buffer."""
+        """Free a row's place. The last row moves into it, so that the first places stay taken."""
         last = self._rows.pop()
         if place < len(self._rows):
             self._rows[place] = last
             self._own.move(len(self._rows), place, len(last.tokens) - 1)
 
     def _retreat(self, error: torch.OutOfMemoryError) -> None:
-        """Out of memory: forget stored KV, halve the rows, put the newest requests back; they are written again, the same."""
+        """Make room after an out-of-memory error.
+
+        The stored keys and values are dropped, the number of rows is halved, and all requests go
+        back to the queue. They are written again, with the same draws. If there is a single row
+        already, its request fails.
+        """
         if self._max_rows == 1:
             request = self._groups[0].request if self._groups else self._queue.popleft()
             for group in list(self._groups):
@@ -374,16 +377,6 @@ class TransformersPolicy:
             torch.cuda.empty_cache()
 
     def _new_buffers(self) -> None:
-        """Room for the KV of what is being answered; what the old buffers held is forgotten."""
+        """Make empty buffers for the keys and values of the requests that are being answered."""
         self._prefixes = PrefixPools(self._model.layout)
         self._own = RowKV(self._model.layout, self._max_rows)
-
-
-def _end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    """All tokens that end a text: of the generation configuration, the configuration and the tokenizer."""
-    found: set[int] = set()
-    for source in (model.generation_config, model.config.get_text_config(), tokenizer):
-        ids = getattr(source, "eos_token_id", None)
-        if ids is not None:
-            found.update(ids if isinstance(ids, list) else [ids])
-    return frozenset(found)

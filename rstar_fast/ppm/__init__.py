@@ -1,7 +1,12 @@
-"""Process preference models: what scores partial solutions. The parts that need torch are imported on first use."""
+"""Process preference models (PPM), which score partial solutions.
+
+`PPM` and `PackedScorer` load torch and transformers when they are first used. Nothing else needs
+them.
+"""
 
 from typing import TYPE_CHECKING, Any
 
+from rstar_fast.models.lazy import import_local
 from rstar_fast.ppm.base import Scorer, ScoreRequest, Scores
 from rstar_fast.ppm.scripted import ScriptedScorer
 from rstar_fast.ppm.spec import MATH_SHEPHERD, QWEN_MATH_PRM, SKYWORK_PRM, ScoreSpec
@@ -27,8 +32,6 @@ _MODULES = {"PPM": "model", "PackedScorer": "packed_scorer"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name in _MODULES:
+        return import_local(name, f"{__name__}.{_MODULES[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

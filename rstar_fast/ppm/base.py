@@ -1,4 +1,4 @@
-"""What a PPM scorer is: it is given partial solutions and says how good their last step is."""
+"""The interface of a scorer: it is given partial solutions and scores their last step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,20 @@ from rstar_fast.tree import total_logprob
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """Score the children of one node.
+    """A request for the scores of one node's children.
 
     Attributes:
-        id: the request's number, unique within its search.
-        problem_id: whose tree.
-        node: tree-local id of the parent.
-        question: the problem's text.
-        path: the solution up to and including the parent, root first; a segment is a step with its observation.
-        children: the texts of the children to score, observations included, each scored as `path + child`.
-        path_logprobs: of each step of the path, the log-probabilities of its tokens under the policy, nats, as float32;
-            b"" where it does not tell.
-        child_logprobs: likewise of each child; () where none are known.
+        id: Number of the request, unique within its search.
+        problem_id: Name of the problem.
+        node: Id of the parent, within its tree.
+        question: Text of the problem.
+        path: Solution up to and including the parent, root first. A segment is a step with its
+            observation.
+        children: Texts of the children, observations included. Each is scored as `path + child`.
+        path_logprobs: Log-probabilities under the policy of the tokens of each step of the path,
+            nats, as the bytes of float32 numbers. b"" where the policy does not tell.
+        child_logprobs: Log-probabilities of the tokens of each child, in the form of
+            `path_logprobs`. () where none are known.
     """
 
     id: int
@@ -38,14 +40,23 @@ class ScoreRequest:
 
     @property
     def logprobs(self) -> tuple[float, ...]:
-        """Log-probability of all that the policy wrote on the path to each child, nats; NaN where it does not tell."""
+        """Log-probability of all that the policy wrote on the path to each child, nats.
+
+        NaN where the policy does not tell.
+        """
         before = sum(map(total_logprob, self.path_logprobs), 0.0)
         return tuple([before + total_logprob(child) for child in self.child_logprobs])
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The answer to a `ScoreRequest`: float64 [len(children)] in [-1, 1], or the reason there is none."""
+    """The answer to a `ScoreRequest`.
+
+    Attributes:
+        request_id: Number of the request.
+        values: Scores in [-1, 1], float64 [children]. Empty if there is an error.
+        error: Reason why there are no scores. None if there are some.
+    """
 
     request_id: int
     values: NDArray[np.float64]
@@ -53,10 +64,16 @@ class Scores:
 
 
 class Scorer(Protocol):
-    """Scores batches of requests. The same request gets the same scores whatever the batch."""
+    """An engine that scores batches of requests. A request gets the same scores in any batch.
+
+    Attributes:
+        name: Name of the model for the run record.
+    """
 
     name: str
-    """Identity for the run record."""
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
-        """Answer every request, in order. One bad request gets an `error`; only a broken engine raises."""
+        """Answer every request, in order.
+
+        A request that cannot be scored gets an `error`. Only a broken engine raises.
+        """

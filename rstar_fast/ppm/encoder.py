@@ -1,4 +1,7 @@
-"""Encodes partial solutions, each token once: what is missing of many of them goes into one packed forward."""
+"""Encoding partial solutions, every token once.
+
+The missing tokens of many solutions go into one packed forward.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +20,13 @@ Keep = Callable[[Prefix], bool]
 
 @dataclass
 class EncoderStats:
-    """Counts since the encoder was made.
+    """Running totals of an encoder.
 
     Attributes:
-        encoded_tokens: that went through the model.
-        reused_tokens: whose keys and values were there already, counted once a forward.
-        forwards: of the model.
+        encoded_tokens: Number of tokens that went through the model.
+        reused_tokens: Number of tokens whose keys and values were kept already. A token counts once
+            in every forward.
+        forwards: Number of forwards.
     """
 
     encoded_tokens: int = 0
@@ -31,23 +35,28 @@ class EncoderStats:
 
 
 class Encoder:
-    """Finds the values of prefixes.
+    """Computes the values of prefixes.
 
     Attributes:
-        model: the PPM.
-        batch_tokens: tokens to a forward, at most (the missing part of one prefix is always taken).
-        stats: counts.
+        model: PPM.
+        batch_tokens: Largest number of tokens in a forward. The missing tokens of a single prefix
+            are taken however many they are.
+        stats: Running totals.
     """
 
     def __init__(self, model: PackedModel, batch_tokens: int) -> None:
-        """Encode with `model`."""
+        """Make an encoder with a model and a token budget."""
         self.model = model
         self.batch_tokens = batch_tokens
         self.stats = EncoderStats()
         self._budget = batch_tokens
 
     def batches(self, targets: Sequence[Prefix]) -> Iterator[list[Prefix]]:
-        """The targets in runs whose missing tokens fit the budget, as it is when a run is asked for."""
+        """Yield the targets in batches whose missing tokens fit the budget.
+
+        The missing tokens of a batch are counted when it is asked for. The budget shrinks where
+        memory runs out in between.
+        """
         self._budget = self.batch_tokens
         begin = 0
         while begin < len(targets):
@@ -66,9 +75,18 @@ class Encoder:
             begin = end
 
     def run(self, targets: Sequence[Prefix], prefixes: Prefixes, keep: Keep) -> dict[Prefix, str]:
-        """Set the values of targets, and of what is missing above them; returns why some have none.
+        """Set the values of some prefixes, and of those above them that have none.
 
-        Where memory does not last, or a value is not finite (which can spread to whatever it was packed with), the batch is halved.
+        The batch is halved where memory runs out, and where a value is not finite, since that can
+        spread to everything in the same forward.
+
+        Args:
+            targets: Prefixes.
+            prefixes: Tree that the prefixes are part of.
+            keep: Function that says whether the keys and values of a prefix are kept.
+
+        Returns:
+            Reasons of the targets that have no value, by target.
         """
         fault = self._fault(targets, prefixes, keep)
         if fault is None:
@@ -79,7 +97,7 @@ class Encoder:
         return self.run(targets[:half], prefixes, keep) | self.run(targets[half:], prefixes, keep)
 
     def _fault(self, targets: Sequence[Prefix], prefixes: Prefixes, keep: Keep) -> str | None:
-        """Run a batch: None if all went well, else why not."""
+        """Set the values of a batch. Returns None if all went well, else the reason."""
         nodes = list(dict.fromkeys(node for target in targets for node in target.path()))
         new = [node for node in nodes if node.kv is None]
         try:
@@ -87,11 +105,11 @@ class Encoder:
         except torch.OutOfMemoryError:
             values = None
         if values is None:
-            # Only here, behind the handler, has the failed forward let go of its tensors.
+            # Not inside the handler: the error there still holds the tensors of the failed forward.
             if self.model.ppm.model.device.type == "cuda":
                 torch.cuda.empty_cache()
             self._budget = min(self._budget, max(1, sum(len(node.tokens) for node in new) // 2))
-            return f"out of memory at one solution of {targets[0].num_tokens} tokens"
+            return f"out of memory with one solution of {targets[0].num_tokens} tokens"
         wrong = [value for value in values if not math.isfinite(value)]
         if not wrong:
             for node, value in zip(new, values, strict=True):
@@ -102,7 +120,19 @@ class Encoder:
     def _forward(
         self, nodes: list[Prefix], new: list[Prefix], prefixes: Prefixes, keep: Keep
     ) -> list[float]:
-        """The values of `new`, by one forward behind what is kept of `nodes`; what is kept of it is kept only if all are finite."""
+        """Compute the values of some prefixes by one forward.
+
+        The keys and values of the new prefixes are kept only if all values are finite.
+
+        Args:
+            nodes: All prefixes on the paths of the batch.
+            new: Those of `nodes` whose keys and values are not kept. They go through the model.
+            prefixes: Tree that the prefixes are part of.
+            keep: Function that says whether the keys and values of a prefix are kept.
+
+        Returns:
+            Value of each of `new`.
+        """
         place = {node: i for i, node in enumerate(nodes)}
         parents = [place.get(node.parent, -1) if node.parent else -1 for node in nodes]
         counts = [len(node.tokens) for node in nodes]
@@ -129,7 +159,7 @@ class Encoder:
         values: list[float] = scores.tolist()
         if batch.kv is not None and bool(scores.isfinite().all()):
             for node in to_keep:
-                # A copy: a view would hold on to the whole batch.
+                # A copy: a view would keep the tensor of the whole batch alive.
                 prefixes.keep(
                     node, batch.kv[:, :, :, begins[node] : begins[node] + len(node.tokens)].clone()
                 )

@@ -1,4 +1,7 @@
-"""The heads of other process reward models, brought to the one form of ours: log-odds of being right, from the hidden state."""
+"""The heads of other process reward models, in the form of ours.
+
+That form maps a hidden state to the log-odds of being right.
+"""
 
 import json
 from pathlib import Path
@@ -13,22 +16,27 @@ from rstar_fast.ppm.loading import find_file
 from rstar_fast.ppm.spec import ScoreSpec
 
 LOG_ODDS_SCALE = 2.0
-"""With log-odds v of the probability p, 2 p - 1 = tanh(v / 2)."""
+"""Scale of a head whose values v are the log-odds of a probability p: 2 p - 1 = tanh(v / 2)."""
 
 _LAYERS = {"0.weight", "0.bias", "2.weight", "2.bias"}
 
 
 def read_head(name: str, spec: ScoreSpec, model: Any, tokenizer: Any) -> tuple[nn.Module, float]:
-    """A checkpoint's head as a module from [rows, hidden] to log-odds [rows, 1], but for a constant; and that constant.
+    """Return the head of a checkpoint without its bias, and the bias.
 
     Args:
-        name: folder or hub name.
-        spec: where the head is, and what its outputs are.
-        model: the model, for its size and, where its head shares them, its embeddings.
-        tokenizer: for the tokens of `spec.labels`.
+        name: Folder or hub name of the checkpoint.
+        spec: Place of the head in the checkpoint, and the meaning of its outputs.
+        model: Model that the head belongs to. Gives the width of hidden states, and its embeddings
+            where the head shares them.
+        tokenizer: Tokenizer of the model. Gives the tokens of `spec.labels`.
+
+    Returns:
+        Module from hidden states [rows, hidden] to log-odds [rows, 1] in float32, on the device of
+        the model; and the constant to be added to the log-odds.
 
     Raises:
-        ScoreError: there is no such head, or it is of another form.
+        ScoreError: There is no such head, or it has another form.
     """
     weights = read_weights(name, spec.weights)
     if not weights and spec.labels and model.config.get_text_config().tie_word_embeddings:
@@ -37,8 +45,8 @@ def read_head(name: str, spec: ScoreSpec, model: Any, tokenizer: Any) -> tuple[n
     layered = weights.keys() == _LAYERS
     if not layered and not {"weight"} <= weights.keys() <= {"weight", "bias"}:
         raise ScoreError(
-            f"{name}: {spec.weights}: expected weight and bias of one layer, or of 0 and 2 with a ReLU between, in safetensors; "
-            f"got {got}"
+            f"{name}: {spec.weights}: expected weight and bias of one layer, or of 0 and 2 with a "
+            f"ReLU between, in safetensors; got {got}"
         )
     last = "2." if layered else ""
     weight, bias = weights[f"{last}weight"].float(), weights.get(f"{last}bias")
@@ -55,13 +63,22 @@ def read_head(name: str, spec: ScoreSpec, model: Any, tokenizer: Any) -> tuple[n
     first = weights["0.weight"] if layered else weight
     if first.shape[-1] != model.config.get_text_config().hidden_size:
         raise ScoreError(
-            f"{name}: {spec.weights}: expected a head of {model.config.get_text_config().hidden_size} columns; got {got}"
+            f"{name}: {spec.weights}: expected a head of "
+            f"{model.config.get_text_config().hidden_size} columns; got {got}"
         )
     return head.to(model.device), constant
 
 
 def read_weights(name: str, prefix: str) -> dict[str, Tensor]:
-    """The weights of a safetensors checkpoint below `prefix`, by the rest of their names."""
+    """Return the weights of a safetensors checkpoint whose names begin with a prefix and a dot.
+
+    Args:
+        name: Folder or hub name of the checkpoint.
+        prefix: Prefix, without the dot.
+
+    Returns:
+        Weights by the rest of their names. Empty if there are none.
+    """
     files = {"model.safetensors"}
     index = find_file(name, "model.safetensors.index.json")
     if index is not None:
@@ -79,17 +96,22 @@ def read_weights(name: str, prefix: str) -> dict[str, Tensor]:
 def _outputs(
     name: str, spec: ScoreSpec, tokenizer: Any, num_outputs: int
 ) -> tuple[int | None, int]:
-    """Which of a head's outputs say wrong and right; a single one is the log-odds themselves."""
+    """Return the numbers of the outputs for wrong and right.
+
+    The first is None if there is a single output, which is then the log-odds.
+    """
     if spec.labels is None:
         if num_outputs not in (1, 2):
             raise ScoreError(
-                f"{name}: {spec.weights}: expected one output, or two for wrong and right, got {num_outputs}"
+                f"{name}: {spec.weights}: expected one output, or two for wrong and right, "
+                f"got {num_outputs}"
             )
         return (None if num_outputs == 1 else 0), num_outputs - 1
     ids = [tokenizer(label, add_special_tokens=False).input_ids for label in spec.labels]
     if any(len(label) != 1 or label[0] >= num_outputs for label in ids):
         raise ScoreError(
-            f"{name}: labels: expected a token below {num_outputs} for each of {spec.labels}, got {ids}"
+            f"{name}: labels: expected a token below {num_outputs} for each of {spec.labels}, "
+            f"got {ids}"
         )
     return ids[0][0], ids[1][0]
 

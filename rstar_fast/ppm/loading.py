@@ -1,4 +1,4 @@
-"""Reading the parts of a PPM from folders and the hub: model, tokenizer, the released code's head."""
+"""Loading the parts of a PPM from folders and the hub: configuration, model and head."""
 
 import logging
 from collections.abc import Iterator
@@ -8,18 +8,24 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.utils.hub import cached_file
 
 from rstar_fast.errors import ScoreError
+from rstar_fast.models.devices import find_device, find_dtype
 
 REFERENCE_HEAD = "value_head.bin"
-"""The released code's head: a state dict beside a causal language model, whose score is tanh(v / 5)."""
+"""Head of a PPM of rStar-Math's released code: a state dict beside a causal language model."""
 REFERENCE_SCALE = 5.0
+"""Scale of that head: its score is tanh(v / 5)."""
 
 
 def load_config(name: str) -> Any:
-    """The config of a model's folder or hub name."""
+    """Load the configuration of a model's folder or hub name.
+
+    Raises:
+        ScoreError: There is none, or it cannot be read.
+    """
     try:
         return AutoConfig.from_pretrained(name)
     except Exception as error:
@@ -27,11 +33,26 @@ def load_config(name: str) -> Any:
 
 
 def load_model(
-    name: str, device: str | None, dtype: str | torch.dtype | None, new_head: bool
+    name: str,
+    device: str | torch.device | None,
+    dtype: str | torch.dtype | None,
+    new_head: bool,
 ) -> Any:
-    """The model with one label. Only the weight of a head that is new anyway may be missing, or of another shape."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
+    """Load a sequence-classification model with one label.
+
+    Args:
+        name: Folder or hub name.
+        device: Device of the model. None for a GPU where there is one and else the CPU.
+        dtype: Number type of the weights. None for float32 on a CPU and bfloat16 elsewhere.
+        new_head: Whether the caller sets the weight of the head. It may then be missing, or have
+            another shape.
+
+    Raises:
+        ConfigError: There is no such device or number type.
+        ScoreError: There is no such model, or weights are missing.
+    """
+    device = find_device(device)
+    dtype = find_dtype(dtype) or (torch.float32 if device.type == "cpu" else torch.bfloat16)
     try:
         with _quiet():
             model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -48,43 +69,42 @@ def load_model(
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Linear) or head.bias is not None:
         raise ScoreError(
-            f"{name}: {type(model).__name__}: expected a linear head `score` without bias, got {head}"
+            f"{name}: {type(model).__name__}: expected a linear head `score` without bias, "
+            f"got {head}"
         )
     missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
     missing -= {"score.weight"} if new_head else set()
     if missing:
         raise ScoreError(
-            f"{name}: expected the weights of a {type(model).__name__}; missing: {', '.join(sorted(missing))}"
+            f"{name}: expected the weights of a {type(model).__name__}; "
+            f"missing: {', '.join(sorted(missing))}"
         )
     return model.to(device)
 
 
-def load_tokenizer(name: str) -> Any:
-    """The tokenizer beside a model."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except Exception as error:
-        raise ScoreError(f"{name}: expected a tokenizer beside the model: {error}") from error
-    # transformers makes an empty tokenizer where the files are missing.
-    if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise ScoreError(f"{name}: expected a tokenizer beside the model; there is none")
-    return tokenizer
-
-
 def pad_token_id(model: Any, tokenizer: Any, name: str) -> int:
-    """The tokenizer's padding token, else its end-of-text token: the first that the model has an embedding for."""
+    """Return the padding token of a tokenizer, or its end-of-text token if that one is unusable.
+
+    Args:
+        model: Model. The token must have an embedding in it.
+        tokenizer: Tokenizer of the model.
+        name: Name of the model, for the error.
+
+    Raises:
+        ScoreError: Neither token exists and has an embedding.
+    """
     num_embeddings = model.get_input_embeddings().num_embeddings
     for token_id in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if token_id is not None and token_id < num_embeddings:
             return int(token_id)
     raise ScoreError(
-        f"{name}: expected a padding or end-of-text token below {num_embeddings} (the model's embeddings), "
-        f"got {tokenizer.pad_token_id} and {tokenizer.eos_token_id}"
+        f"{name}: expected a padding or end-of-text token below {num_embeddings} (the model's "
+        f"embeddings), got {tokenizer.pad_token_id} and {tokenizer.eos_token_id}"
     )
 
 
 def find_file(name: str, file: str) -> str | None:
-    """Path of a file of a folder or hub name; None if it has none."""
+    """Return the path of a file of a folder or a hub name, or None if there is no such file."""
     try:
         found: str | None = cached_file(
             name,
@@ -98,7 +118,19 @@ def find_file(name: str, file: str) -> str | None:
 
 
 def read_reference_head(file: str) -> tuple[Tensor, float]:
-    """Weight [1, hidden] and bias of a saved value head; the keys' prefix (`v_head.summary.` or another) does not matter."""
+    """Read a value head that was saved by the released code.
+
+    The keys of the state dict may have any prefix, such as `v_head.summary.`.
+
+    Args:
+        file: Path of the file.
+
+    Returns:
+        Weight [1, hidden], and bias. The bias is 0 if there is none.
+
+    Raises:
+        ScoreError: The file cannot be read, or holds something else.
+    """
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -127,7 +159,7 @@ def read_reference_head(file: str) -> tuple[Tensor, float]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' report of a missing head and an unused one: both are as they should be."""
+    """Hide the report of transformers about missing and unused heads, which are expected here."""
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity(logging.ERROR)
     try:

@@ -1,9 +1,14 @@
-"""The PPM: a language model with one scalar head, kept as an ordinary Hugging Face sequence-classification folder.
+"""The process preference model (PPM): a language model with one scalar head.
 
-The head's value v becomes the score tanh((v + ppm_bias + ppm_likelihood * l) / ppm_scale), l being the log-probability that the
-policy gives the whole path. The constants stand in the folder's config.json (0, 0 and 1 where they are missing), so whatever loads
-`*ForSequenceClassification` folders loads a PPM too, and gets v. The paper's PPM has no l (`ppm_likelihood` = 0); small models,
-whose head errs where it was not trained, gain much by it.
+The head's value v becomes the score
+
+    tanh((v + ppm_bias + ppm_likelihood * l) / ppm_scale)
+
+where l is the log-probability that the policy gives the whole path. A PPM is stored as an ordinary
+Hugging Face folder for sequence classification, with the constants in its config.json (0, 0 and 1
+where they are missing). Other software that loads `*ForSequenceClassification` folders loads a PPM
+too, and gets v. The paper's PPM has no l (`ppm_likelihood` = 0). Small models gain much by it,
+since their heads err where they were not trained.
 """
 
 import math
@@ -15,6 +20,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rstar_fast.errors import ScoreError
+from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
     REFERENCE_HEAD,
@@ -22,7 +28,6 @@ from rstar_fast.ppm.loading import (
     find_file,
     load_config,
     load_model,
-    load_tokenizer,
     pad_token_id,
     read_reference_head,
 )
@@ -30,21 +35,33 @@ from rstar_fast.ppm.spec import ScoreSpec
 
 OWN = ScoreSpec()
 _MOST_CERTAIN = 1 - 1e-7
-"""Of a head's score in float32, beyond which it cannot be told from 1."""
+"""Largest magnitude of a score in float32 that can be told from 1."""
 
 
 class PPM:
     """A process preference model and its tokenizer. Made by `from_policy` or `from_pretrained`.
 
     Attributes:
-        model: a `*ForSequenceClassification` with one label; its config has `ppm_scale` (> 0), `ppm_bias`, `ppm_likelihood` (>= 0).
-        tokenizer: the policy's; has a padding token.
-        name: folder or hub name it came from.
-        spec: how it reads solutions.
+        model: A `*ForSequenceClassification` with one label. Its config has `ppm_scale` (> 0),
+            `ppm_bias` and `ppm_likelihood` (>= 0).
+        tokenizer: Tokenizer of the model.
+        name: Folder or hub name that it came from.
+        spec: Way in which it reads solutions.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, spec: ScoreSpec = OWN) -> None:
-        """Take a loaded model, in evaluation mode from here on."""
+        """Take a loaded model.
+
+        Args:
+            model: A `*ForSequenceClassification` with one label. Changed: it is put into evaluation
+                mode, and its config gets the constants that it lacks.
+            tokenizer: Tokenizer of the model.
+            name: Folder or hub name that the model came from.
+            spec: Way in which it reads solutions.
+
+        Raises:
+            ScoreError: A constant in the config is no finite number, or out of range.
+        """
         self.spec = spec
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -67,29 +84,34 @@ class PPM:
             )
         if config.ppm_likelihood < 0:
             raise ScoreError(
-                f"{name}: config.json: ppm_likelihood: expected a number of at least 0, got {config.ppm_likelihood}"
+                f"{name}: config.json: ppm_likelihood: expected a number of at least 0, "
+                f"got {config.ppm_likelihood}"
             )
 
     @classmethod
     def from_policy(
         cls,
         name: str | Path,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         seed: int = 0,
         scale: float = 1.0,
     ) -> "PPM":
-        """A new PPM on a policy's weights, its head drawn from `seed`.
+        """Make a new PPM from a policy: its weights, and a random head.
 
         Args:
-            name: folder or hub name of a causal language model.
-            device: None takes CUDA where there is one.
-            dtype: None takes float32 on CPU, bfloat16 elsewhere.
-            seed: of the head's weights, normal with the model's `initializer_range`.
-            scale: the score is tanh(v / scale).
+            name: Folder or hub name of a causal language model.
+            device: Device of the PPM, as in "cpu" or "cuda:1". None for a GPU where there is one
+                and else the CPU.
+            dtype: Number type of the weights, as in "bfloat16". None for float32 on a CPU and
+                bfloat16 elsewhere.
+            seed: Seed of the head's weights. They are normal, with the model's `initializer_range`
+                as standard deviation.
+            scale: Number that v is divided by before the tanh, > 0.
 
         Raises:
-            ScoreError: there is no model, no sequence-classification form of it, or no tokenizer.
+            ConfigError: There is no such device or number type.
+            ScoreError: There is no model, no sequence-classification form of it, or no tokenizer.
         """
         name = str(name)
         config = load_config(name)
@@ -98,26 +120,33 @@ class PPM:
         head = torch.empty(model.score.weight.shape).normal_(
             0.0, spread, generator=torch.Generator().manual_seed(seed)
         )
-        return cls._with_head(model, load_tokenizer(name), name, head, scale, 0.0)
+        return cls._with_head(model, load_tokenizer(name, ScoreError), name, head, scale, 0.0)
 
     @classmethod
     def from_pretrained(
         cls,
         name: str | Path,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         spec: ScoreSpec = OWN,
     ) -> "PPM":
-        """A trained PPM: a sequence-classification folder, or the released code's (a causal model with `value_head.bin`).
+        """Load a trained PPM, or a process reward model of another kind.
+
+        A folder of ours is one for sequence classification. A folder of rStar-Math's released code
+        is a causal model with `value_head.bin` beside it.
 
         Args:
-            name: folder or hub name.
-            device: None takes CUDA where there is one.
-            dtype: None takes float32 on CPU, bfloat16 elsewhere.
-            spec: how it reads solutions; says where the head is, for a process reward model of another kind.
+            name: Folder or hub name.
+            device: Device of the PPM, as in "cpu" or "cuda:1". None for a GPU where there is one
+                and else the CPU.
+            dtype: Number type of the weights, as in "bfloat16". None for float32 on a CPU and
+                bfloat16 elsewhere.
+            spec: Way in which the model reads solutions. For a model of another kind it also says
+                where the head is.
 
         Raises:
-            ScoreError: there is no model, no head, more than one label, or no tokenizer.
+            ConfigError: There is no such device or number type.
+            ScoreError: There is no model, no head, more than one label, or no tokenizer.
         """
         name = str(name)
         if spec.weights:
@@ -132,18 +161,22 @@ class PPM:
                     f"{name}: config.json: expected one label, got {config.num_labels}"
                 )
             return cls(
-                load_model(name, device, dtype, new_head=False), load_tokenizer(name), name, spec
+                load_model(name, device, dtype, new_head=False),
+                load_tokenizer(name, ScoreError),
+                name,
+                spec,
             )
         head_file = find_file(name, REFERENCE_HEAD)
         if head_file is None:
             raise ScoreError(
-                f"{name}: expected a *ForSequenceClassification with one label, or a causal model with {REFERENCE_HEAD} beside it; "
-                f"got {', '.join(architectures)} and no {REFERENCE_HEAD} (PPM.from_policy makes a new head)"
+                f"{name}: expected a *ForSequenceClassification with one label, or a causal model "
+                f"with {REFERENCE_HEAD} beside it; got {', '.join(architectures)} and no "
+                f"{REFERENCE_HEAD} (PPM.from_policy makes a new head)"
             )
         weight, bias = read_reference_head(head_file)
         model = load_model(name, device, dtype, new_head=True)
         return cls._with_head(
-            model, load_tokenizer(name), name, weight, REFERENCE_SCALE, bias, spec
+            model, load_tokenizer(name, ScoreError), name, weight, REFERENCE_SCALE, bias, spec
         )
 
     @classmethod
@@ -157,7 +190,17 @@ class PPM:
         bias: float,
         spec: ScoreSpec = OWN,
     ) -> "PPM":
-        """Put a head on a model that came without."""
+        """Put a head on a model that came without one.
+
+        Args:
+            model: Model. Changed.
+            tokenizer: Tokenizer of the model. Changed: it gets a padding token.
+            name: Folder or hub name of the model.
+            weight: Weight of the head, [1, hidden].
+            scale: Number that v is divided by before the tanh.
+            bias: Number that is added to v before the division.
+            spec: Way in which the PPM reads solutions.
+        """
         if weight.shape != model.score.weight.shape:
             expected, got = list(model.score.weight.shape), list(weight.shape)
             raise ScoreError(
@@ -173,75 +216,101 @@ class PPM:
 
     @classmethod
     def _with_foreign_head(
-        cls, name: str, device: str | None, dtype: str | torch.dtype | None, spec: ScoreSpec
+        cls,
+        name: str,
+        device: str | torch.device | None,
+        dtype: str | torch.dtype | None,
+        spec: ScoreSpec,
     ) -> "PPM":
-        """A process reward model of another kind: its layers below a head of our form."""
-        model, tokenizer = load_model(name, device, dtype, new_head=True), load_tokenizer(name)
+        """Load a process reward model of another kind, and put its head into our form."""
+        model = load_model(name, device, dtype, new_head=True)
+        tokenizer = load_tokenizer(name, ScoreError)
         model.score, model.config.ppm_bias = read_head(name, spec, model, tokenizer)
         model.config.ppm_scale = LOG_ODDS_SCALE
         return cls(model, tokenizer, name, spec)
 
     @property
     def scale(self) -> float:
-        """What v is divided by before the tanh, > 0."""
+        """Number that v is divided by before the tanh, > 0."""
         return float(self.model.config.ppm_scale)
 
     @property
     def bias(self) -> float:
-        """What is added to v before the division."""
+        """Number that is added to v before the division."""
         return float(self.model.config.ppm_bias)
 
     @property
     def likelihood(self) -> float:
-        """What the log-probability of a path (nats) is multiplied by before it is added to v, >= 0."""
+        """Factor of a path's log-probability (nats), which is then added to v, >= 0."""
         return float(self.model.config.ppm_likelihood)
 
     @property
     def max_tokens(self) -> int | None:
-        """The longest text the model takes, in tokens; None where its config does not say."""
+        """Length of the longest text that the model takes, tokens.
+
+        None if its config does not say.
+        """
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write an ordinary Hugging Face folder: model, config with the two constants, tokenizer.
+        """Write an ordinary Hugging Face folder: model, config with the three constants, tokenizer.
 
         Raises:
-            ScoreError: it is read by a spec, which such a folder cannot hold.
+            ScoreError: The PPM has a spec of another kind, which such a folder cannot hold.
         """
         if self.spec != OWN:
             raise ScoreError(
-                f"{self.name}: expected a PPM with the default ScoreSpec to save; a folder does not hold {self.spec}"
+                f"{self.name}: expected a PPM with the default ScoreSpec to save; "
+                f"a folder does not hold {self.spec}"
             )
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     def forward(self, input_ids: Tensor, last: Tensor) -> Tensor:
-        """The head's values v, before the squash; with gradients unless the caller turns them off.
+        """Compute the head's values v of some texts, with gradients unless they are turned off.
 
         Args:
-            input_ids: int64 [rows, width], padded on the right with anything: attention is causal, so nothing sees the padding.
-            last: int64 [rows], the position of each row's last token.
+            input_ids: Token ids, int64 [rows, width], padded on the right with any ids. Attention
+                is causal, so that no token sees the padding.
+            last: Position of the last token of each row, int64 [rows].
 
         Returns:
-            [rows], float32 (float64 for a float64 model): the head runs in it whatever the model's own type.
+            Values [rows], float32 (float64 for a float64 model). The head runs in this type,
+            whatever the type of the model.
         """
         hidden = self.model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         hidden = hidden[torch.arange(len(last), device=last.device), last]
         return self.head(hidden)
 
     def head(self, rows: Tensor) -> Tensor:
-        """The values v [rows] of final hidden states [rows, width], float32 (float64 for float64 rows)."""
+        """Compute the head's values v of final hidden states.
+
+        Args:
+            rows: Hidden states [rows, hidden].
+
+        Returns:
+            Values [rows], float32 (float64 for float64 rows).
+        """
         dtype = torch.promote_types(rows.dtype, torch.float32)
         weights = {key: weight.to(dtype) for key, weight in self.model.score.named_parameters()}
         values: Tensor = functional_call(self.model.score, weights, rows.to(dtype))
         return values.squeeze(-1)
 
     def with_likelihood(self, score: float, logprob: float) -> float:
-        """The score of a path, in [-1, 1], from that of the head alone and the path's log-probability under the policy, nats."""
+        """Add the policy's likelihood of a path to the score. Does nothing if `likelihood` is 0.
+
+        Args:
+            score: Score by the head alone, in [-1, 1].
+            logprob: Log-probability of the whole path under the policy, nats.
+
+        Returns:
+            Score in [-1, 1].
+        """
         if not self.likelihood:
             return score
         squashed = min(max(score, -_MOST_CERTAIN), _MOST_CERTAIN)
         return math.tanh(math.atanh(squashed) + self.likelihood * logprob / self.scale)
 
     def squash(self, values: Tensor) -> Tensor:
-        """Scores in [-1, 1] of the head's values, same shape."""
+        """Return the scores in [-1, 1] of the head's values, in the same shape."""
         return torch.tanh((values + self.bias) / self.scale)

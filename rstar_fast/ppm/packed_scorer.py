@@ -1,4 +1,4 @@
-"""The scorer of a search: every token of a tree goes through the PPM once."""
+"""The scorer of a search, which sends every token of a tree through the PPM once."""
 
 from collections.abc import Sequence
 from math import isfinite, isnan
@@ -21,29 +21,35 @@ _GPU_CACHE_SHARE = 0.2
 
 
 class PackedScorer:
-    """A `Scorer` that packs siblings of many trees into one forward, behind the keys and values of their ancestors.
+    """A `Scorer` that packs siblings of many trees into one forward.
 
-    A text is the prompt, the path's segments and the child, as `ppm.spec` has them, each piece tokenized on its own. What a child
-    leaves behind serves its own children later on; a child that ends the answer leaves nothing, and what nobody comes back to is
-    dropped first.
+    The keys and values of their ancestors are kept from earlier forwards. Those of a child are kept
+    for its own children, unless the child ends the answer. Where the budget is exceeded, the least
+    recently used are dropped first.
+
+    A text consists of the prompt, the segments of the path and the child, in the form of
+    `ppm.spec`. Each piece is tokenized on its own.
 
     Attributes:
-        ppm: the model.
-        batch_tokens: tokens of a forward, at most (the missing part of one solution is always taken).
-        cache_bytes: keys and values kept between calls, at most.
-        name: the model's.
+        ppm: PPM.
+        batch_tokens: Largest number of tokens in a forward. The missing tokens of a single solution
+            are taken however many they are.
+        cache_bytes: Largest size of the keys and values that are kept between calls, bytes.
+        name: Name of the PPM.
     """
 
     def __init__(self, ppm: PPM, batch_tokens: int = 16384, cache_bytes: int | None = None) -> None:
-        """Score with `ppm`.
+        """Make a scorer from a PPM.
 
         Args:
-            ppm: the model; its attention must go through transformers' attention interface.
-            batch_tokens: >= 1.
-            cache_bytes: >= 0; None for 1 GiB on a CPU and a fifth of a GPU's memory.
+            ppm: PPM. Its model must take its attention function from transformers'
+                AttentionInterface.
+            batch_tokens: Largest number of tokens in a forward, >= 1.
+            cache_bytes: Largest size in bytes of the keys and values that are kept between calls,
+                >= 0. None for 1 GiB on a CPU and a fifth of a GPU's memory.
 
         Raises:
-            ScoreError: a number is out of range, or the model's attention cannot be replaced.
+            ScoreError: A number is out of range, or the model's attention cannot be replaced.
         """
         if batch_tokens < 1:
             raise ScoreError(f"batch_tokens: expected at least 1, got {batch_tokens}")
@@ -62,16 +68,21 @@ class PackedScorer:
 
     @property
     def stats(self) -> EncoderStats:
-        """Counts since the scorer was made."""
+        """Running totals since the scorer was made."""
         return self._encoder.stats
 
     @property
     def kept_bytes(self) -> int:
-        """Keys and values kept at present."""
+        """Size of the keys and values that are kept at present, bytes."""
         return self._prefixes.kept_bytes
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
-        """See `Scorer`. Errors of a request: too long for the model, tokens it does not know, a score that is NaN, no memory."""
+        """Answer every request, in order.
+
+        A request gets an error if it is too long for the model, contains tokens that the model does
+        not know, has a score that is not finite, does not fit into memory, or lacks the policy's
+        log-probabilities where the PPM uses them.
+        """
         found: list[list[Prefix] | str] = []
         final: set[Prefix] = set()
         for request in requests:
@@ -104,18 +115,21 @@ class PackedScorer:
         return answers
 
     def score_trees(self, trees: Sequence[Tree]) -> list[Scores]:
-        """Score every node of finished trees, in chunks of the token budget; kept meanwhile is the path to the next chunk, no more.
+        """Score every node of finished trees.
+
+        The nodes are scored in batches of the token budget. Between two batches only the keys and
+        values on the path to the next batch are kept.
 
         Args:
-            trees: their texts are read, their scores are not.
+            trees: Trees. Their texts are read, their scores are not.
 
         Returns:
-            In order, numbered from 0; `values` float64 [nodes], of which the root's is the value behind the prompt. An error as in
-            `score`, of the whole tree.
+            Scores of each tree, in order, numbered from 0. `values` is float64 [nodes]; the root's
+            is the score after the prompt. An error as in `score` concerns a whole tree.
         """
         prefixes = Prefixes(0)
         found: list[list[Prefix] | str] = [self._nodes(tree, prefixes) for tree in trees]
-        # Trees of one question share its prompt, and maybe more.
+        # Trees of one question share the prompt, and perhaps more.
         wanted = list(
             dict.fromkeys(
                 node
@@ -138,7 +152,10 @@ class PackedScorer:
         ]
 
     def _logprobs(self, tree: Tree) -> list[float]:
-        """Of the path to each node, where they are wanted."""
+        """Return the log-probability of the path to each node, nats.
+
+        Empty if the PPM needs none.
+        """
         if not self.ppm.likelihood:
             return []
         found = [0.0]
@@ -147,7 +164,15 @@ class PackedScorer:
         return found
 
     def _encode(self, targets: list[Prefix], final: set[Prefix]) -> dict[Prefix, str]:
-        """Values of targets, as far as they can be had; returns why some cannot."""
+        """Set the values of some prefixes.
+
+        Args:
+            targets: Prefixes without a value.
+            final: Prefixes that end an answer, whose keys and values are not kept.
+
+        Returns:
+            Reasons of the targets that have no value, by target.
+        """
         faults: dict[Prefix, str] = {}
         for batch in self._encoder.batches(targets):
             self._prefixes.touch(batch)
@@ -156,7 +181,7 @@ class PackedScorer:
         return faults
 
     def _nodes(self, tree: Tree, prefixes: Prefixes) -> list[Prefix] | str:
-        """A tree's nodes as prefixes, in its own order."""
+        """Return the prefix of each node of a tree, in order, or why the tree cannot be scored."""
         prompt, *steps = self._texts.pieces(
             tree.problem.question, [node.text for node in tree.nodes[1:]]
         )
@@ -176,6 +201,14 @@ class PackedScorer:
         logprobs: Sequence[float],
         faults: dict[Prefix, str],
     ) -> Scores:
+        """Answer a request or a tree.
+
+        Args:
+            number: Number of the request or the tree.
+            nodes: Prefixes to report the scores of. A text is the reason why there are none.
+            logprobs: Log-probability of each prefix under the policy, nats. Empty where not needed.
+            faults: Reasons why prefixes have no value.
+        """
         error = (
             nodes
             if isinstance(nodes, str)
@@ -186,7 +219,7 @@ class PackedScorer:
             and self.ppm.likelihood
             and not (len(logprobs) == len(nodes) and all(map(isfinite, logprobs)))
         ):
-            error = "the PPM weighs the log-probabilities of the policy, which gives none"
+            error = "the PPM uses log-probabilities of the policy, but the policy gives none"
         if error is not None or isinstance(nodes, str):
             return Scores(number, np.array([], np.float64), error)
         values = [self._value(node) for node in nodes]
@@ -195,13 +228,16 @@ class PackedScorer:
         return Scores(number, np.array(values, np.float64))
 
     def _value(self, node: Prefix) -> float:
-        """The score of a path whose steps are all known: behind the prompt, or the prompt's own."""
+        """Return the score of the path to a prefix, whose values are all known.
+
+        The prompt's own value counts only where there are no steps.
+        """
         path = node.path()
         return self.ppm.spec.of_path([step.value for step in path[1:] or path])
 
 
 def _depth_first(nodes: Sequence[Prefix]) -> list[Prefix]:
-    """What hangs from a tree's root, root first, children behind their parent and in order."""
+    """Return the first prefix and all below it, depth first, children in order."""
     found = []
     stack = [nodes[0]]
     while stack:

@@ -1,4 +1,4 @@
-"""What is known of partial solutions: a tree of token runs, with keys and values where they are kept and the value at each end."""
+"""A tree of partial solutions, with their values and with the keys and values that are kept."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
@@ -9,20 +9,21 @@ from torch import Tensor
 from rstar_fast.ppm.texts import Tokens
 
 _TRIMMED = 7 / 8
-"""Share of the budget that is left after trimming."""
+"""Share of the budget that trimming leaves filled."""
 
 
 class Prefix:
-    """A partial solution: its parent's tokens and its own.
+    """A partial solution: the tokens of its parent, and its own.
 
     Attributes:
-        parent: None at the root, which has no tokens.
-        tokens: its own.
-        num_tokens: on the whole path.
-        children: by their own tokens.
-        value: the PPM's score behind it, of its last step alone; NaN while it is not known.
-        kv: keys and values of its own tokens, [layers, 2, kv_heads, tokens, dim]; None where they are not kept.
-        used: when it was last needed.
+        parent: Prefix before it. None at the root, which has no tokens.
+        tokens: Token ids of its own.
+        num_tokens: Number of tokens on the whole path.
+        children: Prefixes that continue it, by their own tokens.
+        value: Score of its last step alone, in [-1, 1]. NaN while it is not known.
+        kv: Keys and values of its own tokens, [layers, 2, kv_heads, tokens, dim]. None where they
+            are not kept.
+        used: Time at which it was last needed, by the clock of `Prefixes`.
     """
 
     __slots__ = ("children", "kv", "num_tokens", "parent", "tokens", "used", "value")
@@ -37,7 +38,7 @@ class Prefix:
         self.used = 0
 
     def child(self, tokens: Tokens) -> "Prefix":
-        """The prefix that goes on by `tokens`; itself if there are none."""
+        """Return the prefix that continues this one by `tokens`, or this one if there are none."""
         if not tokens:
             return self
         found = self.children.get(tokens)
@@ -46,7 +47,7 @@ class Prefix:
         return found
 
     def path(self) -> "list[Prefix]":
-        """From the one behind the root down to this one."""
+        """Return the prefixes from the root down to this one, without the root."""
         found = []
         node = self
         while node.parent is not None:
@@ -56,31 +57,32 @@ class Prefix:
 
 
 class Prefixes:
-    """All partial solutions that are remembered, their keys and values within a byte budget.
+    """All partial solutions that are remembered, with their keys and values within a byte budget.
 
-    What is kept is always a path from the root on. What keeps nothing and leads nowhere is forgotten.
+    Where the keys and values of a prefix are kept, those of its parent are kept too. A prefix
+    without any, and without children, is forgotten.
 
     Attributes:
-        budget_bytes: keys and values kept between calls, at most.
-        kept_bytes: and at present.
+        budget_bytes: Largest size of the keys and values that are kept between calls, bytes.
+        kept_bytes: Size of the keys and values that are kept at present, bytes.
     """
 
     def __init__(self, budget_bytes: int) -> None:
-        """Remember nothing yet."""
+        """Make an empty tree with a budget."""
         self.budget_bytes = budget_bytes
         self.kept_bytes = 0
         self._root = Prefix(None, ())
         self._clock = count(1)
 
     def find(self, pieces: Sequence[Tokens]) -> Prefix:
-        """The prefix of these pieces, made where it is new."""
+        """Return the prefix that consists of these pieces. It is made if it is new."""
         node = self._root
         for piece in pieces:
             node = node.child(piece)
         return node
 
     def touch(self, prefixes: Iterable[Prefix]) -> None:
-        """Note that these, and all above them, are needed now."""
+        """Note that these prefixes, and all above them, are needed now."""
         now = next(self._clock)
         for prefix in prefixes:
             node: Prefix | None = prefix
@@ -89,15 +91,19 @@ class Prefixes:
                 node = node.parent
 
     def keep(self, prefix: Prefix, kv: Tensor) -> None:
-        """Keep a prefix's keys and values; those of its parent are kept already."""
+        """Keep the keys and values of a prefix. Those of its parent are kept already."""
         prefix.kv = kv
         self.kept_bytes += kv.nbytes
 
     def trim(self) -> None:
-        """If what is kept is beyond the budget, drop what was not needed for longest, and some more so that it lasts a while."""
+        """Drop the least recently needed keys and values if all together exceed the budget.
+
+        More is dropped than needed, so that the next call has nothing to do for a while.
+        """
         if self.kept_bytes <= self.budget_bytes:
             return
-        # Whoever needs a prefix needs its parent, so that with equals from the deepest up no parent goes before its child.
+        # A parent was needed whenever its child was. Among equals the longest goes first, so that
+        # no parent goes before its child.
         for node in sorted(self.kept(), key=lambda node: (node.used, -node.num_tokens)):
             if self.kept_bytes <= self.budget_bytes * _TRIMMED:
                 break
@@ -111,14 +117,14 @@ class Prefixes:
         self.forget(prefix)
 
     def forget(self, prefix: Prefix) -> None:
-        """Forget a prefix, and those above it, if they keep nothing and lead nowhere."""
+        """Forget a prefix, and those above it, while they keep nothing and have no children."""
         node = prefix
         while node.parent is not None and node.kv is None and not node.children:
             node.parent.children.pop(node.tokens, None)
             node = node.parent
 
     def kept(self) -> Iterator[Prefix]:
-        """All prefixes whose keys and values are kept."""
+        """Yield all prefixes whose keys and values are kept."""
         stack = [self._root]
         while stack:
             node = stack.pop()

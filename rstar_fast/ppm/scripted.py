@@ -8,23 +8,29 @@ from rstar_fast.ppm.base import ScoreRequest, Scores
 
 
 class ScriptedScorer:
-    """Scores by a table or a function instead of a model.
+    """A scorer that looks scores up in a table, or asks a function.
 
     Attributes:
-        name: identity for the run record.
-        requests: every request answered so far, in order.
+        name: Name for the run record.
+        requests: All requests that were answered so far, in order.
     """
 
     def __init__(
         self, script: Mapping[str, float] | Callable[[str, str], float], name: str = "scripted"
     ) -> None:
-        """Score by `script`: from the solution's text (path and child) to its score, or a function of (question, solution)."""
+        """Make a scorer.
+
+        Args:
+            script: Scores in [-1, 1] by the text of the solution (path and child), or a function of
+                the question and that text.
+            name: Name for the run record.
+        """
         self._script = script
         self.name = name
         self.requests: list[ScoreRequest] = []
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
-        """See `Scorer`. A solution that the table lacks is an error of its request."""
+        """Answer every request, in order. A solution that the table lacks is an error."""
         self.requests += requests
         return [self._answer(request) for request in requests]
 

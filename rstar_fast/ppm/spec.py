@@ -1,4 +1,4 @@
-"""How a process reward model reads a solution and what it says: our own PPMs, and those of others."""
+"""The way in which a kind of process reward model reads a solution, and what its outputs mean."""
 
 import math
 from collections.abc import Sequence
@@ -16,22 +16,27 @@ Aggregate = Literal["last", "min", "mean", "product"]
 
 @dataclass(frozen=True, slots=True)
 class ScoreSpec:
-    """What sets one kind of process reward model apart from another. The defaults are those of our own PPMs.
+    """A kind of process reward model: its way to read a solution, and the meaning of its outputs.
 
-    A score s in [-1, 1] stands for the probability (1 + s) / 2 that all is right so far, which is what other models give.
+    The defaults describe our own PPMs. A score s in [-1, 1] stands for a probability of (1 + s) / 2
+    that all is right so far. Other models give that probability.
 
     Attributes:
-        prompt: the text in front of the first step; "{question}" stands for the problem's text, "{bos}" for the tokenizer's token
-            that texts begin with, if there is one.
-        mark: follows every step; its last token is where the score is read. "": the step's own last token.
-        weights: name of the head's weights in the checkpoint (safetensors): a linear layer, or two with a ReLU between. One
-            output is the log-odds of being right; of two the second stands for right, by softmax. "": those of a PPM of ours, see
-            `PPM.from_pretrained`.
-        labels: texts of the two tokens that say wrong and right, where `weights` are those of a language model's head.
-        aggregate: what the score of a path is: its last step's, or of all steps' probabilities the least, the mean or the product.
+        prompt: Text in front of the first step. "{question}" stands for the text of the problem,
+            and "{bos}" for the token with which the tokenizer's texts begin, if there is one.
+        mark: Text after every step. The score is read at its last token. "" reads it at the last
+            token of the step itself.
+        weights: Name of the head's weights in the checkpoint (safetensors). The head is a linear
+            layer, or two with a ReLU between. A single output is the log-odds of being right. Of
+            two outputs the second stands for right, by softmax. "" for the head of a PPM of ours,
+            see `PPM.from_pretrained`.
+        labels: Texts of the two tokens that mean wrong and right, if `weights` is the head of a
+            language model. None for other heads.
+        aggregate: Score of a path: the score of its last step ("last"), or the least ("min"), the
+            mean or the product of the probabilities of all steps.
 
     Raises:
-        ScoreError: an attribute is none of these.
+        ScoreError: An attribute has none of these values.
     """
 
     prompt: str = finetuned_prompt(QUESTION)
@@ -45,19 +50,26 @@ class ScoreSpec:
             raise ScoreError(f"prompt: expected a text with {QUESTION} in it, got {self.prompt!r}")
         if self.aggregate not in get_args(Aggregate):
             raise ScoreError(
-                f"aggregate: expected one of {', '.join(get_args(Aggregate))}, got {self.aggregate!r}"
+                f"aggregate: expected one of {', '.join(get_args(Aggregate))}, "
+                f"got {self.aggregate!r}"
             )
         if self.labels is not None and not self.weights:
             raise ScoreError(
-                f"labels: expected `weights`, the head they are tokens of, got labels {self.labels!r} alone"
+                "labels: expected `weights` too, the name of the head that has these outputs, "
+                f"got labels {self.labels!r} alone"
             )
 
     def prompt_for(self, question: str, bos: str | None) -> str:
-        """The text in front of the first step."""
+        """Return the text in front of the first step.
+
+        Args:
+            question: Text of the problem.
+            bos: Token with which the tokenizer's texts begin. None if there is none.
+        """
         return self.prompt.replace(BOS, bos or "").replace(QUESTION, question)
 
     def of_path(self, scores: Sequence[float]) -> float:
-        """The score of a path, from those of its steps (one at least).
+        """Return the score of a path from the scores of its steps, of which there is at least one.
 
         >>> ScoreSpec(aggregate="product").of_path([0.0, 0.0])
         -0.5
@@ -72,15 +84,15 @@ class ScoreSpec:
 
 
 QWEN_MATH_PRM = ScoreSpec(
-    prompt="<|im_start|>system\nPlease reason step by step, and put your final answer within \\boxed{}.<|im_end|>\n"
-    "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",
+    prompt="<|im_start|>system\nPlease reason step by step, and put your final answer within "
+    "\\boxed{}.<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",
     mark="<extra_0>",
     weights="score",
 )
-"""Qwen2.5-Math-PRM: two classes at a token of their own, by a head of two layers."""
+"""Spec of Qwen2.5-Math-PRM: two classes at a special token, by a head of two layers."""
 
 SKYWORK_PRM = ScoreSpec(prompt="{bos}{question}\n", mark="\n", weights="v_head.summary")
-"""Skywork-o1-Open-PRM: a value at the end of the line."""
+"""Spec of Skywork-o1-Open-PRM: a value at the end of the line."""
 
 MATH_SHEPHERD = ScoreSpec(prompt="{question} ", mark="ки", weights="lm_head", labels=("-", "+"))
-"""Math-Shepherd: the language model's choice between two tokens, at a token that hardly occurs elsewhere."""
+"""Spec of Math-Shepherd: the choice of the language model between two tokens, at a rare token."""

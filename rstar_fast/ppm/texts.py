@@ -1,4 +1,4 @@
-"""From a request's texts to the tokens that a PPM reads."""
+"""The tokens that a PPM reads for the texts of a request."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,19 +7,26 @@ from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.ppm.model import PPM
 
 _CACHED_TEXTS = 1 << 16
+# A surrogate has no UTF-8 form, which tokenizers need.
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 Tokens = tuple[int, ...]
 
 
 class Texts:
-    """Tokens of prompts and steps.
+    """Turns prompts and steps into tokens.
 
-    Each piece is tokenized on its own (and once: its tokens are remembered), so that a step has the same tokens wherever it stands.
+    Each piece is tokenized on its own, so that a step has the same tokens wherever it stands. The
+    tokens of recent pieces are remembered.
     """
 
     def __init__(self, ppm: PPM, max_tokens: int | None) -> None:
-        """Read for `ppm`, whose texts have at most `max_tokens` tokens (None: any number)."""
+        """Take the tokenizer and the mark of a PPM.
+
+        Args:
+            ppm: PPM that reads the tokens.
+            max_tokens: Largest number of tokens of a text. None for any number.
+        """
         self._ppm = ppm
         self._max_tokens = max_tokens
         mark = ppm.spec.mark
@@ -30,28 +37,47 @@ class Texts:
         self._cached = lru_cache(_CACHED_TEXTS)(self._tokenize)
 
     def pieces(self, question: str, path: Sequence[str]) -> list[Tokens]:
-        """The prompt's tokens and those of each step behind it, its mark included."""
+        """Return the tokens of the prompt, then those of each step with its mark."""
         prompt = self._ppm.spec.prompt_for(question, self._ppm.tokenizer.bos_token)
         return [self._cached(prompt, True), *(self._cached(text, False) for text in path)]
 
     def of(self, request: ScoreRequest) -> tuple[list[Tokens], list[Tokens]] | str:
-        """The pieces of a request's path, prompt first, and the tokens of its children; or why they cannot be scored."""
+        """Return the tokens of a request.
+
+        Returns:
+            The pieces of the path, prompt first, and the tokens of each child. Where the request
+            cannot be scored, the reason instead.
+        """
         path = self.pieces(request.question, [segment.text for segment in request.path])
         children = [self._cached(child, False) for child in request.children]
         return self.fault(path, children) or (path, children)
 
     def fault(self, path: Sequence[Tokens], children: Sequence[Tokens]) -> str | None:
-        """Why the PPM cannot take `path` + each of `children`; None if it can."""
+        """Return why the PPM cannot score `children` after `path`, or None if it can.
+
+        Args:
+            path: Tokens of the path's pieces.
+            children: Tokens of each child.
+        """
         longest = sum(map(len, path)) + max(map(len, children), default=0)
         if children and self._max_tokens is not None and longest > self._max_tokens:
-            return f"the solution has {longest} tokens, the PPM takes {self._max_tokens}"
+            return f"the solution has {longest} tokens; the PPM takes at most {self._max_tokens}"
         highest = max((max(tokens, default=0) for tokens in (*path, *children)), default=0)
         if children and highest >= self._num_embeddings:
-            return f"the tokenizer gave token {highest}, the PPM has {self._num_embeddings}"
+            return (
+                f"the tokenizer gave token id {highest}; "
+                f"the PPM has embeddings for ids below {self._num_embeddings}"
+            )
         return None
 
     def _tokenize(self, text: str, opens: bool) -> Tokens:
-        """The tokens of a piece; one that opens a text gets the tokens that the model's texts begin with (not those at the end)."""
+        """Return the tokens of a piece.
+
+        Args:
+            text: Piece.
+            opens: Whether the piece is the prompt. It then begins with the tokens that the
+                tokenizer puts at the front of a text. An end-of-text token at its end is left out.
+        """
         tokenizer = self._ppm.tokenizer
         ids = tokenizer(text.translate(_SURROGATES), add_special_tokens=opens).input_ids
         if opens and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:

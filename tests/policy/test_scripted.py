@@ -1,4 +1,4 @@
-"""Policies without a model, the prompts, and what importing costs."""
+"""Policies without a model, the prompts, and the cost of an import."""
 
 import contextlib
 import io
@@ -15,7 +15,12 @@ from rstar_fast.steps import MARKS, Segment, final_answer
 
 
 def test_importing_loads_no_torch() -> None:
-    code = "import sys, rstar_fast.policy as p; assert not {'torch', 'transformers'} & set(sys.modules); p.Sampling()"
+    code = """
+import sys
+import rstar_fast.policy
+rstar_fast.policy.Sampling()
+assert not {"torch", "transformers"} & set(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -85,6 +90,22 @@ def test_function_policy_with_a_wrong_shape(answers_given: object) -> None:
     policy.add([request(0), request(1)])
     with pytest.raises(PolicyError, match="each of 2 requests"):
         policy.step()
+
+
+@pytest.mark.filterwarnings("error")
+def test_async_functions_are_refused_with_the_plain_form() -> None:
+    async def write(requests: list[ExpandRequest]) -> list[list[str]]:
+        return [["a"] for _ in requests]
+
+    policy = FunctionPolicy(write, name="mine")  # type: ignore[arg-type]
+    policy.add([request(0)])
+    with pytest.raises(PolicyError) as caught:
+        policy.step()
+    assert str(caught.value) == (
+        "mine: expected one list of candidates for each of 1 requests, as from `def "
+        'write(requests): return [["a step<end_of_step>"] for request in requests]`; '
+        "got a coroutine: async functions are not taken yet"
+    )
 
 
 def test_solved_examples_are_right() -> None:

@@ -97,7 +97,7 @@ def test_only_tokens_that_can_end_a_mark_are_looked_at() -> None:
     assert marks.end("a") == -1
 
 
-def test_text_behind_a_prefix() -> None:
+def test_text_after_a_prefix() -> None:
     detokenizer = Detokenizer(PLAIN)
     prefix, tokens = PLAIN.encode("naïve π"), PLAIN.encode(" = 3")
     assert detokenizer.text(prefix, tokens) == " = 3"

@@ -6,9 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, answers, byte_tokenizer, request, tiny_model
-from transformers import MambaConfig, MambaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
-from rstar_fast.errors import PolicyError
+from rstar_fast.errors import ConfigError, PolicyError
 from rstar_fast.policy import ExpandRequest, Sampling, TransformersPolicy
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.prompts import few_shot_prompt, finetuned_prompt
@@ -136,7 +143,8 @@ def test_children_encode_only_what_is_new(model: PreTrainedModel) -> None:
 
     path = [Segment(first.text, first.token_ids), Segment("\n<output>")]
     child = answers(policy, [request(1, path=path, n=3, sampling=sampling)])[1].candidates
-    # New are the last token of the parent, which was sampled but never fed, and the nine of the observation.
+    # New are the last token of the parent, which was sampled but never read, and the nine tokens of
+    # the observation.
     assert policy.stats.encoded_tokens == prompt + 1 + 9
     assert policy.stats.reused_tokens == prompt + 9
     assert len({c.token_ids for c in child}) == 1
@@ -155,8 +163,8 @@ def test_requests_with_one_prompt_encode_it_once(model: PreTrainedModel) -> None
     assert policy.stats.encoded_tokens == len(prefix_ids("How many?")) + 4
 
 
-def test_a_step_of_a_few_shot_prompt_begins_behind_the_line_end() -> None:
-    """A tokenizer that joins a mark's last character and the line's end: the model must see that token, not its halves."""
+def test_a_step_of_a_few_shot_prompt_begins_after_the_line_end() -> None:
+    """The model must see a mark's last character and the line's end as the one token they are."""
     tokenizer = byte_tokenizer(merges=[(">", "Ċ")])
     model = tiny_model("qwen2", tokenizer, max_position_embeddings=4096)
     policy = TransformersPolicy(model, tokenizer, prompt="few_shot")
@@ -202,7 +210,7 @@ def test_a_sliding_window_bounds_the_context() -> None:
     assert done[0].error is not None and "takes 64" in done[0].error
 
 
-def test_not_finite_logits_fail_their_request_only(model: PreTrainedModel) -> None:
+def test_logits_that_are_not_finite_fail_only_their_request(model: PreTrainedModel) -> None:
     broken = tiny_model("qwen2", TOKENIZER, tie_word_embeddings=False)
     policy = make(broken)
     with torch.no_grad():
@@ -265,6 +273,33 @@ def test_bad_models_are_refused(tmp_path: Path, model: PreTrainedModel) -> None:
     )
     with pytest.raises(PolicyError, match="MambaForCausalLM"):
         make(mamba)
+    gemma = Gemma2ForCausalLM(
+        Gemma2Config(
+            vocab_size=len(TOKENIZER),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+        )
+    )
+    with pytest.raises(PolicyError, match="Gemma2Attention uses 'softcap' in its attention"):
+        make(gemma)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, model: PreTrainedModel) -> None:
+    model.save_pretrained(tmp_path)
+    with pytest.raises(PolicyError, match="expected a tokenizer beside the model"):
+        TransformersPolicy(tmp_path, device="cpu")
+
+
+def test_autocast_is_refused(model: PreTrainedModel) -> None:
+    policy = make(model)
+    policy.add([request(0)])
+    says = "ran in bfloat16 under autocast, but its weights are float32: turn autocast off"
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(PolicyError, match=says):
+        policy.step()
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "llama", "gpt2"])
@@ -287,5 +322,11 @@ def test_a_folder_is_loaded(tmp_path: Path, model: PreTrainedModel) -> None:
     assert [c.token_ids for c in loaded] == [
         c.token_ids for c in answers(make(model), [ask])[0].candidates
     ]
-    half = TransformersPolicy(tmp_path, device="cpu", dtype=torch.bfloat16)
-    assert len(answers(half, [dataclasses.replace(ask, num_candidates=3)])[0].candidates) == 3
+    for half in (torch.bfloat16, "bfloat16"):
+        policy = TransformersPolicy(tmp_path, device="cpu", dtype=half)
+        assert policy._model.layout.dtype == torch.bfloat16
+        assert len(answers(policy, [dataclasses.replace(ask, num_candidates=3)])[0].candidates) == 3
+    with pytest.raises(ConfigError, match="device gpu: expected cpu, cuda, cuda:N"):
+        TransformersPolicy(tmp_path, device="gpu")
+    with pytest.raises(ConfigError, match="dtype int8: expected float32, bfloat16 or float16"):
+        TransformersPolicy(tmp_path, device="cpu", dtype="int8")

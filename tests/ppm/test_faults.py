@@ -1,4 +1,7 @@
-"""A search whose PPM cannot score something: that problem ends with a clear reason, the others as if it had never been there."""
+"""A search whose PPM cannot score something.
+
+The problem ends with a clear reason. The others end as if it had never been there.
+"""
 
 from pathlib import Path
 
@@ -21,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Writer(Policy):
-    """Writes, for some problems, steps that are hard to score."""
+    """Writes steps that are hard to score for some of the problems."""
 
     def _write(self, request: ExpandRequest, sample: int) -> Candidate:
         one = super()._write(request, sample)
@@ -34,7 +37,7 @@ class Writer(Policy):
 
 
 def faulty_ppm(folder: Path) -> PPM:
-    """One that gives NaN for a token, and whose tokenizer knows tokens that it has no embedding for."""
+    """Return a PPM that gives NaN for one token and has no embeddings for some others."""
     ppm = PPM.from_policy(folder, device="cpu")
     ppm.tokenizer.add_tokens([f"<new{i}>" for i in range(20)])
     with torch.no_grad():
@@ -58,11 +61,13 @@ def test_the_search_goes_on(folder: Path) -> None:
     reasons = {name: one.reason for name, one in ended.items() if isinstance(one, Failure)}
     assert reasons.keys() == {"long", "outside", "nan", "long question"}
     assert "the solution has " in reasons["long"] and reasons["long"].endswith(
-        " tokens, the PPM takes 400"
+        " tokens; the PPM takes at most 400"
     )
-    assert reasons["outside"].endswith("the tokenizer gave token 283, the PPM has 270")
+    assert reasons["outside"].endswith(
+        "the tokenizer gave token id 283; the PPM has embeddings for ids below 270"
+    )
     assert reasons["nan"].endswith("the PPM's score is nan")
-    assert reasons["long question"].endswith(" tokens, the PPM takes 400")
+    assert reasons["long question"].endswith(" tokens; the PPM takes at most 400")
 
     for name, text in (("empty", ""), ("blank", "\n")):
         stuck = [node for node in nodes_of(ended[name]) if node.id and node.step == text]

@@ -1,4 +1,7 @@
-"""The packed scorer: the scores of one text at a time, every token once, whatever the batch and the budget."""
+"""The packed scorer gives the scores of one text at a time, whatever the batch and the budget.
+
+Every token goes through the model once.
+"""
 
 from array import array
 from dataclasses import replace
@@ -200,8 +203,8 @@ def test_a_bad_request_fails_alone(ppm: PPM) -> None:
     ]
     found = PackedScorer(ppm).score([*bad[:2], REQUESTS[1], bad[2], REQUESTS[2]])
     assert [scores.error for scores in found[:2]] == [
-        f"the solution has {sum(map(len, ('x' * 200, 'y' * 200))) + prompt_tokens(ppm)} tokens, the PPM takes 400",
-        "the tokenizer gave token 283, the PPM has 270",
+        f"the solution has {400 + prompt_tokens(ppm)} tokens; the PPM takes at most 400",
+        "the tokenizer gave token id 283; the PPM has embeddings for ids below 270",
     ]
     assert found[3].error == "the PPM's score is nan" and not len(found[3].values)
     for scores, request in zip((found[2], found[4]), REQUESTS[1:3], strict=True):
@@ -231,7 +234,7 @@ def test_out_of_memory_halves_the_batch(
         if answer.error is None:
             np.testing.assert_allclose(answer.values, plain_scores(ppm, request), atol=1e-5, rtol=0)
         else:
-            assert "out of memory at one solution of" in answer.error
+            assert "out of memory with one solution of" in answer.error
 
 
 def test_other_errors_are_raised_and_bad_options_refused(

@@ -1,4 +1,4 @@
-"""Tiny PPMs, requests to score, and what a plain forward gives for them."""
+"""Tiny PPMs, requests to score, and their scores by plain forwards."""
 
 import math
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ REQUESTS = [
 
 
 def score_alone(ppm: PPM, question: str, solution: str) -> float:
-    """By the plain Hugging Face forward on one text."""
+    """Return the score of one text by the plain Hugging Face forward."""
     ids = ppm.tokenizer(finetuned_prompt(question) + solution, return_tensors="pt").input_ids
     with torch.no_grad():
         value = ppm.model(input_ids=ids).logits.item()
@@ -91,6 +91,6 @@ def score_alone(ppm: PPM, question: str, solution: str) -> float:
 
 
 def plain_scores(ppm: PPM, request: ScoreRequest) -> list[float]:
-    """A request's scores by `score_alone`."""
+    """Return the scores of a request by `score_alone`."""
     path = "".join(segment.text for segment in request.path).replace("\ud800", "\ufffd")
     return [score_alone(ppm, request.question, path + child) for child in request.children]

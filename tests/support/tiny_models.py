@@ -26,7 +26,7 @@ EOS = "<eos>"
 def byte_tokenizer(
     specials: Sequence[str] = (), merges: Sequence[tuple[str, str]] = ()
 ) -> PreTrainedTokenizerFast:
-    """A tokenizer with a token per byte, one per merge, and special tokens."""
+    """Return a tokenizer with a token for each byte, one for each merge, and special tokens."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate([*alphabet, *(a + b for a, b in merges)])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges)))
@@ -59,7 +59,10 @@ ARCHITECTURES = tuple(_CONFIGS)
 def tiny_model(
     architecture: str, tokenizer: PreTrainedTokenizerFast, spread: float = 0.3, **changes: object
 ) -> PreTrainedModel:
-    """A random fp32 model; `spread` is the standard deviation of its weights (large: peaked distributions)."""
+    """Return a random float32 model.
+
+    A large `spread`, the standard deviation of the weights, makes peaked distributions.
+    """
     kind, options = _CONFIGS[architecture]
     torch.manual_seed(0)
     config = kind(
@@ -79,7 +82,7 @@ def request(
     node: int = 0,
     sampling: Sampling | None = None,
 ) -> ExpandRequest:
-    """A request of problem `p{question}`, seed 0."""
+    """Return a request of problem `p{question}` with seed 0."""
     return ExpandRequest(
         number,
         f"p{question}",
@@ -93,7 +96,7 @@ def request(
 
 
 def answers(policy: Policy, requests: Sequence[ExpandRequest]) -> dict[int, Expansion]:
-    """All expansions of these requests, by request id."""
+    """Return the expansions of some requests, by request id."""
     policy.add(requests)
     done: dict[int, Expansion] = {}
     for _ in range(10_000):

@@ -1,0 +1,31 @@
+"""Parts of a model that policies and PPMs load in the same way."""
+
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from rstar_fast.errors import PolicyError, RStarError
+
+
+def load_tokenizer(
+    source: str | Path, error_type: type[RStarError] = PolicyError
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a folder or a hub name.
+
+    Args:
+        source: Folder or hub name.
+        error_type: Type of the error that is raised.
+
+    Raises:
+        RStarError: There is no tokenizer, or an empty one. The error is an `error_type`.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(source))
+    except Exception as error:
+        raise error_type(
+            f"{source}: expected a tokenizer beside the model; transformers says: {error}"
+        ) from error
+    # transformers makes an empty tokenizer where the files are missing.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise error_type(f"{source}: expected a tokenizer beside the model, got an empty one")
+    return tokenizer
