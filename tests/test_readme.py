@@ -1,34 +1,38 @@
-"""The README's example works as printed."""
+"""The README's example works as printed, also where a problem fails or has no answer."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
+STEPS = "<code>\nprint(6 * 7)\n<end_of_code>", r"\n<answer>It is $\boxed{42}$.<end_of_answer>"
 
 
-def examples() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def test_the_search_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    example = examples()[0]
-
-    def my_engine(question: str, solution: str, n: int) -> list[str]:
-        assert question == "What is 6 * 7?"
-        if "<output>42<end_of_output>" in solution:
-            return [r"\n<answer>It is $\boxed{42}$.<end_of_answer>"] * n
-        return ["<code>\nprint(6 * 7)\n<end_of_code>"] * n
-
+def run_example(my_engine: Any, capsys: pytest.CaptureFixture[str]) -> str:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     exec(compile(example, str(README), "exec"), {"my_engine": my_engine})
-    first, _, solution = capsys.readouterr().out.partition("\n")
-    assert first == "True 42 <code>"
-    assert "<output>42<end_of_output>" in solution
+    return capsys.readouterr().out
 
 
-def test_the_executor_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    _, example = examples()
-    # Whether the machine can isolate is not the question here.
-    exec(compile(example.replace("require_isolation=True", ""), str(README), "exec"), {})
-    assert capsys.readouterr().out == "42\n[-2, 2]\n"
+def test_the_example_solves_its_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    def engine(question: str, solution: str, n: int) -> list[str]:
+        assert question == "What is 6 * 7?"
+        return [STEPS["<output>42<end_of_output>" in solution]] * n
+
+    assert run_example(engine, capsys) == "p1 True 42\n"
+
+
+def test_the_example_tells_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    def engine(question: str, solution: str, n: int) -> list[str]:
+        raise ConnectionError("no such host")
+
+    out = run_example(engine, capsys)
+    assert out.startswith("p1 PolicyError the policy failed twice: ConnectionError: no such host")
+
+
+def test_the_example_tells_of_a_problem_without_an_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_example(lambda question, solution, n: [""] * n, capsys) == "p1 False no answer\n"

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.models import DTYPES as DTYPES
 from rstar_fast.search.searcher import Searcher, step_runner
 from rstar_fast.verify.grade.by_source import SourceVerifier
 
 EMBEDDED = "embedded"
 """Name of the package's own policy and PPM."""
-DTYPES = ("float32", "bfloat16", "float16")
-"""Names of the types that weights may have."""
 
 
 @contextmanager
