@@ -1,4 +1,4 @@
-# Every target sets itself up in .venv; a machine needs Python >= 3.11 and a C++20 compiler.
+# Every target sets itself up in .venv. A machine needs Python >= 3.11 and a C++20 compiler.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
@@ -18,17 +18,20 @@ test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/ruff format --check
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests -name '*.?pp')
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone --allowlist tests/core/stubtest_allowlist.txt
+	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone \
+	    --allowlist tests/core/stubtest_allowlist.txt
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/interpret
 	$(BIN)/python -m pytest --ignore=tests/kernels/interpret
 
 # The tree core under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: $(VENV)/build-tools
 	for kind in address,undefined thread; do \
-	    $(BIN)/cmake -G Ninja -S . -B build/sanitize/$$kind -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRSTAR_FAST_SANITIZE=$$kind \
-	        -DSKBUILD_PROJECT_NAME=rstar_fast -DSKBUILD_PROJECT_VERSION=0 \
-	        -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) -DPython_EXECUTABLE=$(BIN)/python >/dev/null && \
-	    $(BIN)/cmake --build build/sanitize/$$kind --target fuzz && build/sanitize/$$kind/fuzz || exit 1; \
+	    $(BIN)/cmake -G Ninja -S . -B build/sanitize/$$kind -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	        -DRSTAR_FAST_SANITIZE=$$kind -DSKBUILD_PROJECT_NAME=rstar_fast \
+	        -DSKBUILD_PROJECT_VERSION=0 -DPython_EXECUTABLE=$(BIN)/python \
+	        -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null && \
+	    $(BIN)/cmake --build build/sanitize/$$kind --target fuzz && \
+	    build/sanitize/$$kind/fuzz || exit 1; \
 	done
 
 wheel: $(VENV)/build-tools
@@ -50,9 +53,10 @@ bench: $(VENV)/installed
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# Stamps: each is newer than what it was made from.
+# Stamp files: each is newer than what it was made from.
 $(VENV)/build-tools: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed, got " + sys.version)'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Python >= 3.11 is needed, got " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --upgrade pip
 	$(INSTALL) --group build

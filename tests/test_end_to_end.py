@@ -28,7 +28,7 @@ def search(
     )
     policy = TransformersPolicy(policy_path(), dtype=torch.float32, max_rows=max_rows)
     scorer = (
-        PackedScorer(PPM.from_pretrained(ppm_path()), batch_tokens, cache_bytes)
+        PackedScorer(PPM.from_pretrained(ppm_path(), dtype="float32"), batch_tokens, cache_bytes)
         if config.use_scores
         else None
     )

@@ -1,7 +1,8 @@
-// The part of a step between "a request came" and "a new process has it", without Python in between.
+// Cloning a waiting process without Python in between.
 //
-// A process that programs are cloned from waits here. Python is entered again in the new process only, so the waiting one
-// touches no object, and shares all of its pages with its children.
+// Zygotes and snapshots wait here for requests. Python is entered again in the new process only.
+// The waiting process therefore touches no object, and goes on sharing all of its pages with its
+// clones.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <fcntl.h>
@@ -20,11 +21,14 @@
 
 namespace {
 
-constexpr unsigned long CLONE_PARENT_FLAG = 0x8000, CLONE_CHILD_CLEARTID_FLAG = 0x200000, CLONE_CHILD_SETTID_FLAG = 0x1000000;
-// The seccomp filter allows exactly these (seccomp.NODE_CLONE_FLAGS).
-constexpr unsigned long NODE_CLONE_FLAGS = CLONE_PARENT_FLAG | CLONE_CHILD_SETTID_FLAG | CLONE_CHILD_CLEARTID_FLAG | SIGCHLD;
+constexpr unsigned long PARENT_FLAG = 0x8000;
+constexpr unsigned long CHILD_CLEARTID_FLAG = 0x200000;
+constexpr unsigned long CHILD_SETTID_FLAG = 0x1000000;
+// The seccomp filter allows exactly these flags (CLONE_FLAGS in seccomp.py).
+constexpr unsigned long CLONE_FLAGS =
+    PARENT_FLAG | CHILD_SETTID_FLAG | CHILD_CLEARTID_FLAG | SIGCHLD;
 
-// The descriptor that came with the next message; -1 when the other end is gone.
+// Returns the descriptor that came with the next message, or -1 when the other end is gone.
 int receive_fd(int channel) {
     for (;;) {
         char byte = 0;
@@ -39,26 +43,29 @@ int receive_fd(int channel) {
         if (length < 0 && errno == EINTR) continue;
         if (length <= 0) return -1;
         const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-        if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        if (header == nullptr || header->cmsg_level != SOL_SOCKET ||
+            header->cmsg_type != SCM_RIGHTS)
+            continue;
         int fd = -1;
         std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
         return fd;
     }
 }
 
-// Where the C library keeps the thread's id, which a clone should renew; null where the kernel does not tell. This process has
-// one thread.
+// Returns where the C library keeps the id of this process's only thread, which the kernel renews
+// in a clone. Null where the kernel does not tell.
 int* thread_id_address() {
     int* address = nullptr;
     if (prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) != 0) return nullptr;
     return address;
 }
 
-long clone_node(int* thread_id) {
+// Returns the process id of the clone, 0 in the clone, and -1 on failure.
+long clone_process(int* thread_id) {
 #if defined(__x86_64__)
-    return syscall(SYS_clone, NODE_CLONE_FLAGS, nullptr, nullptr, thread_id, nullptr);
+    return syscall(SYS_clone, CLONE_FLAGS, nullptr, nullptr, thread_id, nullptr);
 #elif defined(__aarch64__)
-    return syscall(SYS_clone, NODE_CLONE_FLAGS, nullptr, nullptr, nullptr, thread_id);
+    return syscall(SYS_clone, CLONE_FLAGS, nullptr, nullptr, nullptr, thread_id);
 #else
     (void)thread_id;
     errno = ENOSYS;
@@ -74,9 +81,10 @@ PyObject* wait_to_be_cloned(PyObject*, PyObject* argument) {
     for (;;) {
         const int child_fd = receive_fd(fd);
         if (child_fd < 0) _exit(0);
-        const long pid = clone_node(thread_id);
+        const long pid = clone_process(thread_id);
         if (pid == 0) {
-            // The kernel forgets this in a child. If the supervisor ended meanwhile, the hello below fails.
+            // A clone does not inherit this setting. If the supervisor has ended already, the
+            // greeting below fails.
             prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
             if (dup2(child_fd, fd) < 0 || close(child_fd) != 0 || write(fd, "h", 1) != 1) _exit(1);
             Py_RETURN_NONE;
@@ -86,14 +94,15 @@ PyObject* wait_to_be_cloned(PyObject*, PyObject* argument) {
 }
 
 PyMethodDef methods[] = {
-    {"wait_to_be_cloned", wait_to_be_cloned, METH_O, "Waits on a socket and returns only in a clone of this process."},
+    {"wait_to_be_cloned", wait_to_be_cloned, METH_O,
+     "Wait on a socket, and return only in a clone of this process."},
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     "_clone",
-    "Cloning a process that waits, without Python in between.",
+    "Cloning a waiting process without Python in between.",
     0,
     methods,
     nullptr,

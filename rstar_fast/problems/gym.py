@@ -23,9 +23,9 @@ class GymDataset:
     """A data set of the package, cut to a size and drawn by a seed.
 
     Attributes:
-        name: Name of the data set, as in "chain_sum".
-        size: Number of entries, 1..`MAX_SIZE`.
-        seed: Seed of the entries, 0..4000.
+        name: Name of the data set, such as "chain_sum".
+        size: Number of entries, in 1..`MAX_SIZE`.
+        seed: Seed of the entries, in 0..4000.
     """
 
     name: str

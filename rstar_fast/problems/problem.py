@@ -42,7 +42,7 @@ class Problem:
 
     @property
     def key(self) -> str:
-        """Name of this problem and copy, as in "p1" and "p1#0".
+        """Name of this problem and copy, such as "p1" or "p1#0".
 
         The random draws of a search depend on the seed and on this name.
 
@@ -53,13 +53,9 @@ class Problem:
 
 
 def _as_answers(given: object, problem_id: str) -> tuple[str, ...]:
-    answers = (
-        (given,)
-        if isinstance(given, str)
-        else tuple(given)
-        if isinstance(given, Iterable)
-        else (given,)
-    )
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        given = (given,)
+    answers = tuple(given)
     for answer in answers:
         if not isinstance(answer, str):
             raise ProblemError(f"problem {problem_id!r}: answers: expected strings, got {answer!r}")

@@ -85,7 +85,7 @@ def read_sources(sources: Iterable[str]) -> list[Problem]:
     kept.
 
     Raises:
-        ProblemError: There is no such source.
+        ProblemError: There is no such source, or a problem in it is malformed.
     """
     found = map(read_problems, sources)
     placed = [

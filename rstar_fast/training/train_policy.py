@@ -97,7 +97,10 @@ def train_policy(
     if config.lora_rank:
         model = _adapted(model, tokenizer, config.lora_rank, new_marks)
     if config.precision == "bfloat16":
-        if not torch.cuda.is_available():
+        if torch.cuda.is_available():
+            # The optimizer copies the weights where they are, so they must be there already.
+            model = model.to(torch.device("cuda", torch.cuda.current_device()))
+        else:
             # On short rows in bfloat16 a CPU's fused attention takes longer than plain products.
             model.set_attn_implementation("eager")
         optimizers = (MasterAdamW(model, config.learning_rate, config.weight_decay), None)

@@ -1,4 +1,4 @@
-"""What running a step and checking an answer give."""
+"""Limits, results and protocols of running steps and grading answers. Used in every process."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,29 +16,37 @@ class Status(StrEnum):
     """How a program, or the grading of an answer, ended."""
 
     OK = "ok"
+    """It ended normally."""
     ERROR = "error"
-    """An exception the program raised."""
+    """It raised an exception."""
     TIMEOUT = "timeout"
+    """It was killed at its time limit."""
     MEMORY = "memory"
+    """It ran out of the memory that it may use."""
     CRASH = "crash"
-    """A signal, or an exit that was not an answer."""
+    """Its process ended without an answer: by a signal, or by an exit."""
     PROTOCOL = "protocol"
-    """The process answered in a form it must not."""
+    """Its process sent something that is not an answer."""
     LOST = "lost"
-    """The worker died twice with this work; it was not run to an end."""
+    """It never ran to its end: processes that were to run it died, or the pool was closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program, all steps of a block together, may use. A value out of range raises `ConfigError`.
+    """Limits of one program, which is made of all steps of a code block.
 
-    It may not start processes, write files or use the network at all.
+    A program may not start processes, write files or use the network at all.
 
     Attributes:
-        wall_s: seconds until it is killed, >= 0.001; processor time is limited to a second more.
-        memory_bytes: address space beyond that of the loaded libraries, >= 1 MiB.
-        output_chars: characters of printed text kept, its beginning and its end (the observation itself is cut to 1024), >= 2048.
-        threads: that it may start, >= 0.
+        wall_s: Seconds of wall time until the program is killed, >= 0.001. The processor time of
+            each of its processes is limited too: to `wall_s`, rounded up, plus one second.
+        memory_bytes: Bytes of address space beyond the loaded libraries' own, >= 1 MiB.
+        output_chars: Characters of printed text that are kept, half from its beginning and half
+            from its end, >= 2048. The observation itself is cut to 1024 characters.
+        threads: Number of threads that the program may start, >= 0.
+
+    Raises:
+        ConfigError: A value is not a number, or is out of range.
     """
 
     wall_s: float = 5.0
@@ -65,14 +73,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What running the last step of a code block showed.
+    """What a program showed after its last step.
 
     Attributes:
-        status: OK, or why not.
-        text: the observation; for a failure, `Type: message`.
-        wall_s: wall time of the program, seconds.
-        cpu_s: processor time of the program, seconds.
-        peak_bytes: its peak resident memory, 0 where unknown.
+        status: How the program ended.
+        text: Text of the observation. For a failure, `Type: message`.
+        wall_s: Wall time of what was executed for this observation, seconds.
+        cpu_s: Processor time of what was executed for this observation, seconds.
+        peak_bytes: Peak resident memory of the program, bytes. 0 where it is not known.
     """
 
     status: Status
@@ -84,27 +92,35 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """Whether a final answer is right. `status` other than OK (a grader that hung or died) counts as wrong."""
+    """Judgement of one final answer.
+
+    Attributes:
+        correct: Whether the answer is right. False where grading failed.
+        status: How the grading ended. Other than OK where the grader raised, hung or died.
+    """
 
     correct: bool
     status: Status = Status.OK
 
 
 class Verifier(Protocol):
-    """Says whether a final answer of a problem is right, from killable workers; knows nothing of the search."""
+    """Protocol of an object that grades final answers. It knows nothing of the search."""
 
     def submit(self, problem: "Problem", answer: str) -> "Future[Grade]":
-        """Start one comparison. The future always resolves, at the latest at the verifier's own time limit."""
+        """Start grading one answer. The future always resolves: a time limit ends the grading."""
 
     def close(self) -> None:
         """Stop the workers."""
 
 
 class StepRunner(Protocol):
-    """Runs the last step of an open code block; `verify.Executor` is the one for Python."""
+    """Protocol of an object that runs the programs of code blocks, as `Executor` does."""
 
     def submit(self, steps: tuple[str, ...]) -> "Future[Observation]":
-        """Start one program, given as the texts of its block's steps. The future always resolves."""
+        """Start the program made of these steps' texts. The future always resolves.
+
+        The observation is the whole program's after its last step.
+        """
 
     def close(self) -> None:
         """Stop the workers."""

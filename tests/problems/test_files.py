@@ -1,4 +1,4 @@
-"""Loading problems: formats that are read, and errors that name file and line."""
+"""Loading problems: the formats that are read, and errors that name the file and the line."""
 
 import json
 import sys
@@ -82,7 +82,11 @@ def test_problem_is_a_name_for_question(tmp_path: Path) -> None:
         ('"text"\n', ":1", "expected an object"),
         ("[" * 100_000, ":1", "broken JSON"),
         ('{"question": "q", "answer": ' + "9" * 5000 + "}", ":1", "broken JSON"),
-        (row().encode() + b'{"question": "\xff"}', ":2", "0xff, the 15. of the line"),
+        (
+            row().encode() + b'{"question": "\xff"}',
+            ":2",
+            "expected UTF-8, got byte 0xff at column 15",
+        ),
         ('[\n{"question": "q", "answer": 1},\n{"question": "q"}]', ":3", "no field 'answer'"),
         (
             '[\n{"question": "q", "answer": 1}\n\n{"question": "q"}]',
@@ -91,7 +95,7 @@ def test_problem_is_a_name_for_question(tmp_path: Path) -> None:
         ),
         ('[\n{"question": "q", "answer": 1},\n', ":3", "broken JSON"),
         ('[\n{"question": "q", "answer": 1}\n', ":3", "the end of the file"),
-        ('[\n{"question": "q", "answer": 1}]\n\n{}', ":4", "behind the end of the list"),
+        ('[\n{"question": "q", "answer": 1}]\n\n{}', ":4", "text after the end of the list"),
     ],
 )
 def test_errors_name_file_and_line(
@@ -104,7 +108,7 @@ def test_errors_name_file_and_line(
     assert says in str(caught.value)
 
 
-def test_rows_behind_the_limit_are_not_looked_at(tmp_path: Path) -> None:
+def test_rows_after_the_limit_are_not_checked(tmp_path: Path) -> None:
     assert len(load_problems(write(tmp_path, row() + "broken"), limit=1)) == 1
     with pytest.raises(ProblemError, match="limit: expected at least 1"):
         load_problems(write(tmp_path, row()), limit=0)
@@ -177,7 +181,7 @@ class TestDataSets:
     def test_no_such_set(self, tmp_path: Path) -> None:
         pytest.importorskip("datasets")
         (tmp_path / "empty").mkdir()
-        with pytest.raises(ProblemError, match="not to be loaded as a data set"):
+        with pytest.raises(ProblemError, match="no data set that can be loaded"):
             load_problems(tmp_path / "empty")
         with pytest.raises(ProblemError, match="name:config:split"):
             load_problems("a:b:c:d")

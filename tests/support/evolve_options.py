@@ -1,4 +1,4 @@
-"""Options of self-evolutions that tests run."""
+"""Options of self-evolutions that tests run, and a way to run them in this process."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,16 @@ from typing import Any
 
 from rstar_fast.embedded import base_path
 from rstar_fast.embedded.problems import graded_problems
+from rstar_fast.evolve import EvolveConfig, process
+from rstar_fast.evolve.plan import plan
+from rstar_fast.store.config_file import write_config
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded" / "evolve.toml"
-"""The configuration that the embedded models come from."""
+"""File of the self-evolution that made the embedded models."""
 
 
 def options(folder: Path, **changes: Any) -> dict[str, Any]:
-    """A small self-evolution of the embedded base."""
+    """Write problem files and return the options of a small self-evolution of the embedded base."""
     for name, seed in (("train", 11), ("held_out", 1)):
         lines = [
             json.dumps(
@@ -50,3 +53,20 @@ def options(folder: Path, **changes: Any) -> dict[str, Any]:
         "rounds": [{"again": [{"difficulties": ["hard", "medium"], "rollouts": 4}]}],
         **changes,
     }
+
+
+def do_all(run: Path, opened: dict[str, Any], upto: str = "") -> list[str]:
+    """Do every stage in this process, up to one that is left out. Returns their names."""
+    run.mkdir(parents=True, exist_ok=True)
+    write_config(run, {"options": opened, "files": {}})
+    names = [stage.name for stage in plan(EvolveConfig.from_dict(opened))]
+    names = names[: names.index(upto)] if upto else names
+    for name in names:
+        process.do(run, name, "cpu", 1)
+    return names
+
+
+def options_of(run: Path) -> dict[str, Any]:
+    """Return the options that a run was started with."""
+    opened: dict[str, Any] = json.loads((run / "config.json").read_text())["options"]
+    return opened

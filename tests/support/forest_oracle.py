@@ -1,4 +1,4 @@
-"""The forest again, as plainly as Python can say it: what `rstar_fast._core` must do."""
+"""The forest in plain Python, one object per node. `rstar_fast._core` must do the same."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 class Refused(Exception):
-    """The call cannot be done in full."""
+    """A call that cannot be done in full."""
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Node:
 
     @property
     def waits(self) -> bool:
+        """Whether a walk passes over the node until a claim ends."""
         return self.in_flight or self.blocked
 
     @property
@@ -36,7 +37,7 @@ class Oracle:
         self.nodes: dict[int, Node] = {}
 
     def call(self, name: str, *arguments: object) -> object:
-        """Does a call, or raises Refused with nothing changed."""
+        """Make a call. A call that raises `Refused` changes nothing."""
         before = deepcopy(self.nodes)
         try:
             return getattr(self, name)(*arguments)
@@ -174,7 +175,7 @@ class Oracle:
         return self._keep(tree, kept)
 
     def _keep(self, tree: int, kept: list[int]) -> list[int]:
-        """Drops the rest of a tree; `kept` is ascending."""
+        """Forget all nodes of a tree but `kept`, which ascends."""
         old = {id: self.nodes.pop(id) for id in self.ids(tree)}
         _require(not any(node.in_flight for id, node in old.items() if id not in kept))
         new_id = {id: tree * self.nodes_per_tree + i for i, id in enumerate(kept)}

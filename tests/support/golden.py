@@ -1,4 +1,7 @@
-"""The golden records in `tests/data`: what the reference semantics give, to be reproduced exactly."""
+"""The golden records in `tests/data`.
+
+They hold what the reference semantics give. The package must reproduce them exactly.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Stands for the package `reasoning_gym`, installed or not: two data sets, of which one is as bad as they come."""
+"""A stand-in for the package `reasoning_gym`, whether that is installed or not.
+
+It has two data sets: "words" behaves well, and "bad" does everything wrong.
+"""
 
 import os
 import time
@@ -11,7 +14,7 @@ _calls = count()
 
 
 class WordProblems:
-    """Problems that the embedded base solves. No entry has an answer: only the scorer knows."""
+    """Word problems that the embedded base can solve. No entry has an answer, only a scorer."""
 
     def __init__(self, size: int, seed: int) -> None:
         self._problems = graded_problems("held_out", size, seed // 1_000_000, levels=(0,))
@@ -29,7 +32,7 @@ class WordProblems:
 
 
 class Bad:
-    """Entries that cannot be made but for the last, whose scorer takes an answer to be Python."""
+    """Entries of which only the last can be made. The scorer evaluates an answer as Python."""
 
     def __init__(self, size: int, seed: int) -> None:
         self._last = size - 1

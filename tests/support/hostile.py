@@ -1,8 +1,9 @@
-"""Hostile and faulty programs, and what each is reported as.
+"""Hostile and faulty programs, and the observation that each must give.
 
-    python tests/hostile.py [ROUNDS]
+    python tests/support/hostile.py [ROUNDS]
 
-runs each that often, in random order among harmless siblings, and looks at what is left behind.
+This runs each program ROUNDS times (1 if left out), in random order among harmless programs, and
+checks that nothing is left behind.
 """
 
 import os
@@ -21,8 +22,13 @@ LEAVINGS = [Path("/tmp/rstar_fast_hostile"), Path("/dev/shm/rstar_fast_hostile")
 TIMEOUTS = {
     "loop": "while True: pass",
     "one long call": "max(range(10**12))",
-    "signals ignored": "from signal import *\nfor s in set(Signals) - {9, 19}: signal(s, SIG_IGN)\nwhile True: pass",
-    "catches all": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+    "signals ignored": (
+        "from signal import *\nfor s in set(Signals) - {9, 19}: signal(s, SIG_IGN)\n"
+        "while True: pass"
+    ),
+    "catches all": (
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    ),
     "sleep": "import time\ntime.sleep(100)",
     "regular expression": "import re\nre.match('(a+)+$', 'a' * 40 + 'b')",
     "huge power": "10**(10**10)",
@@ -33,16 +39,18 @@ TIMEOUTS = {
 
 _NATIVE = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 
-# A regular expression for the text; the status is ERROR unless it is named.
+# Each program has a regular expression that must match the beginning of its observation's text, and
+# the statuses that it may have: ERROR if none is named.
 REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
     "fork": ("import os\nos.fork()", "PermissionError: "),
     "fork bomb": (
-        "import os\nfor _ in range(100):\n    try: os.fork()\n    except OSError as error: last = error\nraise last",
+        "import os\nfor _ in range(100):\n    try: os.fork()\n"
+        "    except OSError as error: last = error\nraise last",
         "PermissionError: ",
     ),
     "native fork bomb": (
-        _NATIVE
-        + "print([libc.fork() for _ in range(100)] == [-1] * 100, [libc.vfork() for _ in range(3)])",
+        _NATIVE + "print([libc.fork() for _ in range(100)] == [-1] * 100,"
+        " [libc.vfork() for _ in range(3)])",
         r"True \[-1, -1, -1\]",
         {Status.OK},
     ),
@@ -67,8 +75,8 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
     "kill itself": ("import os\nos.kill(os.getpid(), 9)", "PermissionError: "),
     "kill its parent": ("import os\nos.kill(os.getppid(), 9)", "PermissionError: "),
     "kill anyone": (
-        "import os\nfound = []\nfor p in range(1, 30000):\n    try:\n        os.kill(p, 0)\n        found.append(p)\n"
-        "    except OSError: pass\nprint(found)",
+        "import os\nfound = []\nfor p in range(1, 30000):\n    try:\n        os.kill(p, 0)\n"
+        "        found.append(p)\n    except OSError: pass\nprint(found)",
         r"\[\]$",
         {Status.OK},
     ),
@@ -85,8 +93,8 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
     "write": ("open('/tmp/rstar_fast_hostile', 'w')", "PermissionError: "),
     "shared memory": ("open('/dev/shm/rstar_fast_hostile', 'w')", "PermissionError: "),
     "native write": (
-        _NATIVE
-        + "print([libc.open(path, 0o1102, 0o777) for path in (b'/tmp/rstar_fast_hostile', b'/dev/shm/rstar_fast_hostile')])",
+        _NATIVE + "paths = b'/tmp/rstar_fast_hostile', b'/dev/shm/rstar_fast_hostile'\n"
+        "print([libc.open(path, 0o1102, 0o777) for path in paths])",
         r"\[-1, -1\]$",
         {Status.OK},
     ),
@@ -112,8 +120,8 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
     ),
     "become root": ("import os\nos.setuid(0)", "PermissionError: "),
     "unshare, ptrace, io_uring": (
-        _NATIVE
-        + "print([libc.syscall(ctypes.c_long(n), 0x10000000, 0, 0, 0) for n in (272, 101, 425, 321, 165)])",
+        _NATIVE + "numbers = 272, 101, 425, 321, 165\n"
+        "print([libc.syscall(ctypes.c_long(n), 0x10000000, 0, 0, 0) for n in numbers])",
         r"\[-1, -1, -1, -1, -1\]$",
         {Status.OK},
     ),
@@ -129,7 +137,7 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
         {Status.MEMORY},
     ),
     "one long print": ("print('x' * 50_000_000)", "x{512}\\.\\.\\.x{511}$", {Status.OK}),
-    "stderr": ("import sys\nsys.stderr.write('x' * 100_000_000)\nprint(1)", "1$", {Status.OK}),
+    "stderr": ("import sys\nsys.stderr.write('x' * 20_000_000)\nprint(1)", "1$", {Status.OK}),
     "null pointer": (
         "import ctypes\nctypes.string_at(0)",
         "CrashError: signal SIGSEGV",
@@ -148,12 +156,14 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
         {Status.MEMORY, Status.CRASH, Status.TIMEOUT},
     ),
     "daemon thread": (
-        "import threading, time\nthreading.Thread(target=time.sleep, args=(100,), daemon=True).start()\nprint(1)",
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(100,), daemon=True).start()\nprint(1)",
         "1$",
         {Status.OK},
     ),
     "100 threads": (
-        "import threading, time\nfor _ in range(100): threading.Thread(target=time.sleep, args=(9,)).start()",
+        "import threading, time\n"
+        "for _ in range(100): threading.Thread(target=time.sleep, args=(9,)).start()",
         "RuntimeError: can't start new thread$",
     ),
     "no stdout": (
@@ -166,36 +176,42 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
     "null byte": ("x = '\0'", "SyntaxError: source code string cannot contain null bytes"),
     "surrogate": ("x = '\ud800'", "UnicodeEncodeError: 'utf-8' codec can't encode"),
     "writes to its channel": (
-        "import os\nfor fd in range(3, 100):\n    try: os.write(fd, b'\\xff' * 100)\n    except OSError: pass",
+        "import os\nfor fd in range(3, 100):\n    try: os.write(fd, b'\\xff' * 100)\n"
+        "    except OSError: pass",
         "ProtocolError:",
         {Status.PROTOCOL},
     ),
     "floods its channel": (
-        "import os\nwhile True:\n    for fd in range(3, 9):\n        try: os.write(fd, b'rsr1' + bytes(50000))\n"
-        "        except OSError: pass",
+        "import os\nwhile True:\n    for fd in range(3, 9):\n"
+        "        try: os.write(fd, b'rsr1' + bytes(50000))\n        except OSError: pass",
         "(ProtocolError|TimeoutError):",
         {Status.PROTOCOL, Status.TIMEOUT},
     ),
     "clones itself": (
-        # The one clone that the filter lets pass: the supervisor does not know the child, and ends it.
-        _NATIVE
-        + "import time\npids = [libc.syscall(ctypes.c_long(56), 0x1208011, 0, 0, 0, 0) for _ in range(3)]\n"
+        # The filter lets this one clone call pass. The supervisor does not know the children, and
+        # kills them.
+        _NATIVE + "import time\nnumber = ctypes.c_long(56)\n"
+        "pids = [libc.syscall(number, 0x1208011, 0, 0, 0, 0) for _ in range(3)]\n"
         "while 0 in pids: pass\nprint('cloned')",
         "cloned$|ProtocolError:|CrashError:|-1",
         {Status.OK, Status.PROTOCOL, Status.CRASH},
     ),
     "patches": (
-        "import math, sympy, builtins\nmath.pi = 3\nsympy.pi = 3\nbuiltins.leak = secret = 1\nprint('done')",
+        "import math, sympy, builtins\nmath.pi = 3\nsympy.pi = 3\n"
+        "builtins.leak = secret = 1\nprint('done')",
         "done$",
         {Status.OK},
     ),
 }
 
-HARMLESS = "import math, sympy, builtins\nprint({i}, math.pi, sympy.pi, 'leak' in dir(builtins), 'secret' in globals())"
+HARMLESS = (
+    "import math, sympy, builtins\n"
+    "print({i}, math.pi, sympy.pi, 'leak' in dir(builtins), 'secret' in globals())"
+)
 
 
 def fault(name: str, observation: Observation) -> str:
-    """What is wrong with the report on a program of the table; "" if nothing is."""
+    """Return what is wrong with the observation of a program of the tables, "" if nothing is."""
     if name in TIMEOUTS:
         late_s = observation.wall_s - WALL_S
         fine = (
@@ -213,12 +229,15 @@ def fault(name: str, observation: Observation) -> str:
 
 
 def source(name: str) -> str:
-    """A program of the table."""
+    """Return a program of the tables."""
     return TIMEOUTS[name] if name in TIMEOUTS else REPORTED[name][0]
 
 
 def run_all(executor: Executor, rounds: int, seed: int) -> list[str]:
-    """Every program, so many times, in random order among harmless siblings: what went wrong."""
+    """Run every program `rounds` times in random order, each with a harmless one after it.
+
+    Returns what went wrong.
+    """
     order = [name for name in [*TIMEOUTS, *REPORTED] for _ in range(rounds)]
     random.Random(seed).shuffle(order)
     futures = []
@@ -231,14 +250,16 @@ def run_all(executor: Executor, rounds: int, seed: int) -> list[str]:
         if name:
             faults.append(fault(name, observation))
         elif observation.text != f"{i // 2} 3.141592653589793 pi False False":
-            faults.append(f"sibling {i // 2}: {observation}")
+            faults.append(f"harmless program {i // 2}: {observation}")
     faults += [f"left behind: {path}" for path in LEAVINGS if path.exists()]
     return [one for one in faults if one]
 
 
 def state(executor: Executor) -> Counter[str]:
-    """Descriptors of this process and the supervisor, and the processes below that are neither zygotes nor snapshots: once they
-    have stopped changing.
+    """Return what a program could leave behind, once it has stopped changing.
+
+    Counted are the descriptors of this process and of the supervisor, without those for zygotes
+    and snapshots, and the supervisor's children other than zygotes and snapshots.
     """
     earlier, now = None, _state(executor)
     while earlier != now:
@@ -262,21 +283,22 @@ def _state(executor: Executor) -> Counter[str]:
 
 
 def main(rounds: int) -> int:
-    """Run the table that often and say what went wrong."""
+    """Run the tables `rounds` times and print what went wrong. Returns the exit status."""
     limits = Limits(wall_s=WALL_S, memory_bytes=128 << 20)
     with Executor(workers=2, limits=limits) as executor:
         report = executor.report()
         missing = {name: why for name, why in report["isolation"].items() if why}
-        print(
-            f"uid {os.geteuid()}; cloned by {'C++' if report['native'] else 'Python'}; not in force: {missing or 'nothing'}"
-        )
+        cloning = "C++" if report["native"] else "Python"
+        print(f"uid {os.geteuid()}; cloned by {cloning}; not in force: {missing or 'nothing'}")
         executor.run(["1"])
         before, begin_s = state(executor), time.monotonic()
         faults = run_all(executor, rounds, seed=rounds)
-        time.sleep(3)  # what no program accounts for is ended within two sweeps
+        # The supervisor kills processes that belong to no program within two sweeps, 1 s each.
+        time.sleep(3)
         after = state(executor)
+        num_programs, elapsed_s = len(TIMEOUTS) + len(REPORTED), time.monotonic() - begin_s
         print(
-            f"{rounds} x {len(TIMEOUTS) + len(REPORTED)} programs among as many siblings in {time.monotonic() - begin_s:.0f} s"
+            f"{rounds} x {num_programs} programs among as many harmless ones in {elapsed_s:.0f} s"
         )
         print(f"before {dict(before)}\nafter  {dict(after)}")
     for one in faults:

@@ -1,4 +1,4 @@
-"""The interpreter as it was, after programs that ran inside the test process."""
+"""A fixture that restores the interpreter after programs that ran inside the test process."""
 
 import sys
 from collections.abc import Iterator

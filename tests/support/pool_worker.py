@@ -1,4 +1,4 @@
-"""A worker for the pool's tests: does what its payload says, good or bad."""
+"""A worker for the pool's tests. It does what its payload says, good or bad."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Random trees of token runs, as packing and the kernels take them."""
+"""Random trees of token runs, in the form that `pack` and the kernels take."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 @dataclass
 class TokenTree:
-    """A forest of token runs.
+    """Trees of token runs.
 
     Attributes:
-        parents: int32 [nodes], -1 at roots.
-        num_tokens: int32 [nodes].
-        tokens: int32 [sum of num_tokens], node after node.
+        parents: Parent of each node, int32 [nodes]. -1 for a root.
+        num_tokens: Number of tokens in each node's run, int32 [nodes].
+        tokens: Token ids of all runs, int32 [sum of num_tokens], one node after the other.
     """
 
     parents: NDArray[np.int32]
@@ -21,26 +21,26 @@ class TokenTree:
     tokens: NDArray[np.int32]
 
     def path(self, node: int) -> list[int]:
-        """Nodes from the root down to `node`."""
+        """Return the nodes from the root down to `node`."""
         found = [node]
         while self.parents[found[-1]] >= 0:
             found.append(int(self.parents[found[-1]]))
         return found[::-1]
 
     def run(self, node: int) -> list[int]:
-        """A node's own tokens."""
+        """Return a node's own tokens."""
         begin = int(self.num_tokens[:node].sum())
         return [int(token) for token in self.tokens[begin : begin + self.num_tokens[node]]]
 
     def text(self, node: int) -> list[int]:
-        """All tokens from the root to the end of `node`."""
+        """Return all tokens from the root to the end of `node`."""
         return [token for ancestor in self.path(node) for token in self.run(ancestor)]
 
 
 def token_tree(
     parents: list[int], num_tokens: list[int], vocabulary: int = 50, seed: int = 0
 ) -> TokenTree:
-    """A forest of this shape with random tokens."""
+    """Return trees of the given shape with random tokens."""
     tokens = np.random.default_rng(seed).integers(0, vocabulary, sum(num_tokens)).astype(np.int32)
     return TokenTree(np.array(parents, np.int32), np.array(num_tokens, np.int32), tokens)
 
@@ -48,7 +48,7 @@ def token_tree(
 def random_tree(
     seed: int, num_nodes: int, num_roots: int = 1, longest: int = 9, vocabulary: int = 50
 ) -> TokenTree:
-    """A random forest; a sixth of the nodes are empty, no root is."""
+    """Return random trees. A sixth of the nodes have no tokens, but every root has some."""
     draw = np.random.default_rng(seed)
     parents = [-1] * num_roots + [
         int(draw.integers(max(0, i - 12), i)) for i in range(num_roots, num_nodes)
@@ -69,4 +69,4 @@ SHAPES = {
     "random": random_tree(1, 40),
     "forest of 100": random_tree(2, 300, num_roots=100, longest=4),
 }
-"""The shapes every packed computation must get right."""
+"""Shapes that every computation on packed trees must get right."""

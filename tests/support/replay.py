@@ -1,4 +1,4 @@
-"""Drives the public ask/tell search with the recorded inputs of a finished tree."""
+"""A driver of the ask/tell search that answers from the record of a finished tree."""
 
 import random
 from typing import Any
@@ -16,7 +16,7 @@ from rstar_fast.verify.base import Grade, Observation, Status
 
 
 class Replay:
-    """Answers requests from recorded nodes: per tag the step, its observation and its score."""
+    """Answers from recorded nodes. Each tag has a step, its observation and its score."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         self.nodes = record["nodes"]
@@ -51,7 +51,7 @@ class Replay:
 def search_record(
     record: dict[str, Any], order: random.Random | None = None
 ) -> tuple[Tree | Failure, Replay]:
-    """Search one recorded tree again; `order` shuffles the answers."""
+    """Search one recorded tree again. `order` shuffles the order of the answers."""
     search = Search(SearchConfig.from_dict({**record["config"], "max_active": 1}))
     search.add([Problem("recorded", "question", (record["ground_truth"],))])
     replay = Replay(record)

@@ -1,6 +1,12 @@
-"""Running the programs of steps. This folder's own modules run in the main process.
+"""Running the programs of steps.
 
-`supervisor/` runs in the supervisor process and `child/` in the processes it starts. Three modules here
-are read on both sides: `framing`, `source` and `zygote_options`. Nothing is imported here, because the
-processes of programs load this package.
+Three kinds of process take part:
+
+- The main process runs `executor`, `session`, `isolation` and `arithmetic`.
+- The supervisor process runs `supervisor/`. It is a worker of the executor's pool.
+- Zygotes, and the processes of programs that are cloned from them, run `child/`.
+
+The other modules are shared: `framing`, `observation_text` and `zygote_options` by all of them,
+`source` and `failures` by the main process and the supervisor. Nothing is imported here, because
+what is loaded in a zygote is copied for every program.
 """

@@ -1,7 +1,7 @@
-"""Programs that are nothing but arithmetic, computed here; all others go to processes.
+"""Programs that are only arithmetic, computed in the main process.
 
-Most steps of word problems are of this kind. They can do no harm: names, numbers, `+ - * / // %` and `print` are all there is, and
-nothing is executed as Python.
+Most steps of word problems are of this kind. Such a program consists of names, numbers,
+`+ - * / // %` and `print`. It can do no harm, because nothing is executed as Python.
 """
 
 import ast
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from rstar_fast.verify.base import Observation, Status, StepRunner
-from rstar_fast.verify.execute.child.program import cut, stdout_text
+from rstar_fast.verify.execute.observation_text import cut, stdout_text
 from rstar_fast.verify.execute.source import source_of
 
 Number = int | float
@@ -21,7 +21,7 @@ _MAX_CHARS, _MAX_LINE_CHARS = 4000, 200
 _MAX_INTEGER = 1 << 63
 _LINE = re.compile(r"[A-Za-z0-9(+-][A-Za-z0-9_+\-*/%(),.= ]*")
 _STRANGE = re.compile(r"\b[0-9][0-9.]*[A-Za-z_]|[0-9]{19}|__")
-"""A number that goes on as a word, a long number, a name of Python's own."""
+"""A number that runs into a word, a number of 19 digits or more, or a name with "__"."""
 _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -33,17 +33,22 @@ _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
 
 
 class ArithmeticRunner:
-    """A `StepRunner` that computes arithmetic at once and has another runner run everything else.
+    """Computes programs that are only arithmetic at once. Another runner runs all others.
 
-    Args:
-        others: runs the other programs, showing what they print (`observation = "stdout"`); closed with this.
+    Implements `StepRunner`.
     """
 
     def __init__(self, others: StepRunner) -> None:
+        """Make a runner.
+
+        Args:
+            others: Runner of the other programs, with observations of the "stdout" style. It is
+                closed with this runner.
+        """
         self._others = others
 
     def submit(self, steps: tuple[str, ...]) -> "Future[Observation]":
-        """Start one program; see `StepRunner`."""
+        """Start one program, given as the texts of its steps. See `StepRunner`."""
         began = time.perf_counter()
         text = compute(source_of(steps))
         if text is None:
@@ -59,7 +64,9 @@ class ArithmeticRunner:
 
 
 def compute(source: str) -> str | None:
-    r"""What a program shows that is only arithmetic; None of any other, and where Python would raise.
+    r"""Return the observation of a program that is only arithmetic.
+
+    Returns None for any other program, and where Python would raise.
 
     >>> compute("# bags\nbags = 7 * 6\nprint(bags, bags / 4)"), compute("import os")
     ('42 10.5', None)
@@ -81,7 +88,7 @@ def compute(source: str) -> str | None:
 
 
 class _NotPlainError(Exception):
-    """There is something else in the program."""
+    """The program holds something other than arithmetic."""
 
 
 def _run(statements: Sequence[ast.stmt]) -> str:

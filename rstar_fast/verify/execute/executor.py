@@ -1,4 +1,4 @@
-"""Runs the programs that steps make, each in a confined process of its own."""
+"""The runner of Python programs, each in a confined process. Runs in the main process."""
 
 import os
 import warnings
@@ -10,6 +10,7 @@ from typing import Any, cast
 from rstar_fast.config import ObservationStyle
 from rstar_fast.errors import ConfigError, ExecutorError
 from rstar_fast.verify.base import Limits, Observation, Status
+from rstar_fast.verify.execute import failures
 from rstar_fast.verify.execute.isolation import Isolation
 from rstar_fast.verify.execute.session import ProgramSession
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
@@ -37,12 +38,18 @@ PRELOAD = (
     "numpy",
     "sympy",
 )
-"""Modules that are loaded before a program starts. A program may import others that are installed; that costs it time."""
+"""Modules that are loaded before a program starts.
+
+A program may also import other modules that are installed, in its own time.
+"""
 
 _MAX_SILENCE_S = 120.0
-"""How much longer than three programs may take the supervisor may be silent while it has work: starting is in it."""
+"""Seconds of silence that a busy supervisor may add to three programs' time limits.
+
+The time in which its zygotes start is part of them.
+"""
 _MAX_IN_FLIGHT = 256
-"""Programs that the supervisor knows of at once; it sees which share a beginning."""
+"""Number of programs that the supervisor knows at once, so that it sees which share a beginning."""
 _KEPT_ENVIRONMENT = (
     "HOME",
     "LANG",
@@ -67,11 +74,13 @@ _DEFAULT_LIMITS = Limits()
 
 
 class Executor:
-    r"""Runs programs, each in a process of its own that the machine confines as well as it can; implements `StepRunner`.
+    r"""Runs Python programs, each in a confined process of its own. A context manager.
 
-    A program sees nothing of another: names, patched modules and random state end with it. Equal steps give equal observations,
-    whatever the number of workers, and whether or not a snapshot of their beginning was at hand. Whatever a program does, its
-    future resolves to an `Observation`, about `limits.wall_s` after it started at the latest. `isolation` says what confines it.
+    A program sees nothing of another one: names, patched modules and random state end with it.
+    Equal steps give equal observations, whatever the number of workers, and whether or not a
+    snapshot of their beginning is at hand. Whatever a program does, its future resolves to an
+    `Observation` at most about `limits.wall_s` after the program started. `isolation` tells how far
+    this machine can confine programs. Implements `StepRunner`.
 
     >>> with Executor(workers=1) as executor:
     ...     executor.run(["<code>\nx = 6\n<end_of_step>", "\nprint(x * 7)\n<end_of_code>"]).text
@@ -91,21 +100,34 @@ class Executor:
         native: bool | None = None,
         huge_pages: bool = True,
     ) -> None:
-        """Make an executor; its processes start with the first programs.
+        """Make an executor. Its processes start with the first program.
 
         Args:
-            workers: programs run at once, >= 1; None for one per processor of this process. Fewer run where their memory limits
-                would not fit into the machine together.
-            limits: of every program.
-            style: how an observation is made of what a program printed.
-            seed: of `random` and `numpy.random` in every program, >= 0.
-            preload: modules loaded before a program starts; those that cannot be imported are left out.
-            allowed_modules: top-level modules that a program itself may import; None for all that are installed.
-            snapshot_bytes: memory for paused processes that hold the state of programs so far, >= 0; 0 keeps none, and every
-                program is run from its beginning.
-            require_isolation: raise `IsolationError` unless `isolation` is sufficient. Starts the processes at once.
-            native: True for cloning in C++ only, False for Python only; None for C++, or Python with a warning.
-            huge_pages: gather the libraries' memory into huge pages, where the kernel can.
+            workers: Number of programs at once, in 1..4096. None for one per processor that this
+                process may use. Fewer run where the machine's memory cannot hold the memory limits
+                of all.
+            limits: Limits of every program.
+            style: Style of the observations. "stdout" shows all that was printed, or the value of
+                the last expression if nothing was. "reference" is the style of the released
+                training data.
+            seed: Seed of `random`, `numpy.random` and sympy's generator in every program, >= 0.
+            preload: Names of modules that are loaded before a program starts. Modules that cannot
+                be imported are left out.
+            allowed_modules: Names of the top-level modules that a program itself may import. None
+                allows all that are installed.
+            snapshot_bytes: Memory for snapshots, bytes, >= 0. A snapshot is a paused process that
+                has executed a program so far. With 0, every program is run from its beginning.
+            require_isolation: Whether to raise `IsolationError` unless all required means of
+                `isolation` are in force. The processes then start at once.
+            native: Whether processes are cloned in C++ (True) or in Python (False). None takes C++
+                if its extension can be loaded, and otherwise Python with a warning.
+            huge_pages: Whether the libraries' memory is gathered into huge pages, where the kernel
+                can.
+
+        Raises:
+            ConfigError: An option is out of range.
+            ExecutorError: `native` is True, and the extension cannot be loaded.
+            IsolationError: Isolation is required, and this machine does not permit it.
         """
         if style not in ("stdout", "reference"):
             raise ConfigError(f'style: expected "stdout" or "reference", got {style!r}')
@@ -132,7 +154,7 @@ class Executor:
         ):
             raise ConfigError(f"workers: expected an integer in 1..4096, got {workers!r}")
         self._pool: WorkerPool[Observation | dict[str, Any]] = WorkerPool(
-            "rstar_fast.verify.execute.supervisor.supervisor",
+            "rstar_fast.verify.execute.supervisor.main",
             workers=1,
             slots=_MAX_IN_FLIGHT,
             limit_s=3 * limits.wall_s + _MAX_SILENCE_S,
@@ -154,9 +176,17 @@ class Executor:
                 raise
 
     def submit(self, steps: Sequence[str]) -> "Future[Observation]":
-        """Start the program of an open code block, given as the texts of its steps; the last one is what is observed.
+        """Start the program of a code block.
 
-        Raises `ExecutorError` when closed. The future's exception is an `ExecutorError` if no worker can be started.
+        Args:
+            steps: Texts of the block's steps, at least one.
+
+        Returns:
+            A future of the observation after the last step, which shows the whole program. The
+            future's exception is an `ExecutorError` if no worker can be started.
+
+        Raises:
+            ExecutorError: The executor is closed, or `steps` is not a sequence of texts.
         """
         if (
             not isinstance(steps, Sequence)
@@ -165,15 +195,15 @@ class Executor:
         ):
             raise ExecutorError(f"submit: expected the texts of the steps, got {steps!r:.80}")
         if not steps:
-            raise ExecutorError("submit: expected one step or more, got none")
+            raise ExecutorError("submit: expected at least one step, got none")
         return cast("Future[Observation]", self._pool.submit({"steps": list(steps)}))
 
     def run(self, steps: Sequence[str]) -> Observation:
-        """Run one program and wait for its observation."""
+        """Run one program and wait for its observation. Raises what `submit` does."""
         return self.submit(steps).result()
 
     def run_many(self, programs: Iterable[Sequence[str]]) -> list[Observation]:
-        """Run programs side by side; observations in the order of the programs."""
+        """Run programs side by side. Returns their observations in the order of the programs."""
         return [future.result() for future in [self.submit(steps) for steps in programs]]
 
     def session(self) -> ProgramSession:
@@ -181,12 +211,23 @@ class Executor:
         return ProgramSession(self)
 
     def isolation(self) -> Isolation:
-        """What confines the programs on this machine. Starts the processes if there are none."""
+        """Return the means that confine programs on this machine.
+
+        Starts the processes if there are none.
+        """
         return Isolation.of(self.report())
 
     def report(self) -> dict[str, Any]:
-        """The state of the processes: `isolation`, `native`, `num_huge_pages`, `programs_at_once`, `num_snapshots`,
-        `snapshot_bytes`, and `pids` of supervisor, zygotes, programs and snapshots. Starts the processes if there are none.
+        """Return the state of the processes. Starts them if there are none.
+
+        Returns:
+            A dict of `isolation` (see `Isolation.means`), `native` (whether processes are cloned in
+            C++), `num_huge_pages` (made in the newest zygote), `programs_at_once` (largest number),
+            `num_snapshots`, `snapshot_bytes` (upper bound of their memory), and `pids`: a dict of
+            the process ids under `supervisor`, `zygotes`, `programs` and `snapshots`.
+
+        Raises:
+            ExecutorError: The executor is closed, or the supervisor cannot be started.
         """
         report = self._pool.submit({"report": True}).result()
         if not isinstance(report, dict):
@@ -195,7 +236,7 @@ class Executor:
         return report
 
     def close(self) -> None:
-        """Stop the workers; programs that are not done become `Status.LOST`. May be called again."""
+        """Stop the workers. Programs that are not done get `Status.LOST`. May be called again."""
         self._pool.close()
 
     def __enter__(self) -> "Executor":
@@ -205,17 +246,16 @@ class Executor:
         self.close()
 
     def _failure(self, status: Status) -> Observation:
-        text = {
-            Status.TIMEOUT: f"TimeoutError: not finished after {self._limits.wall_s:g} s",
-            Status.PROTOCOL: "ProtocolError: the supervisor sent a malformed answer",
-            Status.LOST: "LostError: the processes that were to run the program ended",
-        }[status]
-        return Observation(status, text)
+        if status is Status.TIMEOUT:
+            return failures.timed_out(self._limits.wall_s)
+        return (
+            failures.malformed("the supervisor") if status is Status.PROTOCOL else failures.lost()
+        )
 
 
 def _module_names(option: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{option}: expected the names of modules, got {names!r:.80}")
+        raise ConfigError(f"{option}: expected a sequence of module names, got {names!r:.80}")
     return tuple(names)
 
 
@@ -228,7 +268,9 @@ def _native(wanted: bool | None) -> bool:
         if wanted:
             raise ExecutorError(f"native=True: the extension cannot be loaded: {error}") from error
         warnings.warn(
-            f"programs are cloned by Python, more slowly: {error}", RuntimeWarning, stacklevel=3
+            f"no C++ extension: programs are cloned by Python, more slowly: {error}",
+            RuntimeWarning,
+            stacklevel=3,
         )
         return False
     return True
@@ -239,7 +281,7 @@ def _decode(payload: dict[str, Any]) -> Observation | dict[str, Any]:
         return payload
     text = payload["text"]
     if not isinstance(text, str):
-        raise TypeError(f"expected the text of an observation, got {type(text).__name__}")
+        raise TypeError(f"text: expected a string, got {type(text).__name__}")
     return Observation(
         Status(payload["status"]),
         text,

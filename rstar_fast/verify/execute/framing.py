@@ -1,40 +1,53 @@
-"""What a supervisor and a program's process say to each other: a fixed header, then capped UTF-8.
+"""Messages between the supervisor and the processes of programs. Used on both sides.
 
-A request is `magic | flags (uint8) | length (uint32) | source`; a reply is `magic | status (uint8) | flags (uint8) |
-processor time, ns (int64) | peak memory, bytes (int64) | length (uint32) | observation`, big-endian.
+All numbers are big-endian, and texts are UTF-8.
+
+- A request is `magic (4 bytes) | flags (uint8) | length (uint32) | source`.
+- A reply is `magic (4 bytes) | status (uint8) | flags (uint8) | processor time, ns (int64) | peak
+  memory, bytes (int64) | length (uint32) | observation`. The observation's length is capped.
 """
 
 import struct
 from dataclasses import dataclass
 
 from rstar_fast.verify.base import Status
-from rstar_fast.verify.execute.child.program import MAX_OBSERVATION_CHARS
+from rstar_fast.verify.execute.observation_text import MAX_OBSERVATION_CHARS
 from rstar_fast.verify.pool.wire import FrameError
 
 KEEP = 1
-"""Request: stay as a snapshot if possible."""
+"""Flag of a request: stay as a snapshot if possible."""
 CHECK = 2
-"""Request: only parse; the reply is OK, or the error."""
+"""Flag of a request: only parse the source. The reply is OK or the error."""
 
 KEPT = 1
-"""Reply: this process waits to be cloned."""
+"""Flag of a reply: this process is a snapshot now and waits to be cloned."""
 FINAL = 2
-"""Reply: whatever follows on this program's text, the outcome is the same."""
+"""Flag of a reply: every continuation of this program fails in the same way."""
 REPLAY = 4
-"""Reply: nothing was executed; the program must be run as a whole."""
+"""Flag of a reply: nothing was executed, and the program must be run from its beginning."""
 
 _REQUEST = struct.Struct("!4sBI")
 _REPLY = struct.Struct("!4sBBqqI")
 _REQUEST_MAGIC, _REPLY_MAGIC = b"rsq1", b"rsr1"
 _STATUSES = (Status.OK, Status.ERROR, Status.MEMORY)
-_MAX_TEXT_BYTES = 4 * (MAX_OBSERVATION_CHARS + 3)
+_MAX_TEXT_BYTES = 4 * (MAX_OBSERVATION_CHARS + len("..."))
 MAX_REPLY_BYTES = _REPLY.size + _MAX_TEXT_BYTES
+"""Largest size of a reply, bytes."""
 REQUEST_HEADER_BYTES = _REQUEST.size
+"""Size of a request without its source, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a program's process says of itself; nothing in it is to be trusted beyond that program."""
+    """Reply of a program's process. The program may have forged any of it.
+
+    Attributes:
+        status: How the program ended: OK, ERROR or MEMORY.
+        text: Text of the observation.
+        flags: Sum of `KEPT`, `FINAL` and `REPLAY`, as far as they apply.
+        cpu_s: Processor time of this piece of the program, seconds.
+        peak_bytes: Peak resident memory of the process, bytes.
+    """
 
     status: Status
     text: str
@@ -44,19 +57,19 @@ class Reply:
 
 
 def pack_request(source: str, flags: int) -> bytes:
-    """A request; lone surrogates in the source are kept."""
+    """Return the bytes of a request. Lone surrogates in the source are kept."""
     body = source.encode("utf-8", "surrogatepass")
     return _REQUEST.pack(_REQUEST_MAGIC, flags, len(body)) + body
 
 
 def unpack_request_header(header: bytes) -> tuple[int, int]:
-    """The flags, and the number of bytes of source that follow."""
+    """Return a request's flags, and the number of bytes of source that follow its header."""
     _, flags, length = _REQUEST.unpack(header)
     return flags, length
 
 
 def pack_reply(reply: Reply) -> bytes:
-    """A reply; what cannot be encoded is replaced."""
+    """Return the bytes of a reply. Characters that cannot be encoded are replaced."""
     body = reply.text.encode("utf-8", "replace")
     header = _REPLY.pack(
         _REPLY_MAGIC,
@@ -70,7 +83,11 @@ def pack_reply(reply: Reply) -> bytes:
 
 
 def unpack_reply(data: bytes) -> Reply | None:
-    """The reply that bytes from a program's process hold, or None while it is incomplete. Raises `FrameError`."""
+    """Return the reply in bytes from a program's process, or None while it is incomplete.
+
+    Raises:
+        FrameError: The bytes are not one reply, or a field is out of range.
+    """
     if not data.startswith(_REPLY_MAGIC[: len(data)]):
         raise FrameError(f"expected a reply, got {data[:16]!r}")
     if len(data) < _REPLY.size:
@@ -82,7 +99,7 @@ def unpack_reply(data: bytes) -> Reply | None:
         or min(cpu_ns, peak_bytes) < 0
         or length > _MAX_TEXT_BYTES
     ):
-        raise FrameError("expected a reply, got a malformed one")
+        raise FrameError(f"expected a reply, got a malformed header {data[: _REPLY.size]!r}")
     if len(data) > _REPLY.size + length:
         raise FrameError("expected one reply, got more")
     if len(data) < _REPLY.size + length:

@@ -1,4 +1,7 @@
-"""What confines the programs on this machine, and whether that is enough."""
+"""The means that confine programs on this machine, and whether they suffice.
+
+Runs in the main process.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,40 +9,40 @@ from typing import Any
 from rstar_fast.errors import IsolationError
 
 _REQUIRED = ("resource limits", "no new privileges", "dropped privileges", "seccomp")
-_FILES = ("landlock", "private file system")
+_EITHER = ("landlock", "private file system")
+"""Means of which only one is required."""
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """What confines the programs.
+    """The means that confine programs.
 
     Attributes:
-        means: every means, by name, with "" if it is in force or else the reason why it is not.
+        means: Reasons why a means is not in force, keyed by its name. "" if it is in force.
     """
 
     means: dict[str, str]
 
     @classmethod
     def of(cls, report: dict[str, Any]) -> "Isolation":
-        """What a supervisor reports."""
+        """Return the isolation that a supervisor's report tells."""
         return cls({str(name): str(reason) for name, reason in report["isolation"].items()})
 
     @property
     def missing(self) -> list[str]:
-        """What it would take to be sufficient: limits, privileges that are dropped for good, seccomp, and one of Landlock and a
-        private file system. The namespaces are a second fence behind these.
+        """Names and reasons of the required means that are not in force. Empty if none is.
+
+        Required are resource limits, dropped privileges that cannot come back, seccomp, and one of
+        Landlock and a private file system. The namespaces are a second line of defence.
         """
-        missing = [
-            f"{name} ({self.means[name]})"
-            for name in _REQUIRED
-            if self.means.get(name, "not tried")
-        ]
-        if all(self.means.get(name, "not tried") for name in _FILES):
-            missing.append(" or ".join(f"{name} ({self.means.get(name)})" for name in _FILES))
+        reasons = {name: self.means.get(name, "not tried") for name in (*_REQUIRED, *_EITHER)}
+        missing = [f"{name} ({reasons[name]})" for name in _REQUIRED if reasons[name]]
+        if all(reasons[name] for name in _EITHER):
+            missing.append(" or ".join(f"{name} ({reasons[name]})" for name in _EITHER))
         return missing
 
     def require(self) -> None:
-        """Raise `IsolationError` unless it is sufficient."""
+        """Raise `IsolationError` unless all required means are in force."""
         if self.missing:
             raise IsolationError(
                 f"programs cannot be isolated on this machine; missing: {'; '.join(self.missing)}"

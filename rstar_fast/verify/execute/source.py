@@ -1,4 +1,7 @@
-"""The program of an open block: its steps' code as one text."""
+"""The program of a code block: the code of its steps as one text.
+
+Used in the main process and in the supervisor.
+"""
 
 import re
 from collections.abc import Sequence
@@ -12,9 +15,9 @@ _FENCE_END = re.compile(r"`+\s*\Z")
 
 
 def source_of(steps: Sequence[str]) -> str:
-    r"""The program of an open block: the code of its joined steps, marks and code fences removed.
+    r"""Return the program of a code block, without marks and without an enclosing code fence.
 
-    Line numbers are those of the joined text from the line of `<code>` on.
+    Line 1 of the program is the line of `<code>` in the joined steps.
 
     >>> source_of(("Let us see. <code>\nx = 3\n<end_of_step>", "\nprint(x)\n<end_of_code>"))
     '\nx = 3\n\nprint(x)\n'
@@ -26,10 +29,10 @@ def source_of(steps: Sequence[str]) -> str:
 
 
 def continues(source: str, executed: str) -> bool:
-    r"""Whether a program begins with one that was executed already and goes on behind it on a line of its own.
+    r"""Return whether a program begins with an executed one and goes on after it on a new line.
 
-    >>> continues("x = 1\nprint(x)", "x = 1\n"), continues("x = 12", "x = 1"), continues("x = 1\n", "y = 1\n")
-    (True, False, False)
+    >>> continues("x = 1\nprint(x)", "x = 1\n"), continues("x = 12", "x = 1")
+    (True, False)
     """
     return source.startswith(executed) and (
         executed.endswith("\n") or source[len(executed) : len(executed) + 1] in ("", "\n")

@@ -1,4 +1,7 @@
-"""Final answers as text: a form for exact comparison, and LaTeX for math-verify."""
+"""Final answers as text: a form for exact comparison, and LaTeX for math-verify.
+
+Runs in the main process (`normalise`) and in math-verify workers (`readings`).
+"""
 
 import re
 
@@ -19,7 +22,10 @@ _MAY_BE_PYTHON = re.compile(r"(?=.*[*(\[{A-Za-z])[^\\$%^]+", re.DOTALL)
 
 
 def normalise(answer: str) -> str:
-    r"""A form in which two spellings of one answer are often equal; "" for an empty answer.
+    r"""Return a form in which spellings of one answer are often equal; "" for an empty answer.
+
+    Removed are boxes, text commands, spacing, dollar signs, one full stop at the end, and the
+    commas between thousands. Fractions are written as `\frac{a}{b}`, and a word in lower case.
 
     >>> normalise(r" $\dfrac{1}{2}$. "), normalise(r"\text{East}"), normalise("1,000")
     ('\\frac{1}{2}', 'east', '1000')
@@ -32,7 +38,10 @@ def normalise(answer: str) -> str:
 
 
 def readings(answer: str) -> list[str]:
-    r"""What an answer may mean, as LaTeX: as it stands, plain text tidied, and as Python prints it where it can be that.
+    r"""Return what an answer may mean, as LaTeX texts.
+
+    The first is the answer as it stands, or its usual meaning where it is a number with a unit or a
+    mixed number. If the answer may be text that Python printed, its LaTeX follows.
 
     >>> readings("18 dollars"), readings("1 1/2"), readings("x = 2**10")
     (['18 \\text{ dollars}'], ['1\\frac{1}{2}'], ['x = 2**10', 'x = 2^{10}'])

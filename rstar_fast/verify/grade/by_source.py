@@ -1,6 +1,7 @@
-"""A verifier that grades each problem by the rules of its source."""
+"""A verifier that grades each problem by the rules of its source. Runs in the main process."""
 
 from concurrent.futures import Future
+from typing import Self
 
 from rstar_fast.problems import Problem
 from rstar_fast.problems.sources import kind_of, registered_source
@@ -9,14 +10,22 @@ from rstar_fast.verify.grade.verifiers import MathVerifier
 
 
 class SourceVerifier:
-    """Grades by a problem's source: by the source's own verifier if it has one, otherwise as mathematics."""
+    """Grades each answer with the verifier of its problem's source; without one, as mathematics.
+
+    The kind of source is the part of the problem's id before its first colon. Implements
+    `Verifier`. A context manager, which closes the verifiers.
+    """
 
     def __init__(self, workers: int = 1, limit_s: float = 5.0) -> None:
         """Make a verifier. The workers of each kind start with the first answer for them.
 
         Args:
             workers: Number of answers of each kind that are graded at once, >= 1.
-            limit_s: Seconds for grading one answer, > 0. An answer that takes longer counts as wrong.
+            limit_s: Seconds for grading one answer, > 0. An answer that takes longer counts as
+                wrong.
+
+        Raises:
+            ConfigError: A number is out of range.
         """
         self._workers = workers
         self._limit_s = limit_s
@@ -24,7 +33,11 @@ class SourceVerifier:
         self._others: dict[str, Verifier] = {}
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
-        """Start grading. Raises `ProblemError` for a problem that cannot be graded."""
+        """Start grading one answer.
+
+        Raises:
+            ProblemError: The problem cannot be graded.
+        """
         return self._verifier_of(problem).submit(problem, answer)
 
     def close(self) -> None:
@@ -32,7 +45,7 @@ class SourceVerifier:
         for verifier in (self._math, *self._others.values()):
             verifier.close()
 
-    def __enter__(self) -> "SourceVerifier":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,8 +1,8 @@
 """Entries of the package `reasoning_gym` as problems, and its own scorers as their verifier.
 
-Both run in confined worker processes, in which an entry is made again from its id. The package draws entry i of
-seed s as entry i - 1 of seed s + 1. A seed of ours is therefore the seed of a block of a million entries, so that
-no two seeds share one.
+This module runs in the main process. The package's code runs in confined workers (`gym_worker`),
+which make an entry again from its id. The package's entry i of seed s is its entry i - 1 of seed
+s + 1. A seed of ours is therefore multiplied by `MAX_SIZE`, so that two seeds share no entry.
 """
 
 import os
@@ -21,21 +21,26 @@ from rstar_fast.verify.grade.pooled import PooledVerifier
 from rstar_fast.verify.pool.pool import WorkerPool
 
 ANY_THAT_SCORES = "(any that its scorer accepts)"
-"""Stands for the accepted answer where an entry has none, and only its scorer can tell."""
+"""Accepted answer of a problem whose entry has none, because only its scorer can tell."""
 
 _MODULE = "rstar_fast.verify.grade.gym_worker"
 _ENTRY_LIMIT_S = 30.0
 
 
 def gym_problems(source: str, limit: int | None = None) -> list[Problem]:
-    """The entries of a data set. One that cannot be made (an exception, over 30 s) is told by a warning, and left out.
+    """Make the problems of a data set of `reasoning_gym`.
+
+    An entry that cannot be made, because its generator raises or takes more than 30 s, is left out
+    with a warning.
 
     Args:
-        source: `reasoning_gym:DATASET:SIZE` or `reasoning_gym:DATASET:SIZE:SEED` (0), SIZE up to `BLOCK`, SEED up to 4000.
-        limit: how many to make from the front, >= 1; None for all.
+        source: Name of the form `reasoning_gym:DATASET:SIZE[:SEED]`. SIZE is in 1..`MAX_SIZE`, and
+            SEED in 0..4000. The seed is 0 if it is left out.
+        limit: Number of entries to make from the front, >= 1. None makes all.
 
     Raises:
-        ProblemError: the package is not installed, or has no such data set.
+        ProblemError: The name has another form, the package is not installed, it has no such data
+            set, or no entry can be made.
     """
     dataset = GymDataset.parse(source)
     _check_installed(source)
@@ -46,7 +51,7 @@ def gym_problems(source: str, limit: int | None = None) -> list[Problem]:
         limit_s=_ENTRY_LIMIT_S,
         options={},
         decode=lambda payload: payload,
-        failure=lambda status: {"error": f"it ended by {status}"},
+        failure=lambda status: {"error": f"its process ended with status {status}"},
         environment=_environment(),
     ) as pool:
         indices = range(min(dataset.size, limit or dataset.size))
@@ -67,9 +72,9 @@ def gym_problems(source: str, limit: int | None = None) -> list[Problem]:
 
 
 class GymVerifier(PooledVerifier):
-    """Asks the scorer of a problem's data set. Only a score of 1, the highest, counts as right.
+    """Verifier that asks the scorer of a problem's data set. Only the highest score, 1, is right.
 
-    Some scorers evaluate answers as Python, so the workers are confined like those that run steps.
+    Some scorers evaluate answers as Python. The workers are therefore confined as programs are.
     """
 
     def __init__(self, workers: int = 1, limit_s: float = 5.0) -> None:
@@ -78,6 +83,9 @@ class GymVerifier(PooledVerifier):
         Args:
             workers: Number of answers that are scored at once, >= 1.
             limit_s: Seconds for scoring one answer, > 0. Taking longer counts as wrong.
+
+        Raises:
+            ConfigError: A number is out of range.
         """
         super().__init__(_MODULE, {}, workers, limit_s, environment=_environment())
 
@@ -85,7 +93,7 @@ class GymVerifier(PooledVerifier):
         """Start scoring an answer.
 
         Raises:
-            ProblemError: The problem is of another source, or the package is not installed.
+            ProblemError: The problem is from another source, or the package is not installed.
         """
         dataset, index = entry_of(problem.id)
         _check_installed(problem.id)
@@ -105,9 +113,13 @@ def _check_installed(name: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Some generators draw from sets: the order of these must not change. Only a process with one thread can be confined."""
+    """Return the environment of the workers.
+
+    Some generators draw from sets, whose order depends on the hash seed. Only a process with one
+    thread can be confined, so the numeric libraries may start none.
+    """
     return os.environ | {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 SOURCE = Source(gym_problems, GymVerifier)
-"""What the entry point `reasoning_gym` names."""
+"""Source that the entry point `reasoning_gym` names."""

@@ -1,6 +1,6 @@
-"""The worker that makes entries of `reasoning_gym` and scores answers to them.
+"""The worker process that makes entries of `reasoning_gym` and scores answers to them.
 
-It sets no alarms of its own: what takes too long ends when the pool kills this process.
+It sets no alarms of its own: when a request takes too long, the pool kills this process.
 """
 
 import signal
@@ -17,13 +17,14 @@ from rstar_fast.verify.sandbox.kernel import PR_SET_PDEATHSIG, prctl
 from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
 
 _CONFINEMENT = Confinement(memory_bytes=4 << 30, cpu_s=1 << 31, max_processes=4096)
-"""Time is the pool's matter."""
+"""Limits of a worker. Its processor time is unlimited because the pool limits its wall time."""
 
 
 def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any]], dict[str, Any]]:
     gym = import_module(GYM)
     lock_down(_CONFINEMENT, readable_roots())
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # undone by another user id
+    # Set again after the lockdown, because a change of the user id clears it.
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     @lru_cache(maxsize=16)
     def dataset(name: str, size: int, seed: int) -> Any:
@@ -44,7 +45,7 @@ def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any
         try:
             known = deepcopy(entry(name, size, seed, index))
             if known["question"] != request["question"]:
-                raise ValueError("it is of another question")
+                raise ValueError("the id belongs to another question")
             score = dataset(name, size, seed).score_answer(request["answer"].strip(), known)
             return {"correct": bool(score == 1), "status": Status.OK}
         except Exception:
@@ -54,12 +55,16 @@ def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any
 
 
 def _plain(entry: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """Question and answer of an entry that was made twice."""
+    """Return the question and the answer of an entry that was made twice, as a payload.
+
+    Raises:
+        ValueError: The question is not text, differs between the two, or cannot be encoded.
+    """
     question, answer = entry["question"], entry["answer"]
     if not isinstance(question, str) or not question.strip():
         raise ValueError(f"expected a question, got {question!r}")
     if question != again["question"]:
-        raise ValueError("made twice, it has two questions: nothing can be scored by it")
+        raise ValueError("made twice, it has two questions, so no answer to it can be scored")
     answer = "" if answer is None else str(answer).strip()
     for text in (question, answer):
         text.encode()
@@ -67,5 +72,9 @@ def _plain(entry: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(parent_pid: int) -> None:
-    """Serve entries and scores."""
+    """Serve requests for entries and scores until the main process ends.
+
+    Args:
+        parent_pid: Process id of the main process.
+    """
     serve(parent_pid, _start)

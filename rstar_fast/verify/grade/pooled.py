@@ -1,4 +1,4 @@
-"""What verifiers over a pool of workers have in common."""
+"""The base of verifiers over a pool of workers. Runs in the main process."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,9 +10,10 @@ from rstar_fast.verify.pool.pool import WorkerPool
 
 
 class PooledVerifier:
-    """The base of verifiers whose answers are graded in killable worker processes. A context manager.
+    """Base of verifiers whose answers are graded in killable worker processes.
 
-    A subclass adds `submit`, which hands payloads to `_pool`.
+    A subclass adds `submit`, which hands payloads to `_pool`. A context manager, which closes the
+    pool.
     """
 
     def __init__(
@@ -24,15 +25,18 @@ class PooledVerifier:
         decode: Callable[[dict[str, Any]], Grade] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Make the pool; its workers start with the first answer.
+        """Make the pool. Its workers start with the first answer.
 
         Args:
             module: Name of the worker's module.
-            options: Plain values that are sent to every worker at its start.
-            workers: Number of answers that are graded at once, >= 1.
-            limit_s: Seconds for grading one answer, > 0. An answer that takes longer counts as wrong.
-            decode: Function that makes a grade of a worker's payload. None reads `correct` and `status`.
-            environment: Variables of the workers' environment. None for this process's, with a fixed hash seed.
+            options: JSON values that are sent to every worker at its start.
+            workers: Number of answers that are graded at once, in 1..4096.
+            limit_s: Seconds for grading one answer, > 0. An answer that takes longer counts as
+                wrong.
+            decode: Function that makes a grade of a worker's payload. None reads `correct` and
+                `status`.
+            environment: Environment variables of the workers. None gives them this process's, with
+                a fixed hash seed.
 
         Raises:
             ConfigError: A number is out of range.
@@ -58,7 +62,10 @@ class PooledVerifier:
         return self._pool.pids()
 
     def close(self) -> None:
-        """Stop the workers. Answers that are not graded yet become `Status.LOST`. May be called again."""
+        """Stop the workers. Answers that are not graded yet get `Status.LOST`.
+
+        May be called again.
+        """
         self._pool.close()
 
     def __enter__(self) -> Self:
@@ -71,5 +78,5 @@ class PooledVerifier:
 def _decode(payload: dict[str, Any]) -> Grade:
     correct = payload["correct"]
     if not isinstance(correct, bool):
-        raise TypeError(f"expected true or false, got {correct!r}")
+        raise TypeError(f"correct: expected true or false, got {correct!r}")
     return Grade(correct, Status(payload["status"]))

@@ -1,4 +1,7 @@
-"""Answers written as Python or sympy prints them, turned into LaTeX without evaluating anything."""
+"""LaTeX for answers as Python or sympy prints them. Nothing is evaluated.
+
+Runs in math-verify workers.
+"""
 
 import ast
 
@@ -27,12 +30,15 @@ _FUNCTIONS = {
 
 
 def python_to_latex(text: str) -> str | None:
-    r"""LaTeX for an arithmetic expression in Python, also for a tuple, or a list or set of them; None for anything else.
+    r"""Return LaTeX for an arithmetic expression in Python, or None for any other text.
 
-    A list is read as the set of its elements, as `sympy.solve` gives it.
+    Tuples, lists and sets of expressions are taken too. A list is read as the set of its elements,
+    because `sympy.solve` returns solutions as a list.
 
-    >>> python_to_latex("sqrt(2 + sqrt(3))/2 + 3*x"), python_to_latex("[1, Rational(1, 2)]"), python_to_latex("hello")
-    ('\\frac{\\sqrt{2 + \\sqrt{3}}}{2} + 3 \\cdot x', '1, \\frac{1}{2}', None)
+    >>> python_to_latex("sqrt(2 + sqrt(3))/2 + 3*x")
+    '\\frac{\\sqrt{2 + \\sqrt{3}}}{2} + 3 \\cdot x'
+    >>> python_to_latex("[1, Rational(1, 2)]"), python_to_latex("hello")
+    ('1, \\frac{1}{2}', None)
     """
     try:
         return _latex(ast.parse(text.strip(), mode="eval").body)
@@ -53,7 +59,8 @@ def _latex(node: ast.expr) -> str:
         case ast.BinOp(left=left, op=ast.Sub(), right=right):
             return f"{_latex(left)} - {_factor(right)}"
         case ast.BinOp(left=ast.Constant(value=int(value)), op=ast.Mult(), right=ast.Name(id="I")):
-            return f"{value}i"  # math-verify takes "4 \\cdot i" and "4i" for different things
+            # math-verify takes "4 \\cdot i" and "4i" for different things.
+            return f"{value}i"
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             return rf"{_factor(left)} \cdot {_factor(right)}"
         case ast.BinOp(left=left, op=ast.Div(), right=right):
@@ -68,7 +75,7 @@ def _latex(node: ast.expr) -> str:
             return f"({', '.join(map(_latex, elements))})"
         case ast.List(elts=elements) | ast.Set(elts=elements) if elements:
             return ", ".join(map(_latex, elements))
-    raise ValueError(f"no arithmetic: {type(node).__name__}")
+    raise ValueError(f"expected arithmetic, got {type(node).__name__}")
 
 
 def _factor(node: ast.expr) -> str:

@@ -1,4 +1,7 @@
-"""The verifiers for answers of mathematics and for a function of the user's. Both implement `Verifier`."""
+"""The verifiers for mathematical answers and for a function of the user's.
+
+Both implement `Verifier` and run in the main process. Their workers run `grade.worker`.
+"""
 
 import re
 from concurrent.futures import Future
@@ -12,7 +15,10 @@ from rstar_fast.verify.grade.answers import normalise
 from rstar_fast.verify.grade.pooled import PooledVerifier
 
 MAX_ANSWER_CHARS = 4096
-"""A longer answer is wrong unless it equals an accepted one character by character."""
+"""Longest answer, in characters, that is compared as mathematics.
+
+A longer answer is wrong unless its normal form is that of an accepted answer.
+"""
 
 _MODULE = "rstar_fast.verify.grade.worker"
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,99}")
@@ -20,10 +26,11 @@ _FUNCTION_NAME = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
 class MathVerifier(PooledVerifier):
-    r"""Compares an answer with the accepted ones: first as text, then plain integers, then by math-verify.
+    r"""Compares an answer with the accepted ones: as text, then as integers, then by math-verify.
 
+    >>> half = Problem("half", "What is half of one?", r"\frac{1}{2}")
     >>> with MathVerifier() as verifier:
-    ...     verifier.submit(Problem("half", "What is half of one?", (r"\frac{1}{2}",)), "0.5").result().correct
+    ...     verifier.submit(half, "0.5").result().correct
     True
     """
 
@@ -31,13 +38,17 @@ class MathVerifier(PooledVerifier):
         """Make a verifier. Its workers start with the first answer that needs math-verify.
 
         Args:
-            workers: Number of comparisons at once, >= 1.
-            limit_s: Seconds for comparing one answer with all accepted ones, > 0. Taking longer counts as wrong.
+            workers: Number of comparisons at once, in 1..4096.
+            limit_s: Seconds for comparing one answer with all accepted ones, > 0. Taking longer
+                counts as wrong.
+
+        Raises:
+            ConfigError: A number is out of range.
         """
         super().__init__(_MODULE, {}, workers, limit_s)
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
-        """Start a comparison with the accepted answers; any of them will do.
+        """Start comparing an answer with the accepted ones. It is right if it equals any of them.
 
         Raises:
             ProblemError: The problem has no accepted answer.
@@ -56,24 +67,31 @@ class MathVerifier(PooledVerifier):
 class FunctionVerifier(PooledVerifier):
     """Asks a function of the user's: `function(problem: dict, answer: str) -> bool`.
 
-    The dict holds the fields of `Problem`. The function runs in a worker process, which imports it by name. An
-    exception in it counts as wrong, with `Status.ERROR`.
+    The dict holds the fields of `Problem`. The function runs in a worker process, which imports it
+    by name. An exception in it counts as a wrong answer, with `Status.ERROR`.
     """
 
     def __init__(self, function: str, limit_s: float = 5.0, workers: int = 1) -> None:
         """Make a verifier. Its workers start with the first answer.
 
         Args:
-            function: Name as in "package.module:function", importable from where this process imports.
+            function: Name such as "package.module:function". The workers import it with this
+                process's `sys.path`.
             limit_s: Seconds for one call, > 0. Taking longer counts as wrong.
-            workers: Number of calls at once, >= 1.
+            workers: Number of calls at once, in 1..4096.
+
+        Raises:
+            ConfigError: The name has another form, or a number is out of range.
         """
         if not isinstance(function, str) or not _FUNCTION_NAME.fullmatch(function):
             raise ConfigError(f'function: expected "package.module:function", got {function!r}')
         super().__init__(_MODULE, {"function": function}, workers, limit_s)
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
-        """Start one call. The future's exception is an `ExecutorError` if the function cannot be imported."""
+        """Start one call of the function.
+
+        The future's exception is an `ExecutorError` if the function cannot be imported.
+        """
         return self._pool.submit({"problem": asdict(problem), "answer": answer})
 
 

@@ -1,6 +1,6 @@
-"""The worker that checks answers: by math-verify, or by a function of the user's.
+"""The worker process that grades answers: by math-verify, or by a function of the user's.
 
-It sets no alarms of its own: a comparison that takes too long ends when the pool kills this process.
+It sets no alarms of its own: when a comparison takes too long, the pool kills this process.
 """
 
 import logging
@@ -15,7 +15,7 @@ from rstar_fast.verify.grade.answers import readings
 from rstar_fast.verify.pool.worker import Channel, serve
 
 _MEMORY_BYTES = 4 << 30
-"""Address space of a math-verify worker."""
+"""Address space of a math-verify worker, bytes."""
 
 
 def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -25,7 +25,8 @@ def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any
 def _math_grader() -> Callable[[dict[str, Any]], dict[str, Any]]:
     from math_verify import parse, verify
 
-    logging.disable()  # both warn that their own alarms are off
+    # `parse` and `verify` warn that their own alarms are off.
+    logging.disable()
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
 
     def parsed(answer: str) -> list[Any]:
@@ -59,6 +60,7 @@ def _math_grader() -> Callable[[dict[str, Any]], dict[str, Any]]:
                 status = Status.ERROR
         return {"correct": False, "status": status}
 
+    # The first comparison is slow, and its time should not count as an answer's.
     grade({"golds": [r"\frac{1}{2}", "x=5"], "answer": r"\sqrt{2}"})
     return grade
 
@@ -80,5 +82,9 @@ def _function_grader(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def main(parent_pid: int) -> None:
-    """Serve a verifier."""
+    """Serve a verifier until the main process ends.
+
+    Args:
+        parent_pid: Process id of the main process.
+    """
     serve(parent_pid, _start)

@@ -1,7 +1,8 @@
-"""A pool of worker processes behind futures: hard deadlines, one retry when a worker dies, no process left behind.
+"""A pool of worker processes. Runs in the main process.
 
-One thread does everything: it starts workers (the main process never forks: they are exec'ed), hands out work first come first
-served, reads the answers, and kills what is late.
+Work has hard deadlines, it is retried once when its worker dies, and no process is left behind. One
+thread does everything: it starts the workers, hands out work in the order in which it came, reads
+the answers, and kills late workers. Workers are started by exec, so the main process never forks.
 """
 
 import contextlib
@@ -24,14 +25,27 @@ from rstar_fast.verify.pool.wire import FrameError, encode_frame
 T = TypeVar("T")
 
 _START_LIMIT_S = 120.0
+"""Seconds in which a started worker has to be ready."""
 _MAX_STARTS = 3
-"""Workers that may fail to start, one after another, before the work that waits is failed."""
+"""Number of starts that may fail in a row. After the last one, waiting work fails too."""
 _REAP_INTERVAL_S = 0.01
-_HELLO_ID = 0
+"""Seconds between two looks at whether killed workers are gone."""
+_GREETING_ID = 0
+"""Work id of the options that a worker gets first, and of the greeting that it answers with."""
 
 
 @dataclass(eq=False)
 class _Work(Generic[T]):
+    """One piece of work.
+
+    Attributes:
+        work_id: Number that the worker's answer names.
+        frame: Bytes that are sent to the worker.
+        future: Future that gets the result.
+        started: Whether it was handed out, so that it can no longer be cancelled.
+        lost_workers: Number of workers that died while they held it.
+    """
+
     work_id: int
     frame: bytes
     future: "Future[T]" = field(default_factory=Future)
@@ -41,6 +55,15 @@ class _Work(Generic[T]):
 
 @dataclass(eq=False)
 class _Worker(Generic[T]):
+    """A worker as the pool's thread sees it.
+
+    Attributes:
+        process: Process of the worker.
+        deadline: Time by the monotonic clock at which it is killed, unless it answers or is idle.
+        ready: Whether it has sent its greeting.
+        works: Work that it holds, keyed by `work_id`.
+    """
+
     process: WorkerProcess
     deadline: float
     ready: bool = False
@@ -48,7 +71,10 @@ class _Worker(Generic[T]):
 
 
 class WorkerPool(Generic[T]):
-    """Runs work in killable processes; `submit` gives futures. Safe from any thread; futures' callbacks run in the pool's own."""
+    """Runs work in killable worker processes and returns futures. A context manager.
+
+    All methods may be called from any thread. Callbacks of the futures run in the pool's thread.
+    """
 
     def __init__(
         self,
@@ -62,17 +88,23 @@ class WorkerPool(Generic[T]):
         environment: Mapping[str, str] | None = None,
         slots: int = 1,
     ) -> None:
-        """Make a pool; workers start when work comes.
+        """Make a pool. Its workers start when there is work for them.
 
         Args:
-            module: the worker's module; `main(parent_pid)` in it calls `worker.serve`.
-            workers: processes at most, >= 1.
-            limit_s: seconds a worker that has work may go without answering before it is killed; starting not counted.
-            options: sent to every worker at its start.
-            decode: a result from an answer's payload; `ValueError`, `KeyError` or `TypeError` make it `failure(Status.PROTOCOL)`.
-            failure: a result for TIMEOUT, PROTOCOL or LOST.
-            environment: of the workers; None for this process's.
-            slots: pieces of work that one worker holds at once, >= 1.
+            module: Name of the worker's module. Its function `main(parent_pid)` serves the pool,
+                as `worker.serve` does.
+            workers: Largest number of worker processes, in 1..4096.
+            limit_s: Seconds for which a worker with work may go without an answer before it is
+                killed. The time of its start does not count.
+            options: JSON values that are sent to every worker at its start.
+            decode: Function that makes a result of an answer's payload. If it raises `ValueError`,
+                `KeyError` or `TypeError`, the result is `failure(Status.PROTOCOL)`.
+            failure: Function that makes a result of TIMEOUT, PROTOCOL or LOST.
+            environment: Environment variables of the workers. None gives them this process's.
+            slots: Number of pieces of work that one worker holds at once, >= 1.
+
+        Raises:
+            ConfigError: `workers` is out of range.
         """
         if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 4096:
             raise ConfigError(f"workers: expected an integer in 1..4096, got {workers!r}")
@@ -80,11 +112,11 @@ class WorkerPool(Generic[T]):
         self._max_workers = workers
         self._limit_s = limit_s
         self._slots = slots
-        self._hello = encode_frame(_HELLO_ID, options)
+        self._options_frame = encode_frame(_GREETING_ID, options)
         self._decode = decode
         self._failure = failure
         self._environment = dict(os.environ if environment is None else environment)
-        self._ids = count(_HELLO_ID + 1)
+        self._ids = count(_GREETING_ID + 1)
         self._lock = threading.Lock()
         self._queue: deque[_Work[T]] = deque()
         self._workers: list[_Worker[T]] = []
@@ -106,9 +138,18 @@ class WorkerPool(Generic[T]):
         self.close()
 
     def submit(self, payload: dict[str, Any]) -> "Future[T]":
-        """Queue one piece of work. Raises `ExecutorError` when the pool is closed or the payload too large.
+        """Queue one piece of work.
 
-        The future gives what `decode` or `failure` made; its exception is an `ExecutorError` if workers cannot be started at all.
+        Args:
+            payload: JSON values that are sent to the worker.
+
+        Returns:
+            A future of what `decode` or `failure` makes. Its exception is an `ExecutorError` if no
+            worker can be started, and an `InternalError` if the pool's thread failed. It can be
+            cancelled until the work is handed out.
+
+        Raises:
+            ExecutorError: The pool is closed, or the payload is too large.
         """
         work_id = next(self._ids)
         try:
@@ -123,7 +164,10 @@ class WorkerPool(Generic[T]):
         return work.future
 
     def close(self) -> None:
-        """Kill the workers. Work that is not done becomes `failure(Status.LOST)`. May be called again."""
+        """Kill the workers. The result of unfinished work is `failure(Status.LOST)`.
+
+        May be called again, also from a callback of a future.
+        """
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -132,10 +176,11 @@ class WorkerPool(Generic[T]):
             self._thread.join()
 
     def pids(self) -> list[int]:
-        """The process ids of the workers that live now."""
+        """Return the process ids of the workers that live now."""
         return [worker.process.pid for worker in list(self._workers)]
 
     def _wake(self) -> None:
+        """Make the pool's thread look at the queue."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 
@@ -146,7 +191,7 @@ class WorkerPool(Generic[T]):
         try:
             while not self._closed:
                 self._hand_out()
-                for key, events in self._selector.select(self._patience_s()):
+                for key, events in self._selector.select(self._max_wait_s()):
                     self._handle(key.data, events)
                 self._kill_late()
                 self._dying = [process for process in self._dying if not process.ended()]
@@ -159,6 +204,7 @@ class WorkerPool(Generic[T]):
             self._end(bug)
 
     def _end(self, bug: InternalError | None) -> None:
+        """End all workers, and give all unfinished work a result."""
         with self._lock:
             self._closed = True
             undone = [work for worker in self._workers for work in worker.works.values()] + list(
@@ -176,6 +222,7 @@ class WorkerPool(Generic[T]):
             self._finish(work, bug or self._failure(Status.LOST))
 
     def _hand_out(self) -> None:
+        """Send waiting work to workers with a free slot, and start workers for the rest."""
         free = [
             worker for worker in self._workers if worker.ready and len(worker.works) < self._slots
         ]
@@ -209,16 +256,17 @@ class WorkerPool(Generic[T]):
         worker: _Worker[T] = _Worker(process, time.monotonic() + _START_LIMIT_S)
         self._workers.append(worker)
         self._selector.register(process.output_fd, selectors.EVENT_READ, worker)
-        process.send(self._hello)
+        process.send(self._options_frame)
 
-    def _patience_s(self) -> float | None:
+    def _max_wait_s(self) -> float | None:
+        """Return the seconds until the next deadline, or None if there is none."""
         deadlines = [
             worker.deadline for worker in self._workers if worker.works or not worker.ready
         ]
-        patience_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        wait_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
         if self._dying:
-            return _REAP_INTERVAL_S if patience_s is None else min(patience_s, _REAP_INTERVAL_S)
-        return patience_s
+            return _REAP_INTERVAL_S if wait_s is None else min(wait_s, _REAP_INTERVAL_S)
+        return wait_s
 
     def _handle(self, worker: _Worker[T] | None, events: int) -> None:
         if worker is None:
@@ -241,10 +289,10 @@ class WorkerPool(Generic[T]):
             for work in self._discard(worker):
                 self._finish(work, self._failure(Status.PROTOCOL))
             if not worker.ready:
-                self._start_failed("it sent something else than its greeting")
+                self._start_failed("it sent something other than its greeting")
 
     def _take(self, worker: _Worker[T], work_id: int, payload: dict[str, Any]) -> None:
-        if not worker.ready and work_id == _HELLO_ID:
+        if not worker.ready and work_id == _GREETING_ID:
             if "failed" in payload:
                 self._discard(worker)
                 self._fail_queue(str(payload["failed"]))
@@ -253,7 +301,7 @@ class WorkerPool(Generic[T]):
                 self._failed_starts = 0
         elif work_id not in worker.works:
             raise FrameError(
-                f"expected an answer to one of {list(worker.works)}, got one to {work_id}"
+                f"expected an answer to work in {list(worker.works)}, got one to {work_id}"
             )
         else:
             result = self._decode(payload)
@@ -298,6 +346,7 @@ class WorkerPool(Generic[T]):
             )
 
     def _discard(self, worker: _Worker[T]) -> list[_Work[T]]:
+        """Kill a worker and return the work that it held."""
         for fd in (worker.process.input_fd, worker.process.output_fd):
             with contextlib.suppress(KeyError):
                 self._selector.unregister(fd)
@@ -309,7 +358,7 @@ class WorkerPool(Generic[T]):
         return works
 
     def _begin(self, work: _Work[T]) -> bool:
-        """Whether the work is still wanted; from now on it cannot be cancelled."""
+        """Start work, which can no longer be cancelled then. Returns False if it was cancelled."""
         if not work.started:
             work.started = work.future.set_running_or_notify_cancel()
         return work.started

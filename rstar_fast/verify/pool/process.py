@@ -1,4 +1,7 @@
-"""One worker process as the pool sees it: started by exec, spoken to over two pipes, killed with all its group."""
+"""One worker process as the pool sees it. Runs in the main process.
+
+A worker is started by exec, is spoken to over two pipes, and is killed with its process group.
+"""
 
 import contextlib
 import os
@@ -10,20 +13,35 @@ from typing import Any
 
 from rstar_fast.verify.pool.wire import FrameReader
 
-_BOOT = "import sys; sys.path[:] = sys.argv[3:]; from importlib import import_module; import_module(sys.argv[1]).main(int(sys.argv[2]))"
-"""Imports find what they find in the main process, wherever the package was imported from."""
+_BOOT = """
+import sys
+from importlib import import_module
+sys.path[:] = sys.argv[3:]
+import_module(sys.argv[1]).main(int(sys.argv[2]))
+"""
+"""Program that a worker starts with. It imports from where the main process imports."""
 
 
 class WorkerProcess:
-    """A started worker. Belongs to one thread, which must outlive it: the kernel kills the worker when that thread ends.
+    """A started worker.
+
+    It belongs to the thread that started it: the kernel kills the worker when that thread ends.
 
     Attributes:
-        input_fd: pipe to the worker, non-blocking.
-        output_fd: pipe from the worker, non-blocking.
+        input_fd: Descriptor of the pipe to the worker, non-blocking.
+        output_fd: Descriptor of the pipe from the worker, non-blocking.
     """
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
-        """Start `module`, whose `main(parent_pid)` serves. Raises `OSError`."""
+        """Start a worker.
+
+        Args:
+            module: Name of the module whose function `main(parent_pid)` serves the pool.
+            environment: Environment variables of the worker.
+
+        Raises:
+            OSError: No process can be made.
+        """
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BOOT, module, str(os.getpid()), *sys.path],
             stdin=subprocess.PIPE,
@@ -43,16 +61,19 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id, also that of its group."""
+        """Process id, which is also the id of the worker's process group."""
         return self._process.pid
 
     def send(self, frame: bytes) -> bool:
-        """Queue a frame and write what the pipe takes; True once nothing is left to write."""
+        """Queue a frame, and write as much as the pipe takes. Returns True once all is written."""
         self._unsent += frame
         return self.flush()
 
     def flush(self) -> bool:
-        """Write on; True once nothing is left to write. That a worker is gone is noticed by `receive`, not here."""
+        """Write as much of the queued frames as the pipe takes. Returns True once all is written.
+
+        A worker that is gone is noticed by `receive` only.
+        """
         try:
             while self._unsent:
                 self._unsent = self._unsent[os.write(self.input_fd, self._unsent) :]
@@ -63,7 +84,12 @@ class WorkerProcess:
         return True
 
     def receive(self) -> list[tuple[int, dict[str, Any]]]:
-        """The frames that came. Raises `EOFError` when the worker is gone and `FrameError` when it sent anything else."""
+        """Return the frames that came since the last call, as pairs of work id and payload.
+
+        Raises:
+            EOFError: The worker is gone.
+            FrameError: The worker sent something that is not a frame.
+        """
         try:
             data = os.read(self.output_fd, 1 << 16)
         except BlockingIOError:
@@ -73,7 +99,10 @@ class WorkerProcess:
         return self._reader.feed(data)
 
     def kill(self) -> None:
-        """SIGKILL the worker's group and close the pipes; `ended` reaps it. May be called again."""
+        """Send SIGKILL to the worker's process group and close the pipes. May be called again.
+
+        The worker is a zombie until `ended` or `wait` reaps it.
+        """
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -82,9 +111,9 @@ class WorkerProcess:
             pipe.close()
 
     def ended(self) -> bool:
-        """Whether a killed worker is gone, without waiting."""
+        """Return whether a killed worker is gone, without waiting for it."""
         return self._process.poll() is not None
 
     def wait(self) -> None:
-        """Wait for a killed worker to be gone."""
+        """Wait until a killed worker is gone."""
         self._process.wait()

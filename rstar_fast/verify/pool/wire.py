@@ -1,7 +1,7 @@
-"""Frames between the main process and a worker: a fixed header, then capped UTF-8 JSON.
+"""Frames between the main process and a worker. Used on both sides.
 
-A frame is `magic (4 bytes) | work id (uint64) | payload length (uint32) | payload`, big-endian; the payload is a JSON object.
-Nothing received is ever unpickled or evaluated.
+A frame is `magic (4 bytes) | work id (uint64) | payload length (uint32) | payload`, big-endian. The
+payload is a JSON object in ASCII. Nothing that is received is ever unpickled or evaluated.
 """
 
 import json
@@ -9,17 +9,26 @@ import struct
 from typing import Any
 
 MAX_PAYLOAD_BYTES = 16 << 20
+"""Largest payload of a frame, bytes."""
 
 _MAGIC = b"rsf1"
 _HEADER = struct.Struct("!4sQI")
 
 
 class FrameError(ValueError):
-    """The other side sent something that is no frame, or may not be sent in one."""
+    """The other side sent something that is not a frame, or a payload is too large for one."""
 
 
 def encode_frame(work_id: int, payload: dict[str, Any]) -> bytes:
-    """One frame. Raises `FrameError` if the payload is over `MAX_PAYLOAD_BYTES`."""
+    """Return a frame.
+
+    Args:
+        work_id: Number that the answer names too, a uint64.
+        payload: JSON values.
+
+    Raises:
+        FrameError: The encoded payload is larger than `MAX_PAYLOAD_BYTES`.
+    """
     body = json.dumps(payload).encode("ascii")
     if len(body) > MAX_PAYLOAD_BYTES:
         raise FrameError(
@@ -35,7 +44,11 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[tuple[int, dict[str, Any]]]:
-        """Take bytes in; give the (work id, payload) of every frame that is now complete. Raises `FrameError`."""
+        """Take bytes in, and return the work id and payload of every frame that is now complete.
+
+        Raises:
+            FrameError: The bytes are not a frame, or a payload is not a JSON object.
+        """
         self._buffer += data
         frames = []
         while len(self._buffer) >= _HEADER.size:

@@ -1,4 +1,7 @@
-"""The rail before the kernel's fence: refusals by the interpreter itself."""
+"""Refusals by the interpreter itself, in front of those by the kernel.
+
+Runs in zygotes, and so in the processes of programs.
+"""
 
 import errno
 import os
@@ -39,21 +42,24 @@ _DENIED = frozenset(
 )
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _ALWAYS_OPEN = frozenset({0, 1, 2, os.devnull})
+"""Files that a program may open in any mode."""
 
 
 class Guard:
-    """An audit hook that refuses what a program may not do, whatever the kernel permits; there is no way to remove it.
+    """Audit hook that refuses what a program may not do, whatever the kernel permits.
 
-    It only sees what goes through the interpreter, and gives the same errors on every machine.
+    It cannot be removed. It sees only calls that go through the interpreter, and raises the same
+    errors on every machine.
     """
 
     def __init__(self, roots: tuple[str, ...], top_folders: list[str], max_threads: int) -> None:
-        """Refuse from now on.
+        """Install the hook.
 
         Args:
-            roots: folders that may be read, each ending in a separator.
-            top_folders: names in the machine's "/". What is in them outside the roots is refused, whether it exists or not.
-            max_threads: that a program may start.
+            roots: Folders that may be read, each ending in a separator.
+            top_folders: Names in the machine's "/". Paths in these folders outside `roots` are
+                refused, whether they exist or not.
+            max_threads: Number of threads that a program may start.
         """
         self._roots = roots
         self._closed = tuple(f"/{name}/" for name in top_folders)

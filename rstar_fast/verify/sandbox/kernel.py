@@ -1,6 +1,10 @@
-"""System calls that Python has no function for, by name, on x86-64 and aarch64."""
+"""System calls that Python has no function for, on x86-64 and aarch64.
+
+Used in every process that is confined or that confines itself.
+"""
 
 import ctypes
+import errno
 import os
 from typing import Any
 
@@ -55,23 +59,42 @@ _NUMBERS = {
 }
 MACHINE = os.uname().machine
 NUMBERS = _NUMBERS.get(MACHINE, {})
-"""Numbers of the calls that are made or filtered one by one; empty on other machines."""
+"""Numbers of the calls that are made here, or that seccomp judges by their arguments.
 
-# PyDLL keeps the GIL: a cloned child must find itself holding it.
+Empty on other machines.
+"""
+
+# PyDLL keeps the GIL during a call, so that a cloned child holds it too.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
 def syscall(name: str, *arguments: Any) -> int:
-    """Make a call; integers are passed as longs. Raises `OSError`, ENOSYS where this machine's numbers are not known."""
+    """Make a system call.
+
+    Args:
+        name: Name of the call, a key of `NUMBERS`.
+        arguments: Arguments of the call. Integers are passed as longs.
+
+    Returns:
+        What the kernel returns, >= 0.
+
+    Raises:
+        OSError: The call failed. ENOSYS if this machine's numbers are not known.
+    """
     number = NUMBERS.get(name)
     if number is None:
-        raise OSError(38, f"the system calls of {MACHINE} are not known", name)
+        message = f"the number of this system call is not known on {MACHINE}"
+        raise OSError(errno.ENOSYS, message, name)
     return _checked(name, _libc.syscall(ctypes.c_long(number), *map(_as_long, arguments)))
 
 
 def prctl(option: int, *arguments: Any) -> int:
-    """Set or get an attribute of this process. Raises `OSError`."""
+    """Set or get an attribute of this process.
+
+    Raises:
+        OSError: The call failed.
+    """
     padded = [*arguments, 0, 0, 0, 0][:4]
     return _checked("prctl", _libc.prctl(ctypes.c_int(option), *map(_as_long, padded)))
 
@@ -79,7 +102,11 @@ def prctl(option: int, *arguments: Any) -> int:
 def mount(
     source: str, target: str, kind: str | None, flags: int, options: str | None = None
 ) -> None:
-    """Mount a file system. Raises `OSError`."""
+    """Mount a file system, with the arguments of the system call.
+
+    Raises:
+        OSError: The call failed.
+    """
     encoded = (
         None if kind is None else kind.encode(),
         ctypes.c_ulong(flags),
@@ -89,7 +116,11 @@ def mount(
 
 
 def detach_mount(target: str) -> None:
-    """Unmount lazily. Raises `OSError`."""
+    """Unmount a file system lazily: it is gone at once, and freed when it is no longer used.
+
+    Raises:
+        OSError: The call failed.
+    """
     _checked(f"umount {target}", _libc.umount2(os.fsencode(target), 2))
 
 

@@ -1,4 +1,8 @@
-"""Landlock: file access cut down to reading some folders, no TCP, no signals or abstract sockets to the outside."""
+"""Landlock: a process can read some folders only, and cannot reach the outside.
+
+It has no TCP, and no signals or abstract sockets to processes outside, as far as the kernel's
+version of Landlock knows them.
+"""
 
 import ctypes
 import os
@@ -11,13 +15,13 @@ _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _NUM_FS_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
-"""By ABI version; 16 from version 5 on."""
+"""Number of file access rights, keyed by ABI version. 16 from version 5 on."""
 _ALL_NET_RIGHTS = 3
 _ALL_SCOPES = 3
 
 
 def version() -> int:
-    """The kernel's Landlock ABI, 0 where it has none."""
+    """Return the version of the kernel's Landlock ABI, 0 if it has none."""
     try:
         return syscall("landlock_create_ruleset", 0, 0, _CREATE_RULESET_VERSION)
     except OSError:
@@ -25,11 +29,14 @@ def version() -> int:
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str] = ()) -> None:
-    """Confine this process and its future children for good; needs no_new_privs. Raises `OSError`.
+    """Confine this process and its future children for good. Needs no_new_privs.
 
     Args:
-        readable: folders and files that may be read; those that do not exist are passed over.
-        writable: files that may be read and written.
+        readable: Folders and files that may be read. Paths that do not exist are left out.
+        writable: Files that may be read and written. Paths that do not exist are left out.
+
+    Raises:
+        OSError: The kernel has no Landlock, or refused.
     """
     abi = version()
     fs = (1 << _NUM_FS_RIGHTS.get(abi, 16)) - 1
@@ -48,6 +55,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str] = ()) -> None:
 
 
 def _allow(ruleset: int, path: str, file_rights: int) -> None:
+    """Add a path to a rule set, if it exists."""
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:

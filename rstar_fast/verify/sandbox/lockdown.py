@@ -1,4 +1,7 @@
-"""Locks a process down before it becomes the parent of untrusted programs, and says which of the means took effect."""
+"""Locking a process down before it runs untrusted code.
+
+Runs in zygotes, before programs are cloned from them, and in the workers of `reasoning_gym`.
+"""
 
 import os
 import resource
@@ -12,6 +15,7 @@ from rstar_fast.verify.sandbox import kernel, landlock, namespaces, seccomp
 from rstar_fast.verify.sandbox.kernel import prctl, syscall
 
 NOBODY = 65534
+"""User and group id without any rights."""
 _DEVICES = ("/dev/null", "/dev/urandom", "/dev/zero")
 _SYSTEM_FOLDERS = (
     "/lib",
@@ -28,12 +32,13 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What a locked-down process and its children may use.
+    """Resource limits of a locked-down process and its children.
 
     Attributes:
-        memory_bytes: address space beyond what the process has now.
-        cpu_s: processor time of each process, whole seconds.
-        max_processes: of the whole user namespace, where there is one.
+        memory_bytes: Address space beyond what the process has now, bytes.
+        cpu_s: Processor time of each process, whole seconds.
+        max_processes: Number of processes and threads of the user, in its user namespace if there
+            is one.
     """
 
     memory_bytes: int
@@ -42,7 +47,10 @@ class Confinement:
 
 
 def readable_roots() -> tuple[str, ...]:
-    """Folders a program may read, each ending in a separator: the interpreter's own, installed packages, those loaded now."""
+    """Return the folders that a program may read, each ending in a separator.
+
+    They are the interpreter's own, those of installed packages, and those of loaded packages.
+    """
     roots = {
         "/usr/share/zoneinfo",
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
@@ -56,17 +64,20 @@ def readable_roots() -> tuple[str, ...]:
 
 
 def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
-    """Confine this process for good. Needs one thread; comes after everything is imported.
+    """Confine this process for good.
+
+    The process must have one thread, and must have imported everything that it needs.
 
     Args:
-        confinement: the resource limits.
-        roots: folders that may be read, from `readable_roots`.
+        confinement: Resource limits.
+        roots: Folders that may be read, from `readable_roots`.
 
     Returns:
-        The means, each with "" or the reason why it is not in force.
+        Reasons why a means is not in force, keyed by its name. "" if it is in force.
     """
     folders = (*roots, *_unresolved(tuple(roots)), *_SYSTEM_FOLDERS)
-    max_bytes = _size_bytes() + confinement.memory_bytes  # /proc is gone later
+    # Measured now, because /proc is hidden later.
+    max_bytes = _size_bytes() + confinement.memory_bytes
     is_root = _is_real_root()
     outcome = {"private file system": namespaces.attempt(lambda: _hide_files(folders))}
     if not outcome["private file system"]:
@@ -86,7 +97,7 @@ def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
 
 
 def _unresolved(roots: tuple[str, ...]) -> list[str]:
-    """The same folders by the names modules are imported under, where those pass a symbolic link."""
+    """Return the folders of modules that are named through a symbolic link and lie in `roots`."""
     names = [
         *sys.path,
         *(
@@ -104,6 +115,7 @@ def _unresolved(roots: tuple[str, ...]) -> list[str]:
 
 
 def _hide_files(folders: Iterable[str]) -> None:
+    """Enter a private root, and check that the standard library can still be read."""
     namespaces.enter_private_root(folders, _DEVICES)
     _check_files()
 
@@ -114,17 +126,19 @@ def _check_files() -> None:
 
 
 def _is_real_root() -> bool:
-    """Root outside any user namespace."""
+    """Return whether this process is root outside any user namespace."""
     if os.geteuid() != 0:
         return False
     try:
         with open("/proc/self/uid_map") as file:
             return [int(number) for number in file.readline().split()] == [0, 0, 2**32 - 1]
-    except OSError:  # no /proc
+    except OSError:
+        # There is no /proc.
         return True
 
 
 def _drop_user() -> None:
+    """Become the user without rights, and check that the standard library can still be read."""
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -157,6 +171,7 @@ def _set_limits(confinement: Confinement, max_bytes: int) -> None:
 
 
 def _tried(action: Callable[[], object]) -> str:
+    """Do something. Returns "" if it worked, else why not."""
     try:
         action()
     except OSError as error:

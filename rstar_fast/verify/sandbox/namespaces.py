@@ -1,4 +1,8 @@
-"""Namespaces: a process tree, network and view of the files of their own, where the kernel lets this user make them."""
+"""Namespaces: a private process tree, network and view of the files.
+
+They are used where the kernel lets this user make them. `enter` runs in the supervisor process, and
+`enter_private_root` in a process that is locked down.
+"""
 
 import os
 import signal
@@ -24,18 +28,22 @@ _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE =
 )
 _MS_RELATIME, _ST_RELATIME = 1 << 21, 1 << 12
 _SAME_FLAGS = 0xC0F
-"""RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, NODIRATIME, alike for statvfs and mount: a remount may not drop those that are locked."""
+"""RDONLY, NOSUID, NODEV, NOEXEC, NOATIME and NODIRATIME, which statvfs and mount number alike.
+
+A remount may not drop those of them that are locked.
+"""
 
 
 def enter() -> tuple[dict[str, str], int | None]:
-    """Move this process, and those it starts from now on, into namespaces of their own; the process must have one thread.
+    """Move this process and its future children into new namespaces.
 
-    An ordinary user gets them by way of a user namespace. Where there is a process namespace, its init is a child of this process
-    that dies with it, and takes every process of the namespace along.
+    The process must have one thread. An ordinary user needs a user namespace first. The init of a
+    process namespace is a child of this process. It dies with this process, and the kernel then
+    kills every process of the namespace.
 
     Returns:
-        The namespaces asked for, each with "" or the reason why it could not be had, and the process id of the init, if there
-        is one.
+        Reasons why a namespace could not be made, keyed by its name, "" if it was made; and the
+        process id of the init, None if there is none.
     """
     outcome: dict[str, str] = {}
     if os.geteuid() != 0:
@@ -51,9 +59,14 @@ def enter() -> tuple[dict[str, str], int | None]:
 
 
 def enter_private_root(folders: Iterable[str], devices: Sequence[str]) -> None:
-    """Leave a file system in which there is nothing but these folders, read-only at their usual paths, and these devices.
+    """Hide all files from this process but some folders and devices.
 
-    Raises `OSError`; the process is then unfit for use, so `attempt` first.
+    Args:
+        folders: Folders that stay, read-only at their usual paths. Missing ones are left out.
+        devices: Paths of device files that stay.
+
+    Raises:
+        OSError: The kernel refused. The process is then unfit for use, so `attempt` it first.
     """
     sources = {
         path.rstrip("/"): os.path.realpath(path) for path in sorted(folders) if os.path.isdir(path)
@@ -73,7 +86,8 @@ def enter_private_root(folders: Iterable[str], devices: Sequence[str]) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
         mount(f"/old{path}", path, None, _MS_BIND)
-    os.mkdir("/dev/shm")  # so that it is forbidden, not missing
+    # A program that opens a file in it is told that it is forbidden, not that it is missing.
+    os.mkdir("/dev/shm")
     mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0555,size=4k")
     os.umask(previous_mask)
     detach_mount("/old")
@@ -82,7 +96,7 @@ def enter_private_root(folders: Iterable[str], devices: Sequence[str]) -> None:
 
 
 def attempt(action: Callable[[], object]) -> str:
-    """Do something in a forked child only: "" if it worked there, else why not."""
+    """Do something in a forked child. Returns "" if it worked there, else why not."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -115,6 +129,7 @@ def _unshare(flags: int) -> None:
 
 
 def _bind_read_only(source: str, path: str) -> None:
+    """Make a folder visible at a second path, read-only."""
     mount(source, path, None, _MS_BIND | _MS_REC)
     flags = os.statvfs(path).f_flag
     locked = flags & _SAME_FLAGS | (_MS_RELATIME if flags & _ST_RELATIME else 0)
@@ -122,6 +137,7 @@ def _bind_read_only(source: str, path: str) -> None:
 
 
 def _start_init() -> int:
+    """Start the init of a process namespace, which only waits. Returns its process id."""
     pid = os.fork()
     if pid == 0:
         try:

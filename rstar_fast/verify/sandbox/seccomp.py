@@ -1,19 +1,24 @@
-"""A seccomp filter: the calls a computing process needs, and nothing else.
+"""A seccomp filter that allows the system calls of a computing process only.
 
-Every other call fails with EPERM. In particular no exec, no process but a node's own clone, no signal to anyone, no socket,
-no change of limits, identities, namespaces or mounts.
+Every other call fails with EPERM. In particular there is no exec, no signal to any process, no
+socket, no change of limits, identities, namespaces or mounts, and no new process except by one
+clone call.
 """
 
 import ctypes
+import signal
 import struct
 
 from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.kernel import MACHINE, NUMBERS, prctl
 
-NODE_CLONE_FLAGS = (
-    kernel.CLONE_PARENT | kernel.CLONE_CHILD_SETTID | kernel.CLONE_CHILD_CLEARTID | 17
+CLONE_FLAGS = (
+    kernel.CLONE_PARENT | kernel.CLONE_CHILD_SETTID | kernel.CLONE_CHILD_CLEARTID | signal.SIGCHLD
 )
-"""Of the one clone that may make a process (17 is SIGCHLD): the child's parent is the supervisor, not the caller."""
+"""Flags of the one clone call that may make a process.
+
+The parent of the new process is the supervisor, not the caller. `clone.cpp` has the same flags.
+"""
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -32,9 +37,12 @@ _PRCTL_OPTIONS = (
     kernel.PR_SET_VMA,
 )
 _IOCTL_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX and FIOCLEX."""
 _FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
-"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC; F_SETOWN would let a program signal others."""
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL and F_DUPFD_CLOEXEC.
+
+F_SETOWN is not among them, because it would let a program signal other processes.
+"""
 
 _ALLOWED = {
     "access": (21, None),
@@ -138,11 +146,15 @@ _ALLOWED = {
     "write": (1, 64),
     "writev": (20, 66),
 }
-"""Numbers on (x86-64, aarch64)."""
+"""Numbers on x86-64 and aarch64 of the calls that are allowed with any arguments, keyed by name."""
 
 
 def install() -> None:
-    """Filter this process and its future children for good; needs no_new_privs. Raises `OSError`."""
+    """Filter the calls of this process and its future children for good. Needs no_new_privs.
+
+    Raises:
+        OSError: No filter is known for this machine, or the kernel refused.
+    """
     code = _program()
     buffer = ctypes.create_string_buffer(
         b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
@@ -152,6 +164,7 @@ def install() -> None:
 
 
 def _program() -> list[tuple[int, int, int, int]]:
+    """Return the filter as BPF instructions: code, jump if true, jump if false, operand."""
     if MACHINE not in _AUDIT_ARCH:
         raise OSError(_ENOSYS, f"no filter is known for {MACHINE}")
     column = list(_AUDIT_ARCH).index(MACHINE)
@@ -167,15 +180,14 @@ def _program() -> list[tuple[int, int, int, int]]:
         number = numbers[column]
         if number is not None:
             code += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    code += _rule(
-        "clone3", [(_RETURN, 0, 0, _ERRNO | _ENOSYS)]
-    )  # the C library then falls back to clone
+    # After ENOSYS the C library uses clone, whose arguments can be judged.
+    code += _rule("clone3", [(_RETURN, 0, 0, _ERRNO | _ENOSYS)])
     code += _rule(
         "clone",
         [
             (_LOAD, 0, 0, _OFFSET_ARGUMENTS),
             (_JUMP_SET, 1, 0, kernel.CLONE_THREAD),
-            (_JUMP_EQUAL, 0, 1, NODE_CLONE_FLAGS),
+            (_JUMP_EQUAL, 0, 1, CLONE_FLAGS),
             (_RETURN, 0, 0, _ALLOW),
         ],
     )
@@ -187,12 +199,13 @@ def _program() -> list[tuple[int, int, int, int]]:
 
 
 def _rule(name: str, body: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """Judge one call by its arguments: where the body does not return, EPERM."""
+    """Return the code that judges one call. If the body does not return, the call gets EPERM."""
     body = [*body, (_RETURN, 0, 0, _ERRNO | _EPERM)]
     return [(_JUMP_EQUAL, 0, len(body), NUMBERS[name]), *body]
 
 
 def _argument_is_one_of(index: int, values: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """Return the body of a rule that allows a call if its argument is one of `values`."""
     code = [(_LOAD, 0, 0, _OFFSET_ARGUMENTS + 8 * index)]
     for value in values:
         code += [(_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
@@ -200,6 +213,7 @@ def _argument_is_one_of(index: int, values: tuple[int, ...]) -> list[tuple[int, 
 
 
 def _argument_is_null(index: int) -> list[tuple[int, int, int, int]]:
+    """Return the body of a rule that allows a call if all 64 bits of its argument are 0."""
     low = _OFFSET_ARGUMENTS + 8 * index
     return [
         (_LOAD, 0, 0, low),

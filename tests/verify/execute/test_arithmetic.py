@@ -1,4 +1,4 @@
-"""Arithmetic computed without a process shows what Python shows."""
+"""Arithmetic that is computed without a process has the observations that Python gives."""
 
 import random
 from concurrent.futures import Future
@@ -13,7 +13,7 @@ from rstar_fast.verify.execute.child.program import Program
 
 
 def by_python(source: str) -> str | None:
-    """The observation; None where Python raises."""
+    """Return the observation, or None where Python raises."""
     try:
         return Program("stdout", Capture(1 << 20)).extend(source)
     except Exception:
@@ -69,7 +69,7 @@ OTHERS = (
     "# \n" * 2000,
     "if = 3",
     "a" * 199 + "!",
-    "the number of apples that are left in the basket of the oldest child after the second day is what we want:",
+    "the number of apples that are left in the basket of the oldest child is what we want to know:",
     "n = " + "1 + " * 40 + "x!",
     "print(\N{ARABIC-INDIC DIGIT FIVE})",
     "print(" + "1" * 30 + ")",
@@ -108,7 +108,8 @@ def random_line(rng: random.Random) -> str:
             )
         if kind < 0.4:
             return f"-{expression(depth - 1)}"
-        return f"({expression(depth - 1)} {rng.choice('+-*/%')}{rng.choice(['', '', '/'])} {expression(depth - 1)})"
+        left, right = expression(depth - 1), expression(depth - 1)
+        return f"({left} {rng.choice('+-*/%')}{rng.choice(['', '', '/'])} {right})"
 
     form = rng.choice(
         ["n = {}", "m = {}", "n += {}", "print({})", "print({}, n)", "{}", "# {}", "m = {}  # note"]
@@ -117,7 +118,7 @@ def random_line(rng: random.Random) -> str:
 
 
 class Counting:
-    """A runner that counts what comes to it."""
+    """A runner that records the programs that come to it."""
 
     def __init__(self) -> None:
         self.programs: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""Observations of programs, both styles, in this process."""
+"""Observations of programs in both styles, run in the test's own process."""
 
 from typing import Literal
 
@@ -6,7 +6,8 @@ import pytest
 from interpreter import restored_interpreter as restored_interpreter
 
 from rstar_fast.verify.execute.child.capture import Capture
-from rstar_fast.verify.execute.child.program import Program, describe
+from rstar_fast.verify.execute.child.program import Program
+from rstar_fast.verify.execute.observation_text import describe
 from rstar_fast.verify.execute.source import source_of
 
 
@@ -46,8 +47,12 @@ BOTH = {
     "if True:\n    print('yes')\nelse:\n    print('no')": "yes",
     "try:\n    print(1 / 0)\nexcept ZeroDivisionError:\n    print('inf')": "inf",
     "from __future__ import annotations\ndef f(x: undefined): return x\nf(3)": "3",
-    "class A:\n    def __str__(self): return 1\nA()": "TypeError: __str__ returned non-string (type int)",
-    "<code>\nx = [1,2\nprint(x)\n<end_of_code>": "SyntaxError: '[' was never closed (<unknown>, line 2)",
+    "class A:\n    def __str__(self): return 1\nA()": (
+        "TypeError: __str__ returned non-string (type int)"
+    ),
+    "<code>\nx = [1,2\nprint(x)\n<end_of_code>": (
+        "SyntaxError: '[' was never closed (<unknown>, line 2)"
+    ),
     "Text before. <code>\nprint(5)\n<end_of_code> and behind": "5",
     "```python\nprint(6)\n```": "6",
     "<code>\n```python\nprint(6)\n```\n<end_of_code>": "6",

@@ -1,4 +1,7 @@
-"""Programs run step by step from snapshots: the same observations as when run whole; killed processes; nothing lost."""
+"""Programs that are run step by step from snapshots.
+
+Observations equal those of whole runs, and killed processes lose nothing.
+"""
 
 import os
 import signal
@@ -8,15 +11,17 @@ from concurrent.futures import Future
 from typing import Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from interpreter import restored_interpreter as restored_interpreter
 
 from rstar_fast.errors import ExecutorError, IsolationError
 from rstar_fast.verify import Executor, Limits, Observation, Status
 from rstar_fast.verify.execute import executor as executor_module
 from rstar_fast.verify.execute.child.capture import Capture
-from rstar_fast.verify.execute.child.program import NotIncremental, Program, describe
+from rstar_fast.verify.execute.child.program import NotIncremental, Program
 from rstar_fast.verify.execute.isolation import Isolation
+from rstar_fast.verify.execute.observation_text import describe
 from rstar_fast.verify.execute.source import continues, source_of
 
 PIECES = [
@@ -57,13 +62,6 @@ PIECES = [
 ]
 
 
-@pytest.fixture
-def interpreter() -> Iterator[None]:
-    saved = sys.stdout, sys.__stdout__, sys.modules["__main__"]
-    yield
-    sys.stdout, sys.__stdout__, sys.modules["__main__"] = saved  # type: ignore[misc]
-
-
 def whole(source: str, style: Literal["stdout", "reference"]) -> str:
     try:
         return Program(style, Capture(1 << 20)).extend(source)
@@ -71,10 +69,7 @@ def whole(source: str, style: Literal["stdout", "reference"]) -> str:
         return describe(error)
 
 
-@pytest.mark.usefixtures("interpreter")
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=400, deadline=None)
 @given(
     st.lists(
         st.lists(st.sampled_from(PIECES).filter(lambda piece: "random" not in piece), max_size=4),
@@ -107,7 +102,7 @@ def test_extending_a_program_is_running_it_whole(
 
 @pytest.fixture(scope="module")
 def executors() -> Iterator[dict[str, list[Executor]]]:
-    """For each style: with snapshots, without, and with the part of C++ done by Python."""
+    """For each style: with snapshots, without them, and with few snapshots cloned by Python."""
     setups: list[dict[str, object]] = [
         {},
         {"snapshot_bytes": 0},
@@ -173,7 +168,8 @@ def test_siblings_do_not_see_each_other(executor: Executor) -> None:
 
 def test_a_step_runs_once(executor: Executor) -> None:
     slow = [
-        "<code>\nimport time\nbegin = time.process_time()\nwhile time.process_time() < begin + 0.3: pass\n<end_of_step>"
+        "<code>\nimport time\nbegin = time.process_time()\n"
+        "while time.process_time() < begin + 0.3: pass\n<end_of_step>"
     ]
     assert executor.run(slow).cpu_s >= 0.3
     after = executor.run_many([*slow, f"\nprint({i})\n<end_of_step>"] for i in range(12))
@@ -181,7 +177,7 @@ def test_a_step_runs_once(executor: Executor) -> None:
     assert sum(observation.cpu_s for observation in after) < 12 * 0.3 / 2
 
 
-def test_the_time_is_that_of_the_whole_block(executor: Executor) -> None:
+def test_the_time_limit_is_for_the_whole_block(executor: Executor) -> None:
     sleep = "\nimport time\ntime.sleep(1.5)\n"
     assert executor.run([f"<code>{sleep}<end_of_step>"]).status is Status.OK
     assert (
@@ -190,12 +186,11 @@ def test_the_time_is_that_of_the_whole_block(executor: Executor) -> None:
     )
 
 
-def test_what_follows_a_failure_fails_likewise_without_running_it_again(executor: Executor) -> None:
+def test_what_follows_a_failure_fails_without_running_it_again(executor: Executor) -> None:
     loop = "<code>\nwhile True: pass\n<end_of_step>"
     assert executor.run([loop]).status is Status.TIMEOUT
-    again = executor.run_many(
-        [loop, f"\nx = {i}\n<end_of_step>"] for i in range(40)
-    )  # 80 s if each ran it again
+    # This would take 80 s if the loop ran again each time.
+    again = executor.run_many([loop, f"\nx = {i}\n<end_of_step>"] for i in range(40))
     assert {(one.status, one.text) for one in again} == {
         (Status.TIMEOUT, "TimeoutError: not finished after 2 s")
     }
@@ -207,9 +202,10 @@ def test_what_follows_a_failure_fails_likewise_without_running_it_again(executor
 
 def test_a_program_with_a_thread_is_replayed(executor: Executor) -> None:
     steps = [
-        "<code>\nimport threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n<end_of_step>"
+        "<code>\nimport threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n<end_of_step>",
+        "\nprint(threading.active_count())\n<end_of_step>",
     ]
-    steps.append("\nprint(threading.active_count())\n<end_of_step>")
     assert executor.run(steps[:1]).text == ""
     assert executor.run(steps).text == "2"
 
@@ -262,7 +258,8 @@ def test_the_state_can_be_asked_for_while_a_zygote_starts(executor: Executor) ->
     before = executor.report()
     for pid in before["pids"]["zygotes"]:
         os.kill(pid, signal.SIGKILL)
-    for _ in range(20):  # some of them between two zygotes
+    # Some of these calls come while there is no zygote.
+    for _ in range(20):
         after = executor.report()
         assert (after["isolation"], after["pids"]["supervisor"]) == (
             before["isolation"],
@@ -330,6 +327,7 @@ def test_isolation_that_is_required_and_missing_refuses_to_run(
         "landlock (no) or private file system (no)"
     ]
     assert Isolation(full | {"seccomp": "blocked"}).missing == ["seccomp (blocked)"]
+    assert Isolation({}).missing[0] == "resource limits (not tried)"
     if Isolation(means).missing:
         with pytest.raises(IsolationError, match="missing"):
             Executor(workers=1, preload=("math",), require_isolation=True)

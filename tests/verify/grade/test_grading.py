@@ -1,4 +1,4 @@
-"""Grading: what counts as equal, hostile answers, functions of the user's."""
+"""Grading: answers that count as equal, hostile answers, and functions of the user's."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The worker pool: order, deadlines, dying and lying workers, closing."""
+"""The worker pool: order, deadlines, workers that die or lie, and closing."""
 
 import os
 import signal

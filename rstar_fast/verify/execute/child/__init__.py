@@ -1,1 +1,4 @@
-"""What runs inside the zygotes and the processes that are cloned from them."""
+"""Zygotes, and the processes of programs that are cloned from them.
+
+All modules of this package run in these processes.
+"""

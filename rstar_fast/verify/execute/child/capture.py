@@ -1,16 +1,21 @@
-"""The `sys.stdout` of programs."""
+"""The `sys.stdout` of programs. Runs in the processes of programs."""
 
 import io
 from typing import Any
 
 
 class Capture(io.TextIOBase):
-    """A text stream that keeps the beginning and the end of what is written, in bounded memory."""
+    """Text stream that keeps the beginning and the end of what is written, in bounded memory."""
 
     encoding = "utf-8"
     errors = "replace"
 
     def __init__(self, limit_chars: int) -> None:
+        """Make an empty stream.
+
+        Args:
+            limit_chars: Characters to keep, half from the beginning and half from the end.
+        """
         self._half = limit_chars // 2
         self._reset()
 
@@ -20,7 +25,10 @@ class Capture(io.TextIOBase):
         self._room = self._half
 
     def write(self, text: str) -> int:
-        """Take text in; what is neither in the first nor in the last half of the limit is dropped."""
+        """Take text in, and return its number of characters.
+
+        Text that is neither in the first nor in the last `limit_chars / 2` characters is dropped.
+        """
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if not isinstance(text, str):
@@ -37,25 +45,25 @@ class Capture(io.TextIOBase):
         return len(text)
 
     def peek(self) -> str:
-        """What was written since the last `take`, its middle left out beyond the limit."""
+        """Return the text since the last `take`, without its middle if it is over the limit."""
         return self._head.getvalue() + self._tail.getvalue()[-self._half :]
 
     def take(self) -> str:
-        """The same, which is then forgotten."""
+        """Return what `peek` does, and forget it."""
         text = self.peek()
         self._reset()
         return text
 
     @property
     def buffer(self) -> "_Bytes":
-        """The stream for programs that write bytes."""
+        """Stream for programs that write bytes."""
         return _Bytes(self)
 
     def reconfigure(self, **_: Any) -> None:
-        """Accepted, as the stream of a usual program has it; changes nothing."""
+        """Do nothing. Programs may call it because a usual `sys.stdout` has it."""
 
     def writable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
 

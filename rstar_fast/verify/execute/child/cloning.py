@@ -1,4 +1,8 @@
-"""Waiting to be cloned: in C++, or in Python where the extension cannot be loaded. Both do the same."""
+"""Waiting to be cloned. Runs in zygotes and snapshots.
+
+There are two implementations that do the same: one in C++, and one in Python for machines where the
+extension cannot be loaded.
+"""
 
 import os
 import signal
@@ -8,23 +12,30 @@ from typing import Any
 
 from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.kernel import prctl, syscall
-from rstar_fast.verify.sandbox.seccomp import NODE_CLONE_FLAGS
+from rstar_fast.verify.sandbox.seccomp import CLONE_FLAGS
 
 _close, _dup2, _exit, _write = os.close, os.dup2, os._exit, os.write
 
 
 def waiting_function(channel_fd: int, native: bool) -> Callable[[], None]:
-    """A function that waits on a channel and returns only in a clone of this process; see `_clone.pyi`.
+    """Return a function that waits on a channel and returns only in a clone of this process.
+
+    `_clone.pyi` says what the function does.
 
     Args:
-        channel_fd: descriptor of a Unix stream socket.
-        native: True for the one in C++, False for the one in Python.
+        channel_fd: Descriptor of a Unix stream socket.
+        native: Whether to return the function in C++, not the one in Python.
+
+    Raises:
+        ImportError: The extension cannot be loaded.
     """
     if native:
         from rstar_fast._clone import wait_to_be_cloned
 
         return partial(wait_to_be_cloned, channel_fd)
-    import socket  # only here: what is loaded is copied for every program
+
+    # Imported only here, because what is loaded is copied for every program.
+    import socket
 
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel_fd)
     return partial(_wait_to_be_cloned, channel_fd, partial(socket.recv_fds, channel, 1, 1))
@@ -48,8 +59,8 @@ def _wait_to_be_cloned(
 
 
 def _clone() -> int:
-    """The child's process id, 0 in the child, -1 if there cannot be one."""
+    """Clone this process. Returns the child's process id, 0 in the child, and -1 on failure."""
     try:
-        return syscall("clone", NODE_CLONE_FLAGS, 0, 0, 0, 0)
+        return syscall("clone", CLONE_FLAGS, 0, 0, 0, 0)
     except OSError:
         return -1

@@ -1,6 +1,7 @@
-"""A Python program, executed a piece at a time, and what it shows.
+"""A Python program that is executed one piece at a time, and its observations.
 
-Needs the standard library only. It runs inside the process of the program, which it trusts with nothing but its own result.
+Runs in the processes of programs, and needs the standard library only. A program can change
+anything in its process, so it is trusted with nothing but its own result.
 """
 
 import ast
@@ -11,32 +12,37 @@ from types import ModuleType
 from typing import Any, Literal
 
 from rstar_fast.verify.execute.child.capture import Capture
-
-MAX_OBSERVATION_CHARS = 1024
-"""A longer text is cut to its first and last half around "..."."""
+from rstar_fast.verify.execute.observation_text import cut, rounded, stdout_text
 
 _PRINT_ARGUMENTS = re.compile(r"print\((.*?)\)", re.DOTALL)
+# Looked up once: a program may rebind it, and its later pieces still have to be parsed.
 _parse = ast.parse
 
 
 class NotIncremental(Exception):
-    """The next piece cannot be executed on its own (it continues a statement): the whole program must be run at once."""
+    """The new piece continues a statement, so the whole program must be run at once."""
 
 
 class Program:
-    """A program that grows: each `extend` executes what is new, and gives the observation of all there is.
+    """A program that grows one piece at a time.
 
-    The observation is the same text as if everything had been executed at once, but for a value shown whose own `__str__` or
-    `__repr__` has effects: see `resumable`.
+    Each `extend` executes a new piece and returns the observation of the whole program. The
+    observation is the text that the program would show if it were executed at once. The exception
+    is a shown value whose own `__str__` or `__repr__` has effects: see `resumable`.
+
+    Attributes:
+        observing: Whether an error that `extend` raised came from showing a value, not from a
+            statement.
     """
 
     def __init__(self, style: Literal["stdout", "reference"], stdout: Capture) -> None:
         """Begin an empty program, which becomes this process's `__main__`.
 
         Args:
-            style: "stdout" shows everything printed, or the value of a last expression where nothing was printed; "reference" is
-                the style of the released training data.
-            stdout: collects what is printed; becomes `sys.stdout`.
+            style: Style of the observations. "stdout" shows everything that was printed, or the
+                value of the last expression if nothing was. "reference" is the style of the
+                released training data.
+            stdout: Stream that collects what is printed. It becomes `sys.stdout`.
         """
         module = ModuleType("__main__")
         sys.modules["__main__"] = module
@@ -48,26 +54,26 @@ class Program:
         self._stdout = stdout
         self._observe = _Whole(self) if style == "stdout" else _Segments(self)
         self.observing = False
-        """Whether an error that `extend` raised came from showing a value, not from a statement."""
 
     @property
     def resumable(self) -> bool:
-        """Whether showing the observation cannot have changed what comes next."""
+        """Whether showing the observation surely had no effects on later pieces."""
         return self._observe.value is None or not (
             "__str__" in self._source or "__repr__" in self._source
         )
 
     def extend(self, source: str) -> str:
-        """Execute what is new of a program and give the observation of the whole.
+        """Execute a new piece of the program, and return the observation of the whole.
 
-        Raises whatever the program raises, `SystemExit` and `KeyboardInterrupt` included; `describe` words it. The program cannot
-        be extended after that.
+        Raises whatever the program raises, `SystemExit` and `KeyboardInterrupt` included. The
+        program cannot be extended after that.
 
         Args:
-            source: what follows on the text executed so far, from the beginning of a line on.
+            source: Text of the piece, which follows on the text executed so far. It begins at the
+                beginning of a line.
 
         Raises:
-            NotIncremental: nothing was executed; the program is as it was.
+            NotIncremental: The piece cannot be executed on its own. The program is unchanged.
         """
         padded = "\n" * self._num_lines + source
         try:
@@ -86,7 +92,7 @@ class Program:
         return text
 
     def execute(self, statement: ast.stmt) -> Any:
-        """Run one top-level statement; the value of an expression statement, None for any other."""
+        """Run one top-level statement. Returns its value if it is an expression, else None."""
         if isinstance(statement, ast.Expr):
             expression = ast.Expression(statement.value)
             return eval(
@@ -103,46 +109,43 @@ class Program:
 
     @property
     def stdout(self) -> Capture:
-        """What it prints to."""
+        """Stream that the program prints to."""
         return self._stdout
 
 
 def check(source: str) -> None:
-    """Raise what parsing a program raises."""
+    """Parse a program. Raises what parsing raises."""
     _parse(source, "<unknown>")
-
-
-def describe(error: BaseException) -> str:
-    """An exception as an observation: `Type: message`."""
-    name = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
-    try:
-        message = str(error)
-    except BaseException as unprintable:  # a program's own __str__
-        message = f"<unprintable: {type(unprintable).__name__}>"
-    return cut(f"{name}: {message}").strip()
 
 
 @dataclass(slots=True)
 class _Statement:
+    """A top-level statement.
+
+    Attributes:
+        node: Parsed statement.
+        source: Text that the node's line numbers refer to.
+        printed: Text that it printed.
+    """
+
     node: ast.stmt
     source: str
     printed: str = ""
 
     def shows(self) -> str:
-        """The arguments of its prints and what it printed."""
+        """Return the arguments of its prints, and what it printed."""
         arguments = ", ".join(
             _PRINT_ARGUMENTS.findall(ast.get_source_segment(self.source, self.node) or "")
         )
-        return f"{arguments}: {_rounded(self.printed).strip()}"
-
-
-def stdout_text(printed: str, value: Any) -> str:
-    """What the "stdout" style shows of everything printed and the value of the last statement, before it is cut."""
-    return _rounded(printed) if printed or value is None else str(value)
+        return f"{arguments}: {rounded(self.printed).strip()}"
 
 
 class _Whole:
-    """The "stdout" style."""
+    """Observations of the "stdout" style.
+
+    Attributes:
+        value: Value of the last statement that the observation may show. None for none.
+    """
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -160,7 +163,15 @@ class _Whole:
 
 
 class _Segments:
-    """The "reference" style: with two print nodes or more, what each of them printed; what stands behind the last is left alone."""
+    """Observations of the "reference" style.
+
+    With two printing statements or more, the observation is what each of them printed. Statements
+    after the last one are then not executed. Otherwise the observation is the value of the last
+    statement, or what it printed.
+
+    Attributes:
+        value: Value of the last statement that the observation may show. None for none.
+    """
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -188,7 +199,7 @@ class _Segments:
         if len(self._prints) >= 2:
             self.value = None
             return "\n".join(statement.shows() for statement in self._prints)
-        return _rounded(self._last_printed) if self.value is None else str(self.value)
+        return rounded(self._last_printed) if self.value is None else str(self.value)
 
 
 def _holds_print(statement: ast.stmt) -> bool:
@@ -198,19 +209,3 @@ def _holds_print(statement: ast.stmt) -> bool:
     return (
         isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"
     )
-
-
-def _rounded(printed: str) -> str:
-    try:
-        short = str(round(float(printed), 4))
-    except ValueError:
-        return printed
-    return short if len(short) < len(printed.strip()) else printed
-
-
-def cut(text: str) -> str:
-    """A text of at most `MAX_OBSERVATION_CHARS`, its middle left out if need be."""
-    if len(text) <= MAX_OBSERVATION_CHARS:
-        return text
-    half = MAX_OBSERVATION_CHARS // 2
-    return f"{text[:half]}...{text[-half:]}"

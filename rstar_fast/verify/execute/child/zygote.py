@@ -1,7 +1,8 @@
-"""The process that programs are cloned from: libraries loaded and warm, locked down, then waiting.
+"""The zygote: the process that programs are cloned from.
 
-It never runs a program itself. A clone of it runs one piece of a program, answers, and may then wait in turn, as the snapshot
-from which what follows is cloned.
+It loads and warms the libraries, locks itself down, and waits. It never runs a program itself. A
+clone of it runs one piece of a program and answers. The clone may then wait in turn, as the
+snapshot from which the program's continuations are cloned.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import mmap
 import os
 import random
 import resource
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -22,8 +24,9 @@ from rstar_fast.verify.base import Status
 from rstar_fast.verify.execute import framing
 from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.child.cloning import waiting_function
-from rstar_fast.verify.execute.child.program import NotIncremental, Program, check, describe
+from rstar_fast.verify.execute.child.program import NotIncremental, Program, check
 from rstar_fast.verify.execute.framing import Reply
+from rstar_fast.verify.execute.observation_text import describe
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 from rstar_fast.verify.sandbox import kernel
@@ -31,10 +34,11 @@ from rstar_fast.verify.sandbox.audit import Guard
 from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
 
 CHANNEL_FD = 3
+"""Descriptor of the socket to the supervisor."""
 _RESERVE_BYTES = 64 << 20
-"""Address space a program that ran out of memory gets back for reporting so."""
+"""Address space that is freed when a program runs out of memory, so that it can reply, bytes."""
 _MAX_PROCESSES = 4096
-"""Tasks of all programs and snapshots together."""
+"""Largest number of processes and threads of all programs and snapshots together."""
 _HUGE_PAGE_BYTES = 2 << 20
 _MADV_COLLAPSE = 25
 
@@ -53,18 +57,22 @@ _WARM_UPS = (
     "1 / 0\n",
 )
 _NUM_WARM_UPS = 20
-"""Until the interpreter has adapted its bytecode: a page that changes no more is one that clones go on sharing."""
+"""Number of runs after which the interpreter has adapted its bytecode.
 
-# Looked up once: a program may rebind what it finds in the modules, and its snapshot still has to answer.
+Clones go on sharing the pages that change no more.
+"""
+
+# Looked up once: a program may rebind names in the modules, and its snapshot still has to answer.
 _read, _write, _exit = os.read, os.write, os._exit
 _process_time, _getrusage = time.process_time, resource.getrusage
 _own_fds_end = CHANNEL_FD + 1
 
 
 class Programs:
-    """What a clone does with its request."""
+    """The part of a clone that does its requests."""
 
     def __init__(self, options: ZygoteOptions) -> None:
+        """Warm up the interpreter, and begin an empty program."""
         for _ in range(_NUM_WARM_UPS):
             for source in _WARM_UPS:
                 with contextlib.suppress(Exception):
@@ -75,7 +83,7 @@ class Programs:
         )
 
     def serve(self) -> bool:
-        """Do what the request says and answer; whether this process stays as a snapshot."""
+        """Read a request, do it and reply. Returns whether this process stays as a snapshot."""
         flags, source = _read_request()
         begin_s = _process_time()
         try:
@@ -103,7 +111,11 @@ class Programs:
 
 
 def main(supervisor_fd: int) -> None:
-    """Prepare, say so, and wait to be cloned for ever."""
+    """Prepare this process, report to the supervisor, and wait to be cloned.
+
+    Args:
+        supervisor_fd: Descriptor of the socket to the supervisor.
+    """
     os.dup2(supervisor_fd, CHANNEL_FD)
     os.closerange(_own_fds_end, 1 << 16)
     options = ZygoteOptions(**_first_frame())
@@ -112,12 +124,14 @@ def main(supervisor_fd: int) -> None:
         programs = prepare(options)
         roots, top_folders = readable_roots(), os.listdir("/")
         cpu_s = math.ceil(options.wall_s) + 1
-        with open("/proc/self/smaps", "rb") as smaps:  # read when /proc is out of sight
+        # Opened before the lockdown, which hides /proc, and read after it.
+        with open("/proc/self/smaps", "rb") as smaps:
             outcome = lock_down(
                 Confinement(options.memory_bytes + _RESERVE_BYTES, cpu_s, _MAX_PROCESSES), roots
             )
             num_huge_pages = use_huge_pages(smaps) if options.huge_pages else 0
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+        # Set after the lockdown, because a change of the user id clears it.
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         Guard(roots, top_folders, options.threads)
     except Exception as error:
         _write(CHANNEL_FD, encode_frame(0, {"failed": f"{type(error).__name__}: {error}"}))
@@ -130,7 +144,10 @@ def main(supervisor_fd: int) -> None:
 
 
 def prepare(options: ZygoteOptions) -> Programs:
-    """Load and warm everything that programs share, fix the seeds, and keep the collector away from it."""
+    """Load and warm everything that programs share.
+
+    Fixes the seeds, and keeps the garbage collector away from the shared objects.
+    """
     _preload(options.preload, options.seed)
     roots = readable_roots()
     sys.path[:] = [
@@ -177,6 +194,7 @@ def _send(reply: Reply) -> None:
 
 
 def _preload(modules: Iterable[str], seed: int) -> None:
+    """Import modules as far as they can be imported. Warms sympy, and seeds sympy and numpy."""
     loaded: dict[str, Any] = {}
     for name in modules:
         with contextlib.suppress(Exception):
@@ -190,7 +208,10 @@ def _preload(modules: Iterable[str], seed: int) -> None:
 
 
 def _allow_only(modules: Iterable[str]) -> None:
-    """Refuse a program's own imports of other modules; what the modules themselves import is not judged."""
+    """Refuse a program's own imports of other modules.
+
+    Imports by the allowed modules themselves are not refused.
+    """
     import builtins
 
     allowed = frozenset(modules)
@@ -211,7 +232,14 @@ def _allow_only(modules: Iterable[str]) -> None:
 
 
 def use_huge_pages(smaps: BinaryIO) -> int:
-    """Have the kernel gather the heap into huge pages, which makes a clone cheaper; the number it made."""
+    """Have the kernel gather the heap into huge pages, which makes clones cheaper.
+
+    Args:
+        smaps: Open file `/proc/self/smaps`.
+
+    Returns:
+        The number of huge pages that were made.
+    """
     madvise = ctypes.CDLL(None).madvise
     made = 0
     for begin, end in _filled_heap(smaps):
@@ -228,7 +256,10 @@ def use_huge_pages(smaps: BinaryIO) -> int:
 
 
 def _filled_heap(smaps: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Writable anonymous regions that are mostly in memory; to gather the others would fill them."""
+    """Yield the begin and end addresses of heap regions that are mostly in memory.
+
+    Gathering the other regions into huge pages would fill them.
+    """
     begin = end = 0
     for line in smaps:
         fields = line.split()

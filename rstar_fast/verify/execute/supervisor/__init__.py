@@ -1,1 +1,5 @@
-"""The supervisor process: it starts zygotes, has programs cloned from them, and judges how they end."""
+"""The supervisor process.
+
+It starts zygotes, has programs cloned from them, and judges how the programs end. All modules of
+this package run in the supervisor process.
+"""

@@ -1,7 +1,7 @@
 """A clone as the supervisor sees it: a process that runs one piece of a program.
 
-A clone is a child of the supervisor. Nothing that it sends is trusted: its process id comes from the
-kernel, and its reply is bounded.
+A clone is a child of the supervisor. Nothing that it sends is trusted: its process id comes from
+the kernel, and its reply is bounded. This module runs in the supervisor process.
 """
 
 import os
@@ -19,19 +19,18 @@ _CREDENTIALS = struct.Struct("@iII")
 _CONTROL_BYTES = socket.CMSG_SPACE(_CREDENTIALS.size)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _NUM_OWN_FDS = 4
+"""Number of open files of a clone that has opened none: descriptors 0 to 2 and its channel."""
 
 
 class CloneState(Enum):
-    """The life of a clone.
-
-    REQUESTED: its parent was asked for it, and it has not sent its greeting.
-    RUNNING: it runs a piece of a program, or has answered and is about to end.
-    SNAPSHOT: it has answered and waits to be cloned in turn.
-    """
+    """State of a clone's life."""
 
     REQUESTED = "requested"
+    """Its parent was asked for it, and it has not sent its greeting."""
     RUNNING = "running"
+    """It runs a piece of a program, or it has replied and is about to end."""
     SNAPSHOT = "snapshot"
+    """It has replied and waits to be cloned in turn."""
 
 
 class Clone:
@@ -40,20 +39,22 @@ class Clone:
     Attributes:
         sock: Socket to the clone.
         parent: Process that it is cloned from.
-        state: Where it is in its life.
+        state: State of its life.
         pid: Process id. None while it is requested.
         begun_s: Time at which it began to live, by the monotonic clock.
+        deadline: Time at which it is late, by the monotonic clock. Set by the supervisor.
         elapsed_s: Wall time that all pieces of its program took so far, seconds.
-        num_cloning: Number of clones that were asked of it and do not live yet.
-        num_bytes: Upper bound of the memory that it shares with nobody, bytes. Set by `settle`.
+        num_cloning: Number of clones that were requested from it and do not live yet.
+        num_bytes: Upper bound of the memory that it shares with no process, bytes. Set by `settle`.
         source: Program text that it has executed, while it is a snapshot.
-        reply: What it answered. None before that.
+        reply: Reply that it sent. None before that.
     """
 
     __slots__ = (
         "_data",
         "_unsent",
         "begun_s",
+        "deadline",
         "elapsed_s",
         "num_bytes",
         "num_cloning",
@@ -66,12 +67,21 @@ class Clone:
     )
 
     def __init__(self, parent: "ZygoteProcess | Clone", request: bytes) -> None:
-        """Ask a zygote or a snapshot for a clone that does one request. Raises `OSError` if the parent is gone."""
+        """Request a clone.
+
+        Args:
+            parent: Zygote or snapshot to clone.
+            request: Bytes of the request that the clone does.
+
+        Raises:
+            OSError: The parent is gone.
+        """
         self.sock, theirs = socket.socketpair()
         self.parent = parent
         self.state = CloneState.REQUESTED
         self.pid: int | None = None
         self.begun_s = 0.0
+        self.deadline = 0.0
         self.elapsed_s: float = parent.elapsed_s
         self.num_cloning = 0
         self.num_bytes = 0
@@ -90,22 +100,31 @@ class Clone:
                 raise
         parent.num_cloning += 1
 
+    @property
+    def age_s(self) -> float:
+        """Wall time that it has lived, seconds."""
+        return time.monotonic() - self.begun_s
+
     def send(self) -> bool:
-        """Send more of the request. Returns True once all of it is sent."""
+        """Send as much of the request as the socket takes. Returns True once all is sent."""
         try:
             while self._unsent:
                 self._unsent = self._unsent[self.sock.send(self._unsent) :]
         except BlockingIOError:
             return False
-        except OSError:  # A later read finds that the clone is gone.
+        except OSError:
+            # A later read finds that the clone is gone.
             self._unsent = b""
         return True
 
     def receive(self) -> bool:
-        """Read what the clone sent, and set `state`, `pid` and `reply` by it. Returns False when it hung up.
+        """Read what the clone sent, and set `state`, `pid`, `begun_s` and `reply`.
+
+        Returns:
+            False if the clone hung up.
 
         Raises:
-            FrameError: The clone sent something else than a greeting and one reply.
+            FrameError: The clone sent something other than a greeting and one reply.
         """
         try:
             if self.state is CloneState.REQUESTED:
@@ -142,7 +161,9 @@ class Clone:
         self.reply = unpack_reply(self._data)
 
     def settle(self) -> bool:
-        """Become a snapshot if the process has one thread and no file open. Sets `state` and `num_bytes`.
+        """Become a snapshot if the process has one thread and has opened no file.
+
+        Sets `state` and `num_bytes`.
 
         Returns:
             Whether it is a snapshot now.
@@ -162,11 +183,14 @@ class Clone:
         return True
 
     def disown_process(self) -> None:
-        """Forget a process id that belongs to another clone: this one is as if it had never greeted."""
+        """Forget the process id, which belongs to another clone. This clone never greeted."""
         self.pid = None
         self.state = CloneState.REQUESTED
 
     def kill(self) -> None:
-        """Send SIGKILL. The process is a child that was not waited for, so its id cannot be another's."""
+        """Send SIGKILL if the process has greeted. The clone is forgotten when it hangs up.
+
+        The process was not waited for yet, so its id cannot belong to another process.
+        """
         if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)

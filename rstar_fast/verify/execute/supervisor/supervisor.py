@@ -1,41 +1,45 @@
-"""Runs programs for an `Executor`, each in a process cloned from one that has executed its beginning.
+"""The supervisor of an `Executor`: an event loop that has programs run in clones.
 
-One thread; the parent of every process below. It never touches a program itself: it decides where each is cloned from, enforces
-the time, judges how it ended, and keeps the snapshots.
+A program is cloned from a process that has executed the program's beginning. The supervisor is one
+thread, and the parent of all processes below it. It never executes a program itself. It decides
+which process a program is cloned from, enforces the time limit, judges how the program ended, and
+keeps the snapshots.
 """
 
-import contextlib
 import math
 import os
-import resource
 import select
 import signal
 import sys
 import time
 from collections import deque
+from dataclasses import asdict
 from typing import Any
 
-from rstar_fast.verify.base import Status
-from rstar_fast.verify.execute import framing
+from rstar_fast.verify.base import Observation, Status
+from rstar_fast.verify.execute import failures, framing
+from rstar_fast.verify.execute.supervisor.beginnings import Beginnings
 from rstar_fast.verify.execute.supervisor.clone import Clone, CloneState
-from rstar_fast.verify.execute.supervisor.job import Job, Outcomes
+from rstar_fast.verify.execute.supervisor.job import Job
+from rstar_fast.verify.execute.supervisor.memory import max_programs
+from rstar_fast.verify.execute.supervisor.outcomes import Outcomes
 from rstar_fast.verify.execute.supervisor.poller import Poller
 from rstar_fast.verify.execute.supervisor.snapshots import Snapshots
+from rstar_fast.verify.execute.supervisor.strays import Strays
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.execute.supervisor.zygotes import Zygotes
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.wire import FrameError
-from rstar_fast.verify.pool.worker import Channel, die_with
-from rstar_fast.verify.sandbox import namespaces
+from rstar_fast.verify.pool.worker import Channel
 
 _BIRTH_LIMIT_S = 10.0
-"""For a clone to greet; its parent is replaced after that."""
+"""Seconds in which a requested clone has to greet. After that its parent is ended."""
 _MAX_LOSSES = 1
-_SWEEP_INTERVAL_S = 1.0
+"""Number of times that a program is tried again because a process for it ended."""
 _MAX_SNAPSHOTS = 1024
 _MAX_OUTCOMES = 8192
 _MIN_TIME_S = 0.02
-"""For a piece whose program has no time left."""
+"""Seconds that every piece of a program gets, even if the program has used up its time."""
 
 
 class Supervisor:
@@ -50,38 +54,55 @@ class Supervisor:
         snapshot_bytes: int,
         options: ZygoteOptions,
     ) -> None:
+        """Prepare the loop. `run` starts it.
+
+        Args:
+            channel: Pipes to the main process.
+            isolation: Outcome of `namespaces.enter`.
+            init_pid: Process id of the init of the process namespace. None if there is none.
+            workers: Largest number of programs at once, >= 1.
+            snapshot_bytes: Memory for snapshots, bytes. 0 keeps none.
+            options: Options of the zygotes.
+        """
         self._channel = channel
         self._isolation = isolation
         self._init_pid = init_pid
         self._options = options
-        self._max_running = _admitted(workers, options.memory_bytes, snapshot_bytes)
-        self._greeted = False
+        self._max_running = max_programs(workers, options.memory_bytes, snapshot_bytes)
+        self._is_ready = False
         self._poller = Poller()
         max_zygotes = min(workers, len(os.sched_getaffinity(0)))
-        self._zygotes = Zygotes(options, max_zygotes, self._poller, self._greet, self._fail)
+        self._zygotes = Zygotes(options, max_zygotes, self._poller, self._get_ready, self._give_up)
         self._queue: deque[Job] = deque()
-        self._running: dict[Clone, tuple[Job, float]] = {}
-        self._building: dict[str, Job] = {}
+        self._running: dict[Clone, Job] = {}
         self._snapshots = Snapshots(snapshot_bytes, _MAX_SNAPSHOTS)
         self._outcomes = Outcomes(_MAX_OUTCOMES)
+        self._beginnings = Beginnings(self._snapshots, self._outcomes, self._queue)
         self._clones: dict[int, Clone] = {}
-        self._strange_pids: set[int] = set()
-        self._next_sweep = math.inf
+        self._strays = Strays()
 
     def run(self) -> None:
         """Serve until the main process is gone."""
-        self._poller.watch(self._channel.input_fd, lambda _: self._take_work())
+        self._poller.watch(self._channel.input_fd, lambda _: self._take_requests())
         self._zygotes.start()
         while True:
             self._start_programs()
-            self._poller.poll(self._patience_s())
+            self._poller.poll(self._max_wait_s())
             self._end_late()
             self._zygotes.end_late()
-            self._sweep()
+            if self._strays.due:
+                known_pids = [*self._clones, *self._zygotes.pids, self._init_pid]
+                self._strays.sweep(known_pids, more_may_come=bool(self._running))
 
-    # The main process.
+    def _max_wait_s(self) -> float | None:
+        """Return the seconds until something is late, or None if nothing can be."""
+        deadlines = (clone.deadline for clone in self._running)
+        earliest = min(self._zygotes.deadline, self._strays.deadline, *deadlines)
+        return max(0.0, earliest - time.monotonic()) if earliest < math.inf else None
 
-    def _take_work(self) -> None:
+    # Talking to the main process.
+
+    def _take_requests(self) -> None:
         for work_id, request in self._channel.receive_all():
             if "steps" in request:
                 self._queue.append(Job(tuple(request["steps"]), work_id))
@@ -89,6 +110,7 @@ class Supervisor:
                 self._channel.send(work_id, self._report())
 
     def _report(self) -> dict[str, Any]:
+        waiting = [clone.pid for clone in self._clones.values() if clone not in self._running]
         return {
             "isolation": self._isolation | self._zygotes.report["isolation"],
             "native": self._options.native,
@@ -99,24 +121,36 @@ class Supervisor:
             "pids": {
                 "zygotes": self._zygotes.pids,
                 "programs": [clone.pid for clone in self._running if clone.pid is not None],
-                "snapshots": [
-                    clone.pid for clone in self._clones.values() if clone not in self._running
-                ],
+                "snapshots": waiting,
             },
         }
 
-    def _greet(self) -> None:
-        if not self._greeted:
-            self._greeted = True
+    def _get_ready(self) -> None:
+        if not self._is_ready:
+            self._is_ready = True
             self._channel.send(0, {})
 
-    def _fail(self, reason: str) -> None:
-        """Give up; the main process starts another supervisor, or fails what waits if this one never was ready."""
-        if not self._greeted:
+    def _give_up(self, reason: str) -> None:
+        """End this process.
+
+        If it was ready before, the main process starts another supervisor. Otherwise the main
+        process is told the reason, and fails the programs that wait.
+        """
+        if not self._is_ready:
             self._channel.send(0, {"failed": reason})
         sys.exit(1)
 
-    # Programs.
+    def _finish(self, job: Job, observation: Observation) -> None:
+        """Send an observation to the main process.
+
+        A builder's observation is nobody's: the jobs that wait for the builder go on instead.
+        """
+        if job.work_id is not None:
+            self._channel.send(job.work_id, asdict(observation))
+        else:
+            self._beginnings.resume(job)
+
+    # Starting programs.
 
     def _start_programs(self) -> None:
         while (
@@ -129,48 +163,24 @@ class Supervisor:
             self._zygotes.start_another()
 
     def _start(self, job: Job, zygote: ZygoteProcess) -> None:
-        parent, executed = self._origin(job, zygote)
+        parent, executed = self._beginnings.origin(job, zygote)
         if parent is None:
             return
         keep = framing.KEEP if self._snapshots.enabled and job.stays_open else 0
-        flags = framing.CHECK if job.foregone else keep
+        flags = framing.CHECK if job.known_failure else keep
         try:
             clone = Clone(parent, framing.pack_request(job.source[len(executed) :], flags))
         except OSError:
             self._lost(job, parent)
             return
-        now = time.monotonic()
-        self._running[clone] = (job, now + _BIRTH_LIMIT_S)
-        self._next_sweep = min(self._next_sweep, now + _SWEEP_INTERVAL_S)
+        clone.deadline = time.monotonic() + _BIRTH_LIMIT_S
+        self._running[clone] = job
+        self._strays.expect()
         self._poller.watch(clone.sock.fileno(), lambda events: self._hear(clone, events))
         if not clone.send():
             self._poller.watch_for_room(clone.sock.fileno(), True)
 
-    def _origin(self, job: Job, zygote: ZygoteProcess) -> tuple[ZygoteProcess | Clone | None, str]:
-        """The process to clone for a job, and what that has executed; None if the job now waits for another."""
-        if job.whole or not self._snapshots.enabled:
-            return zygote, ""
-        job.foregone = None
-        for num_steps, source in job.beginnings():
-            clone = self._snapshots.get(source)
-            if clone:
-                return clone, source
-            if source in self._outcomes:
-                job.foregone = self._outcomes[source]
-                if job.foregone:
-                    return zygote, ""
-            elif job.work_id is not None and not job.has_waited:
-                self._wait_for(source, job.steps[:num_steps], job)
-                return None, ""
-        return zygote, ""
-
-    def _wait_for(self, source: str, steps: tuple[str, ...], job: Job) -> None:
-        builder = self._building.get(source)
-        if not builder:
-            builder = self._building[source] = Job(steps, None)
-            self._queue.appendleft(builder)
-        job.has_waited = True
-        builder.waiting.append(job)
+    # Hearing from clones.
 
     def _hear(self, clone: Clone, events: int) -> None:
         if events & select.EPOLLOUT and clone.send():
@@ -191,227 +201,123 @@ class Supervisor:
             self._answered(clone, clone.reply)
 
     def _welcome(self, clone: Clone, pid: int) -> bool:
-        if pid in self._clones:  # a snapshot that answers instead of being cloned
+        """Start the time of a clone that has greeted. Returns False if it is an impostor."""
+        if pid in self._clones:
+            # A snapshot has greeted itself instead of being cloned.
             clone.disown_process()
-            self._end(self._clones[pid])
+            self._clones[pid].kill()
             self._hung_up(clone)
             return False
         clone.parent.num_cloning -= 1
         self._clones[pid] = clone
-        job, _ = self._running[clone]
-        self._running[clone] = (
-            job,
-            clone.begun_s + max(self._options.wall_s - clone.elapsed_s, _MIN_TIME_S),
-        )
+        time_left_s = max(self._options.wall_s - clone.elapsed_s, _MIN_TIME_S)
+        clone.deadline = clone.begun_s + time_left_s
         return True
 
     def _answered(self, clone: Clone, reply: framing.Reply) -> None:
-        job, _ = self._running.pop(clone)
-        wall_s = time.monotonic() - clone.begun_s
+        job = self._running.pop(clone)
+        wall_s = clone.age_s
         clone.elapsed_s += wall_s
         if reply.flags & framing.REPLAY:
-            self._end(clone)
+            clone.kill()
             job.whole = True
             self._queue.appendleft(job)
             return
-        answer = _answer(reply.status, reply.text, wall_s, reply.cpu_s, reply.peak_bytes)
+        observation = Observation(reply.status, reply.text, wall_s, reply.cpu_s, reply.peak_bytes)
         if reply.flags & framing.KEPT and clone.settle():
-            for other in self._snapshots.put(job.source, clone):
-                self._end(other)
+            for dropped in self._snapshots.put(job.source, clone):
+                dropped.kill()
         else:
-            self._end(clone)
-            if job.foregone and reply.status is Status.OK:
-                answer = job.foregone
-                self._outcomes.put(job.source, answer)
+            clone.kill()
+            if job.known_failure and reply.status is Status.OK:
+                observation = job.known_failure
+                self._outcomes.put(job.source, observation)
             elif reply.flags & framing.FINAL:
-                self._outcomes.put(job.source, answer)
+                self._outcomes.put(job.source, observation)
             elif job.stays_open:
                 self._outcomes.put(job.source, None)
-        self._finish(job, answer)
-
-    def _finish(self, job: Job, answer: dict[str, Any]) -> None:
-        if job.work_id is not None:
-            self._channel.send(job.work_id, answer)
-        else:
-            del self._building[job.source]
-            self._queue.extendleft(reversed(job.waiting))
+        self._finish(job, observation)
 
     def _misbehaved(self, clone: Clone) -> None:
-        """It sent what no clone sends."""
-        running = self._running.pop(clone, None)
+        """End a clone that sent something malformed."""
+        job = self._running.pop(clone, None)
         self._snapshots.remove(clone)
-        self._end(clone)
-        if running:
-            text = "ProtocolError: the process of the program sent a malformed answer"
-            self._finish(
-                running[0], _answer(Status.PROTOCOL, text, time.monotonic() - clone.begun_s)
-            )
+        clone.kill()
+        if job:
+            self._finish(job, failures.malformed("the process of the program", clone.age_s))
+
+    # Ends of clones.
 
     def _hung_up(self, clone: Clone) -> None:
-        fd = clone.sock.fileno()
-        if clone not in self._running:  # it was told to end, or a snapshot died
+        if clone not in self._running:
+            # It was killed, or it was a snapshot that died.
             self._snapshots.remove(clone)
-            self._end(clone)
-            self._forget(clone, fd)
+            clone.kill()
+            self._forget(clone)
             if clone.pid is not None:
                 os.waitpid(clone.pid, 0)
         elif clone.pid is None:
-            job, _ = self._running.pop(clone)
-            clone.parent.num_cloning -= 1
-            self._forget(clone, fd)
-            self._lost(job, clone.parent)
-        elif not self._exited(clone, clone.pid):  # it closed its channel and goes on
-            self._poller.unwatch(fd)
+            self._never_lived(clone)
+        elif not self._exited(clone, clone.pid):
+            # It closed its channel and goes on, so its end is seen by a process descriptor.
+            self._poller.unwatch(clone.sock.fileno())
             pid, pidfd = clone.pid, os.pidfd_open(clone.pid)
             self._poller.watch(pidfd, lambda _: self._exited(clone, pid, pidfd))
 
     def _exited(self, clone: Clone, pid: int, pidfd: int | None = None) -> bool:
-        """Judge a program that ended without an answer; False if it has not ended."""
+        """Judge a program that ended without an answer. Returns False if it has not ended."""
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if not ended:
             return False
         if pidfd is not None:
             self._poller.unwatch(pidfd)
             os.close(pidfd)
-        self._forget(clone, clone.sock.fileno())
-        running = self._running.pop(clone, None)
-        if running:
-            job, _ = running
-            wall_s, cpu_s = time.monotonic() - clone.begun_s, usage.ru_utime + usage.ru_stime
+        self._forget(clone)
+        job = self._running.pop(clone, None)
+        if job:
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-                answer = self._timeout(wall_s, cpu_s)
+                cpu_s = usage.ru_utime + usage.ru_stime
+                failure = failures.timed_out(self._options.wall_s, clone.age_s, cpu_s)
             else:
-                answer = _answer(
-                    Status.CRASH,
-                    f"CrashError: {_how_it_ended(status)}",
-                    wall_s,
-                    cpu_s,
-                    usage.ru_maxrss << 10,
-                )
-            self._outcomes.put(job.source, answer)
-            self._finish(job, answer)
+                failure = failures.crashed(status, usage, clone.age_s)
+            self._outcomes.put(job.source, failure)
+            self._finish(job, failure)
         return True
 
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        for clone in [clone for clone in self._running if clone.deadline <= now]:
+            if clone.pid is None:
+                self._never_lived(clone)
+                continue
+            job = self._running.pop(clone)
+            clone.kill()
+            failure = failures.timed_out(self._options.wall_s, clone.age_s)
+            self._outcomes.put(job.source, failure)
+            self._finish(job, failure)
+
+    def _never_lived(self, clone: Clone) -> None:
+        """Give up a requested clone that has not greeted."""
+        job = self._running.pop(clone)
+        clone.parent.num_cloning -= 1
+        self._forget(clone)
+        self._lost(job, clone.parent)
+
     def _lost(self, job: Job, parent: ZygoteProcess | Clone) -> None:
-        """A process was not cloned: what it should be cloned from is no good any more."""
+        """End a process that could not be cloned, and try the job once more without it."""
         if isinstance(parent, Clone):
             self._snapshots.remove(parent)
-            self._end(parent)
+            parent.kill()
         else:
             self._zygotes.end(parent)
         job.num_losses += 1
         if job.num_losses > _MAX_LOSSES:
-            self._finish(
-                job,
-                _answer(Status.LOST, "LostError: the processes that were to run the program ended"),
-            )
+            self._finish(job, failures.lost())
         else:
             self._queue.appendleft(job)
 
-    # Ends.
-
-    def _end_late(self) -> None:
-        now = time.monotonic()
-        for clone, (job, deadline) in list(self._running.items()):
-            if deadline > now:
-                continue
-            del self._running[clone]
-            if clone.pid is not None:
-                self._end(clone)
-                answer = self._timeout(now - clone.begun_s, 0.0)
-                self._outcomes.put(job.source, answer)
-                self._finish(job, answer)
-            else:
-                clone.parent.num_cloning -= 1
-                self._forget(clone, clone.sock.fileno())
-                self._lost(job, clone.parent)
-
-    def _timeout(self, wall_s: float, cpu_s: float) -> dict[str, Any]:
-        return _answer(
-            Status.TIMEOUT,
-            f"TimeoutError: not finished after {self._options.wall_s:g} s",
-            wall_s,
-            cpu_s,
-        )
-
-    def _end(self, clone: Clone) -> None:
-        """Kill a clone; it is forgotten once it hangs up."""
-        clone.kill()
-
-    def _forget(self, clone: Clone, fd: int) -> None:
-        self._poller.unwatch(fd)
+    def _forget(self, clone: Clone) -> None:
+        self._poller.unwatch(clone.sock.fileno())
         clone.sock.close()
         if clone.pid is not None:
             self._clones.pop(clone.pid, None)
-
-    def _sweep(self) -> None:
-        """End processes below that no program accounts for: native code can make some past everything."""
-        now = time.monotonic()
-        if now < self._next_sweep:
-            return
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(f"/proc/self/task/{os.getpid()}/children") as children,
-        ):
-            strange = {int(pid) for pid in children.read().split()}.difference(
-                self._clones, self._zygotes.pids, [self._init_pid]
-            )
-            for pid in strange & self._strange_pids:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            self._strange_pids = strange - self._strange_pids
-        self._next_sweep = (
-            now + _SWEEP_INTERVAL_S if self._running or self._strange_pids else math.inf
-        )
-
-    def _patience_s(self) -> float | None:
-        moment = min(
-            self._zygotes.deadline,
-            self._next_sweep,
-            *(deadline for _, deadline in self._running.values()),
-        )
-        return max(0.0, moment - time.monotonic()) if moment < math.inf else None
-
-
-def _answer(
-    status: Status, text: str, wall_s: float = 0.0, cpu_s: float = 0.0, peak_bytes: int = 0
-) -> dict[str, Any]:
-    return {
-        "status": status,
-        "text": text,
-        "wall_s": wall_s,
-        "cpu_s": cpu_s,
-        "peak_bytes": peak_bytes,
-    }
-
-
-def _how_it_ended(wait_status: int) -> str:
-    if os.WIFSIGNALED(wait_status):
-        return f"signal {signal.Signals(os.WTERMSIG(wait_status)).name}"
-    return f"exit status {os.WEXITSTATUS(wait_status)}"
-
-
-def _admitted(workers: int, memory_bytes: int, snapshot_bytes: int) -> int:
-    """How many programs may run at once, so that all fit in memory if each takes all it may."""
-    available = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    with contextlib.suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as meminfo:
-        available = [
-            int(next(line for line in meminfo if line.startswith("MemAvailable:")).split()[1]) << 10
-        ]
-    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max") as limit:
-        available.append(int(limit.read()))
-    return max(1, min(workers, (min(available) - snapshot_bytes) // memory_bytes))
-
-
-def main(parent_pid: int) -> None:
-    """Serve an `Executor`."""
-    die_with(parent_pid)
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
-    channel = Channel()
-    _, options = channel.receive()
-    isolation, init_pid = namespaces.enter()
-    zygote_options = ZygoteOptions(**options["zygote"])
-    Supervisor(
-        channel, isolation, init_pid, options["workers"], options["snapshot_bytes"], zygote_options
-    ).run()

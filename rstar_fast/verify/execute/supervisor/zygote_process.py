@@ -1,4 +1,7 @@
-"""A zygote as the supervisor sees it: the process that programs are cloned from."""
+"""A zygote as the supervisor sees it: a process that programs are cloned from.
+
+Runs in the supervisor process.
+"""
 
 import contextlib
 import socket
@@ -11,7 +14,10 @@ from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 
 _FAKE_PACKAGES = ("rstar_fast", "rstar_fast.verify")
-"""Packages that are empty in a zygote: what their `__init__` loads would be copied for every program."""
+"""Packages that are empty in a zygote.
+
+What their `__init__` modules load would be copied for every program.
+"""
 
 _BOOT = f"""
 import sys
@@ -31,12 +37,16 @@ class ZygoteProcess:
     Attributes:
         sock: Socket to the zygote.
         report: What the zygote said once it was ready. None before that.
-        num_cloning: Number of clones that were asked of it and do not live yet.
-        elapsed_s: Seconds that a program has used up at this point: always 0.
+        num_cloning: Number of clones that were requested from it and do not live yet.
+        elapsed_s: Wall time that a program cloned from it has used up, seconds: always 0.
     """
 
     def __init__(self, options: ZygoteOptions) -> None:
-        """Start a zygote. Raises `OSError` if no process can be made."""
+        """Start a zygote.
+
+        Raises:
+            OSError: No process can be made.
+        """
         self.sock, theirs = socket.socketpair()
         self.report: dict[str, Any] | None = None
         self.num_cloning = 0
@@ -58,7 +68,8 @@ class ZygoteProcess:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
-        with contextlib.suppress(BrokenPipeError):  # A later read finds that the zygote is gone.
+        # A later read finds that the zygote is gone.
+        with contextlib.suppress(BrokenPipeError):
             self.sock.sendall(encode_frame(0, asdict(options)))
         self.sock.setblocking(False)
 
@@ -91,5 +102,8 @@ class ZygoteProcess:
 
 
 def package_paths() -> list[str]:
-    """Return the paths of the packages that are empty in a zygote, those of one package joined by colons."""
+    """Return the search path of each package that is empty in a zygote.
+
+    A package's folders are joined by colons. The order is that of `_FAKE_PACKAGES`.
+    """
     return [":".join(sys.modules[name].__path__) for name in _FAKE_PACKAGES]

@@ -1,4 +1,7 @@
-"""The zygotes of a supervisor: one at first, more while programs wait, another where one ended."""
+"""The zygotes of a supervisor: one at first, and more while programs wait.
+
+Runs in the supervisor process.
+"""
 
 import math
 import time
@@ -10,15 +13,16 @@ from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 
 _START_LIMIT_S = 90.0
-"""For a zygote to be ready."""
+"""Seconds in which a started zygote has to be ready."""
 _MAX_STARTS = 3
+"""Number of starts that may fail in a row. After the last one, the supervisor gives up."""
 
 
 class Zygotes:
-    """Those that live.
+    """The zygotes that live.
 
     Attributes:
-        report: of the one that was ready last; empty before any was.
+        report: Report of the zygote that became ready last. Empty before that.
     """
 
     def __init__(
@@ -29,14 +33,14 @@ class Zygotes:
         on_ready: Callable[[], None],
         fail: Callable[[str], None],
     ) -> None:
-        """None yet.
+        """Make an empty set. `start` starts the first zygote.
 
         Args:
-            options: of each.
-            max_count: >= 1.
-            poller: calls for what they say.
-            on_ready: called whenever one is ready.
-            fail: called with the reason when none can be had.
+            options: Options of every zygote.
+            max_count: Largest number of zygotes, >= 1.
+            poller: Poller that reports readable sockets of zygotes.
+            on_ready: Function that is called whenever a zygote becomes ready.
+            fail: Function that is called with the reason when no zygote can be started.
         """
         self.report: dict[str, Any] = {}
         self._options = options
@@ -50,18 +54,17 @@ class Zygotes:
 
     @property
     def pids(self) -> list[int]:
-        """Of all."""
+        """Process ids of all zygotes."""
         return [zygote.pid for zygote in self._zygotes]
 
     @property
     def deadline(self) -> float:
-        """When those that start have to be ready, by the monotonic clock."""
-        return (
-            self._start_deadline if any(not zygote.report for zygote in self._zygotes) else math.inf
-        )
+        """Time by the monotonic clock at which a starting zygote is late. Infinite without one."""
+        is_starting = any(not zygote.report for zygote in self._zygotes)
+        return self._start_deadline if is_starting else math.inf
 
     def idlest(self) -> ZygoteProcess | None:
-        """The ready one with the fewest requests; None if none is ready."""
+        """Return the ready zygote with the fewest open requests, or None if none is ready."""
         return min(
             (zygote for zygote in self._zygotes if zygote.report),
             key=lambda zygote: zygote.num_cloning,
@@ -69,7 +72,7 @@ class Zygotes:
         )
 
     def start(self) -> None:
-        """Start one."""
+        """Start a zygote."""
         try:
             zygote = ZygoteProcess(self._options)
         except OSError as error:
@@ -80,12 +83,12 @@ class Zygotes:
             self._poller.watch(zygote.sock.fileno(), lambda _: self._hear(zygote))
 
     def start_another(self) -> None:
-        """Start one more for programs that wait, if there may be more and none is starting."""
+        """Start one more zygote, unless one is starting or there are `max_count` already."""
         if len(self._zygotes) < self._max_count and all(zygote.report for zygote in self._zygotes):
             self.start()
 
     def end(self, zygote: ZygoteProcess) -> None:
-        """End one, if it has not ended; start another if it was the last."""
+        """End a zygote if it has not ended, and start another if it was the last one."""
         if zygote not in self._zygotes:
             return
         self._poller.unwatch(zygote.sock.fileno())
@@ -99,7 +102,7 @@ class Zygotes:
             self.start()
 
     def end_late(self) -> None:
-        """End those that should have been ready by now."""
+        """End starting zygotes that are late."""
         if time.monotonic() > self.deadline:
             for zygote in [zygote for zygote in self._zygotes if not zygote.report]:
                 self.end(zygote)

@@ -1,0 +1,39 @@
+"""The cache of programs that cannot be continued from a snapshot.
+
+Runs in the supervisor process.
+"""
+
+from collections import OrderedDict
+
+from rstar_fast.verify.base import Observation
+
+
+class Outcomes:
+    """Programs that cannot be continued from a snapshot, and why not.
+
+    A bounded cache, keyed by source. The oldest entries go first.
+    """
+
+    def __init__(self, max_count: int) -> None:
+        """Make an empty cache of at most `max_count` programs."""
+        self._max_count = max_count
+        self._outcomes: OrderedDict[str, Observation | None] = OrderedDict()
+
+    def put(self, source: str, failure: Observation | None) -> None:
+        """Remember a program.
+
+        Args:
+            source: Text of the program.
+            failure: Failure that every continuation shares. None if the program ended well but its
+                process could not become a snapshot.
+        """
+        self._outcomes[source] = failure
+        self._outcomes.move_to_end(source)
+        if len(self._outcomes) > self._max_count:
+            self._outcomes.popitem(last=False)
+
+    def __contains__(self, source: str) -> bool:
+        return source in self._outcomes
+
+    def __getitem__(self, source: str) -> Observation | None:
+        return self._outcomes[source]
