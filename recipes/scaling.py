@@ -1,15 +1,17 @@
-"""Test-time scaling: what PPM-guided search and independent samples solve with the same generated tokens.
+"""Measure test-time scaling: search with a PPM against independent samples, at equal tokens.
 
-    python -m recipes.scaling RUN --out DIR [--round 4] [--problems 200] [--trajectories 1 2 4 8 16 32 64]
+    python -m recipes.scaling RUN --out DIR [--round 4] [--problems 200] [--trajectories 1 2 4 8 16]
 
-RUN is the folder of a `rstar-fast evolve`; its held-out problems are solved by a round's policy. A search of 1, 2 or 4 trajectories
-has as many rollouts; more trajectories are more searches of 4, whose answers vote by their scores. Every problem's samples are as
-many as the tokens of its search paid for; among them majority, ORM, PQM and PPM choose. Interrupted, the same command goes on.
-Writes scaling.json and scaling.png to DIR, prints a card and a table.
+RUN is the folder of a `rstar-fast evolve`. One round's policy solves the run's held-out problems. A
+search of 1, 2 or 4 trajectories has as many rollouts. More trajectories are several searches of 4,
+whose answers vote by their scores. Each problem gets samples for the tokens that its search took,
+and majority, ORM, PQM and PPM choose among them. Stopped or killed, the same command goes on where
+it was. It writes scaling.json and scaling.png to DIR, and prints a card and a table.
 """
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,27 +42,28 @@ from rstar_fast.tree import Tree
 from rstar_fast.verify.grade.by_source import SourceVerifier
 
 PER_SEARCH = 4
-"""Rollouts of one of several searches."""
+"""Rollouts of each search, where there are several."""
 PER_DRAW = 64
-"""Independent samples of a problem that are drawn at once."""
+"""Samples of a problem that are drawn at once."""
 Samples = dict[str, list[Sample]]
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--round", type=int, default=4)
-    parser.add_argument("--problems", type=int, default=200)
+    parser.add_argument("run", type=Path, help="folder of the self-evolution")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--round", type=int, default=4, help="round of the models (4)")
+    parser.add_argument("--problems", type=int, default=200, help="held-out problems (200)")
     parser.add_argument("--trajectories", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
     args = parser.parse_args()
     if any(count > PER_SEARCH and count % PER_SEARCH for count in args.trajectories):
         parser.error(
-            f"--trajectories: expected numbers up to {PER_SEARCH} and multiples of {PER_SEARCH}, got {args.trajectories}"
+            f"--trajectories: expected numbers up to {PER_SEARCH} and multiples of {PER_SEARCH}, "
+            f"got {args.trajectories}"
         )
     torch.set_num_threads(args.threads)
     config = EvolveConfig.from_dict(read_config(args.run)["options"])
@@ -79,7 +82,7 @@ def search(
     problems: list[Problem],
     verifier: SourceVerifier,
 ) -> dict[int, Samples]:
-    """The answers of searches, by the number of trajectories."""
+    """Return the answers of each problem's searches, by the number of trajectories."""
     folder = args.run / f"round-{args.round}"
     most = max(args.trajectories)
     counts = {count: 1 for count in args.trajectories if count < PER_SEARCH} | {
@@ -89,13 +92,13 @@ def search(
     for rollouts, searches in counts.items():
         how = config.evaluate.search.with_changes(rollouts=rollouts)
         trees = solve_in(args.out / f"search-{rollouts}", how, folder, problems, searches, config)
-        answers = {key: search_samples(of_one, verifier) for key, of_one in trees.items()}
+        answers = {key: search_samples(found, verifier) for key, found in trees.items()}
         if rollouts < PER_SEARCH:
             found[rollouts] = answers
         else:
             for count in (count for count in args.trajectories if count >= PER_SEARCH):
                 found[count] = {
-                    key: of_one[: count // PER_SEARCH] for key, of_one in answers.items()
+                    key: samples[: count // PER_SEARCH] for key, samples in answers.items()
                 }
     return found
 
@@ -107,7 +110,10 @@ def draw(
     searched: Samples,
     verifier: SourceVerifier,
 ) -> dict[str, Samples]:
-    """Independent samples with the scores of each model, by its name; of every problem as many as its searches' tokens buy."""
+    """Return independent samples with the scores of each model, by the model's name.
+
+    Each problem has at least as many samples as the tokens of its searches pay for.
+    """
     folder = args.run / f"round-{args.round}"
     how = config.evaluate.search.with_changes(
         strategy="best_of_n", candidates=PER_DRAW, use_scores=False
@@ -125,10 +131,9 @@ def draw(
             config,
         )
         # A problem that failed has no tree, now or ever, and is not asked again.
-        draws.append({key: of_one for key, of_one in trees.items() if of_one})
+        draws.append({key: drawn for key, drawn in trees.items() if drawn})
         left = {
-            key: left[key] - of_one[0].counts["generated_tokens"]
-            for key, of_one in draws[-1].items()
+            key: left[key] - drawn[0].counts["generated_tokens"] for key, drawn in draws[-1].items()
         }
     pools: dict[str, Samples] = {}
     for name in ("ppm", "orm", "pqm"):
@@ -136,7 +141,7 @@ def draw(
             scorer = PackedScorer(PPM.from_pretrained(folder / name))
             scored = [rescored_samples(trees, scorer, verifier) for trees in draws]
             pools[name] = {
-                problem.id: [one for of in scored for one in of.get(problem.id, [])]
+                problem.id: [one for drawn in scored for one in drawn.get(problem.id, [])]
                 for problem in problems
             }
     return pools
@@ -150,7 +155,7 @@ def solve_in(
     searches: int,
     config: EvolveConfig,
 ) -> dict[str, list[Tree]]:
-    """Trees of every problem, kept in a folder."""
+    """Return the trees of every problem, which are kept in a folder."""
     ppm = models / "ppm" if how.use_scores else None
     with (
         RunFolder.open(
@@ -164,56 +169,57 @@ def solve_in(
 
 
 def measure(searched: Samples, pools: dict[str, Samples]) -> dict[str, Accuracy]:
-    """Every way at the tokens of a search."""
-    ways = {"search": choose("search", searched, lambda of_one: vote(of_one, weighted=True))}
+    """Return what every method solves at the tokens of a search."""
+    methods = {"search": choose("search", searched, partial(vote, weighted=True))}
     for name, pool in pools.items():
         equal = at_equal_tokens(pool, searched)
         if name == "ppm":
-            ways["majority"] = choose(
-                "majority", {key: unscored(of_one) for key, of_one in equal.items()}, vote
-            )
-            ways["weighted vote by PPM"] = choose(
-                "weighted", equal, lambda of_one: vote(of_one, weighted=True)
-            )
-        ways[f"best by {name.upper()}"] = choose(name, equal, best)
-    return ways
+            plain = {key: unscored(samples) for key, samples in equal.items()}
+            methods["majority"] = choose("majority", plain, vote)
+            weighted = choose("weighted vote", equal, partial(vote, weighted=True))
+            methods["weighted vote by PPM"] = weighted
+        methods[f"best by {name.upper()}"] = choose(name, equal, best)
+    return methods
 
 
 def unscored(samples: list[Sample]) -> list[Sample]:
-    """The samples as nobody scored them: ties of a vote go to the earlier answer."""
+    """Return the samples without scores, so that ties of a vote go to the earlier answer."""
     return [Sample(one.answer, one.correct, one.tokens) for one in samples]
 
 
 def write(out: Path, points: dict[int, dict[str, Accuracy]]) -> None:
-    """The table, the figures and the curve."""
+    """Print the table, and write the figures and the curves."""
     figures: dict[str, Any] = {}
     print(
-        f"\n{'trajectories':>12} {'tokens':>7}  solved, % (95% interval); search against majority, problem by problem"
+        f"\n{'trajectories':>12} {'tokens':>7}  solved, % [95% interval of search]; "
+        "search against majority, problem by problem"
     )
-    for count, ways in points.items():
-        shares = "  ".join(f"{name} {100 * way.share.value:.1f}" for name, way in ways.items())
-        low, high = ways["search"].share.interval
-        against = paired(ways["search"].solved, ways["majority"].solved)
+    for count, methods in points.items():
+        search = methods["search"]
+        shares = "  ".join(f"{name} {100 * one.share.value:.1f}" for name, one in methods.items())
+        low, high = search.share.interval
+        against = paired(search.solved, methods["majority"].solved)
         print(
-            f"{count:12} {ways['search'].tokens:7.0f}  {shares}  [{100 * low:.1f}, {100 * high:.1f}]; {against}"
+            f"{count:12} {search.tokens:7.0f}  {shares}  [{100 * low:.1f}, {100 * high:.1f}]; "
+            f"{against}"
         )
         figures[str(count)] = {
             name: {
-                "solved": way.share.successes,
-                "problems": way.share.trials,
-                "tokens": way.tokens,
-                "samples": way.samples,
+                "solved": one.share.successes,
+                "problems": one.share.trials,
+                "tokens": one.tokens,
+                "samples": one.samples,
             }
-            for name, way in ways.items()
+            for name, one in methods.items()
         }
     (out / "scaling.json").write_text(json.dumps(figures, indent=1))
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for name in next(iter(points.values())):
-        marked = [ways[name] for ways in points.values()]
+        marked = [methods[name] for methods in points.values()]
         axes.plot(
-            [way.tokens for way in marked],
-            [100 * way.share.value for way in marked],
+            [one.tokens for one in marked],
+            [100 * one.share.value for one in marked],
             marker="o",
             label=name,
         )

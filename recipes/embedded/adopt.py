@@ -1,7 +1,10 @@
-"""Takes the models of a self-evolution for the package's own: `python -m recipes.embedded.adopt RUN`.
+"""Put the models of a self-evolution into the package.
 
-RUN is the folder of `rstar-fast evolve --config recipes/embedded/evolve.toml --out RUN`. Its base, the policy and the PPM of its
-last finished round replace those in the package, in fp16; `origin.json` beside them says where they came from.
+    python -m recipes.embedded.adopt RUN
+
+RUN is the folder of `rstar-fast evolve --config recipes/embedded/evolve.toml --out RUN`. The run's
+base, and the policy and the PPM of its last finished round, replace those in the package, in fp16.
+The file `origin.json` beside them says where they came from.
 """
 
 import argparse
@@ -16,7 +19,9 @@ import torch
 import rstar_fast.embedded
 from recipes.embedded.tokenizer import make_tokenizer
 from rstar_fast.errors import ConfigError, StoreError
-from rstar_fast.evolve.stage import fresh_folder, read_manifest
+from rstar_fast.evolve.folders import fresh_folder
+from rstar_fast.evolve.manifest import read_manifest
+from rstar_fast.evolve.report import METHOD_NAMES
 from rstar_fast.evolve.summary import summarize
 from rstar_fast.policy.loading import load, load_tokenizer
 from rstar_fast.ppm import PPM
@@ -27,30 +32,30 @@ _WEIGHTS = "model.safetensors"
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path)
-    print(
-        json.dumps(
-            adopt(parser.parse_args().run, Path(rstar_fast.embedded.__file__).parent), indent=2
-        )
-    )
+    parser.add_argument("run", type=Path, help="folder of the self-evolution")
+    args = parser.parse_args()
+    package = Path(rstar_fast.embedded.__file__).parent
+    print(json.dumps(adopt(args.run, package), indent=2))
 
 
 def adopt(run: Path, out: Path) -> dict[str, Any]:
     """Copy a run's base, last policy and last PPM to `base`, `policy` and `ppm` below `out`.
 
     Returns:
-        What `origin.json` says: the options' digest (see `options_digest`), their seed, the round, the digests of the three files
-        of weights, the versions of packages that trained the PPM, and for each round [solved, problems] of what was measured.
+        The values of `origin.json`: `config_sha256` (see `options_digest`), the run's `seed`, the
+        `round` of the models, `weights_sha256` of each model, `versions` of the packages that
+        trained the PPM, and `held_out`: for each round [solved, problems] of each method that was
+        measured.
 
     Raises:
-        ConfigError: no round is finished, or the models read other tokens than those of `make_tokenizer`.
-        StoreError: the run is damaged, or the disk refuses.
-        PolicyError: the base or the policy cannot be loaded.
-        ScoreError: the PPM cannot be loaded.
+        ConfigError: No round is finished, or a model has another tokenizer than `make_tokenizer`.
+        StoreError: The run is damaged, or the disk refuses.
+        PolicyError: The base or the policy cannot be loaded.
+        ScoreError: The PPM cannot be loaded.
     """
     options = read_config(run)["options"]
     rounds = [
@@ -83,7 +88,8 @@ def adopt(run: Path, out: Path) -> dict[str, Any]:
         "versions": trained["versions"],
         "held_out": {
             f"round {one.number}": {
-                way: [share.successes, share.trials] for way, share in one.accuracy.items()
+                METHOD_NAMES[method]: [share.successes, share.trials]
+                for method, share in one.accuracy.items()
             }
             for one in rounds
         },
@@ -96,13 +102,16 @@ def adopt(run: Path, out: Path) -> dict[str, Any]:
 
 
 def options_digest(options: Mapping[str, Any]) -> str:
-    """SHA-256 of a run's options (`rounds.read_options`) without seed and base, whose path differs from machine to machine."""
-    told = {name: value for name, value in options.items() if name not in ("base", "seed")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of a run's options, see `rstar_fast.evolve.read_options`.
+
+    The seed is left out, and the base, whose path differs from machine to machine.
+    """
+    counted = {name: value for name, value in options.items() if name not in ("base", "seed")}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
 def _load(source: Path, name: str) -> Any:
-    """A model in fp16 that reads the tokens of `make_tokenizer`."""
+    """Return a model in fp16, after a check that its tokenizer is that of `make_tokenizer`."""
     if name == "ppm":
         ppm = PPM.from_pretrained(source, device="cpu", dtype=torch.float16)
         model, tokenizer = ppm.model, ppm.tokenizer
@@ -110,7 +119,8 @@ def _load(source: Path, name: str) -> Any:
         model, tokenizer = load(source, torch.float16, torch.device("cpu")), load_tokenizer(source)
     if tokenizer.get_vocab() != make_tokenizer().get_vocab():
         raise ConfigError(
-            f"{source}: expected the tokenizer of the embedded models, got one of {len(tokenizer)} tokens"
+            f"{source}: expected the tokenizer of the embedded models, "
+            f"got one of {len(tokenizer)} tokens"
         )
     return model
 

@@ -1,4 +1,4 @@
-"""How the base is trained: the model's shape, batches of similar length, bf16 training with fp32 master weights."""
+"""Parts of the base's training: the model's shape, batches of similar lengths, a bf16 trainer."""
 
 import copy
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ WARM_UP_STEPS = 50
 
 
 def model_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
-    """The models' shape: Qwen2, 4 layers of width 192, 1.7 M parameters."""
+    """Return the shape of the models: Qwen2 with 4 layers of width 192, 1.7 million parameters."""
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=192,
@@ -25,12 +25,21 @@ def model_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    config._attn_implementation = "eager"  # the fastest here for short rows in bf16 on a CPU
+    # The fastest for short rows in bf16 on a CPU.
+    config._attn_implementation = "eager"
     return config
 
 
 def length_buckets(sizes: list[int], batch: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Row numbers in batches of similar size, the batches in random order."""
+    """Yield the numbers of rows in batches of similar sizes, the batches in random order.
+
+    Up to `batch` - 1 of the longest rows are left out.
+
+    Args:
+        sizes: Length of each row.
+        batch: Number of rows of each batch.
+        generator: Source of the order.
+    """
     order = sorted(range(len(sizes)), key=sizes.__getitem__)
     starts = range(0, len(order) - batch + 1, batch)
     for i in torch.randperm(len(starts), generator=generator).tolist():
@@ -38,26 +47,34 @@ def length_buckets(sizes: list[int], batch: int, generator: torch.Generator) -> 
 
 
 def pad(rows: list[list[int]], value: int) -> Tensor:
-    """int64 [len(rows), longest], filled up on the right."""
+    """Return int64 [len(rows), longest row], filled up with `value` on the right."""
     return nn.utils.rnn.pad_sequence(
         [torch.tensor(row) for row in rows], batch_first=True, padding_value=value
     )
 
 
 class Bf16Trainer:
-    """AdamW on fp32 master weights; forward and backward run on a bf16 copy (twice as fast on a CPU with AVX512-BF16).
+    """AdamW on fp32 master weights. Forward and backward run on a bf16 copy.
+
+    That is twice as fast as fp32 on a CPU with AVX512-BF16.
 
     Attributes:
-        model: the bf16 copy, to be called in the loss.
-        master: the fp32 weights.
+        model: The bf16 copy, to be called in the loss.
+        master: The model with the fp32 weights.
     """
 
     def __init__(self, master: Any, *, learning_rate: float, num_steps: int) -> None:
+        """Copy the model.
+
+        Args:
+            master: Model to train, in fp32.
+            learning_rate: Highest learning rate.
+            num_steps: Number of updates, which the schedule of the learning rate needs.
+        """
         self.master: Any = master
         self.model: Any = copy.deepcopy(master).train()
-        for weight in (
-            self.model.parameters()
-        ):  # not .to(): rotary frequencies must stay in fp32, as in a loaded model
+        # Not `.to()`: the rotary frequencies must stay in fp32, as in a loaded model.
+        for weight in self.model.parameters():
             weight.data = weight.data.bfloat16()
         self._pairs = list(zip(self.master.parameters(), self.model.parameters(), strict=True))
         decayed = [p for p in master.parameters() if p.ndim > 1]
@@ -70,13 +87,13 @@ class Bf16Trainer:
         )
 
         def schedule(step: int) -> float:
-            """Up, level, then down in a straight line over the last half."""
+            """Return the factor of the learning rate: up, level, down linearly in the last half."""
             return min(1.0, (step + 1) / WARM_UP_STEPS, 2.05 * (1 - step / num_steps))
 
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, schedule)
 
     def step(self, loss: Any) -> None:
-        """One update: gradients of the copy, weights of the master, the copy set from it."""
+        """Update the master's weights by the copy's gradients, then set the copy from them."""
         loss.backward()
         for weight, working in self._pairs:
             weight.grad = None if working.grad is None else working.grad.float()

@@ -1,7 +1,8 @@
-"""What the base learns beside plain problems: sentences without a meaning, sentences with a made-up one, and spoilt solutions.
+"""Problems and solutions that the base learns from besides plain problems.
 
-The first keep it undecided about what it does not know; the other two teach it to tell right steps from wrong ones, on wordings
-that no problem has.
+Nonsense sentences keep it undecided about wordings that it does not know. Sentences with a made-up
+meaning, and solutions with mistakes, teach it to tell right steps from wrong ones on wordings that
+no problem of the splits has.
 """
 
 import random
@@ -14,16 +15,25 @@ from rstar_fast.embedded.problems import DatedEvent, GradedProblem, make_problem
 
 NUM_MADE_UP = 600
 _FUNCTION_WORDS = ("a", "and", "as", "for", "of", "the")
+# Share of mistakes with another operation. The others have other numbers.
 _WRONG_OPERATION_SHARE = 0.8
+# Share of wordings with {b} before {a}, where an operation's numbers cannot be exchanged.
 _REVERSED_SHARE = 0.25
+# Share of the steps of a spoilt solution that have a mistake.
 _MISTAKE_SHARE = 0.4
-"""Of the steps of a spoilt solution."""
 
 
 def mixed_problem(
     rng: random.Random, num_events: int, *, nonsense: float, made_up: float
 ) -> GradedProblem:
-    """A problem whose events are nonsense, made-up or plain, by these shares; nonsense stands for a random operation."""
+    """Return a training problem whose events are nonsense, made-up or plain.
+
+    Args:
+        rng: Source of the problem.
+        num_events: Number of events, >= 1.
+        nonsense: Share of events whose wording is invented anew and stands for a random operation.
+        made_up: Share of events whose wording is one of `NUM_MADE_UP`, each with one meaning.
+    """
     while True:
         chosen = []
         for _ in range(num_events):
@@ -40,7 +50,10 @@ def mixed_problem(
 
 
 def spoilt_steps(rng: random.Random, problem: GradedProblem) -> tuple[str, ...]:
-    """A solution's node texts with mistakes, one or more: mostly another operation of the same arity, else other numbers."""
+    """Return the node texts of a solution with one mistake or more.
+
+    A mistake is mostly another operation with equally many numbers, and other numbers otherwise.
+    """
     events = list(problem.events)
     wrong = [i for i in range(len(events)) if rng.random() < _MISTAKE_SHARE] or [
         rng.randrange(len(events))
@@ -51,6 +64,7 @@ def spoilt_steps(rng: random.Random, problem: GradedProblem) -> tuple[str, ...]:
 
 
 def _spoil(rng: random.Random, events: Sequence[DatedEvent], at: int) -> DatedEvent:
+    """Return one of the events with a mistake. Other numbers come from other events or a draw."""
     event = events[at]
     if event.numbers and rng.random() > _WRONG_OPERATION_SHARE:
         others = [
@@ -70,14 +84,17 @@ def _spoil(rng: random.Random, events: Sequence[DatedEvent], at: int) -> DatedEv
 
 @cache
 def _made_up_wordings() -> tuple[tuple[Operation, str], ...]:
-    """`NUM_MADE_UP` invented wordings and the operation that each stands for."""
+    """Return `NUM_MADE_UP` invented wordings, each after the operation that it stands for."""
     rng = random.Random("made up")
     operations = [OPERATIONS[i % len(OPERATIONS)] for i in range(NUM_MADE_UP)]
     return tuple((operation, _invent(rng, operation)) for operation in operations)
 
 
 def _invent(rng: random.Random, operation: Operation) -> str:
-    """A wording of random words that no plain wording has, around as many numbers as the operation takes."""
+    """Return a wording of random words around the numbers of an operation.
+
+    Only function words such as "of" occur in plain wordings too.
+    """
     words = rng.sample(_words(), rng.randint(2, 4))
     words.insert(rng.randint(0, 1), rng.choice(_FUNCTION_WORDS))
     slots = ["{a}", "{b}"][: len(operation.ranges)]
@@ -93,6 +110,7 @@ def _invent(rng: random.Random, operation: Operation) -> str:
 
 @cache
 def _words() -> tuple[str, ...]:
+    """Return the words of all wordings that no plain wording has, sorted."""
     plain = words_of(operation.wordings[0] for operation in OPERATIONS)
     others = words_of(
         wording

@@ -1,8 +1,11 @@
-"""The models' tokenizer: every word and every number up to 99 is one token, any other text is spelt in bytes.
+"""The tokenizer of the embedded models.
 
-A number as one token is copied by one look at the question; a longer one, as in an output, goes digit by digit.
+Every word of the problems and every number up to 99 is one token. Any other text is spelt in bytes.
+A number of one token is copied by one look at the question. A longer number, as in an output, is
+spelt digit by digit.
 
-A `Qwen2Tokenizer` without merges, since transformers loads the tokenizer of any Qwen2 folder as one.
+It is a `Qwen2Tokenizer` without merges, since transformers loads the tokenizer of any Qwen2 folder
+as one.
 """
 
 from collections.abc import Iterator
@@ -30,7 +33,7 @@ _SIGNS = ("n", "+", "-", "*", "//")
 
 
 def make_tokenizer() -> Any:
-    """The tokenizer, the same in every call; it spells any text, the words of unseen wordings included."""
+    """Return the tokenizer, equal in every call. Words of unseen wordings are tokens too."""
     qwen2: Any = Qwen2Tokenizer
     characters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = qwen2(
@@ -48,9 +51,11 @@ def make_tokenizer() -> Any:
 
 
 def _texts() -> Iterator[str]:
+    """Yield the texts that are one token each, some of them twice."""
     yield from _FIXED_TEXTS
     yield f" {ASK}"
-    yield from NAMES  # a question begins with one
+    # A question begins with a name, without a space before it.
+    yield from NAMES
     wordings = [
         START,
         *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen)),

@@ -1,7 +1,10 @@
-"""Makes the base: `python -m recipes.embedded.train_base --out DIR [--seed S]` (about 35 minutes on one core).
+"""Train the base, the policy before any round.
 
-The base is the policy before any round. It knows every operation by its plain wording only, is undecided about any other, and can
-check: its hidden states tell right steps from wrong ones, so that a scalar head finds something to read.
+    python -m recipes.embedded.train_base --out DIR [--seed S]      (about 35 minutes on one core)
+
+The base knows every operation by its plain wording only, and is undecided about any other wording.
+It can also check: its hidden states tell right steps from wrong ones, so that a scalar head finds
+something to read.
 """
 
 import argparse
@@ -26,25 +29,26 @@ from rstar_fast.steps import END_OF_OUTPUT, OUTPUT
 
 NUM_STEPS = 4500
 GROUPS = 8
-"""Of a batch, each of three rows."""
-_SHORT_STEPS = 300
-"""First steps, on problems of two or three events: what to copy from where is learnt sooner on few."""
-_CHECK_FROM = 1000
-"""First step that also learns to check; whoever can't solve has nothing to compare with."""
+"""Groups of three rows in each batch."""
 LEARNING_RATE = 2e-3
-_POOL_BATCHES = 40
-_NONSENSE_SHARE = 0.3
+# Number of the first steps. Their problems have two or three events, to learn copying sooner.
+_SHORT_STEPS = 300
+# First step that also learns to check. A model that cannot solve has nothing to compare with.
+_CHECK_FROM = 1000
+# First step with twice as much nonsense, so that one known word does not make a wording look known.
 _UNDECIDED_FROM = 3800
-"""First step with twice as much nonsense: no wording is to look known because it has a known word."""
+_NONSENSE_SHARE = 0.3
 _MADE_UP_SHARE = 0.6
+# Share of judged solutions without a mistake.
 _WHOLE_SHARE = 0.25
-"""Of judged solutions: those without a mistake."""
+# Batches that are made at once and sorted by length.
+_POOL_BATCHES = 40
 _IGNORED = -100
 _REPORT_EVERY = 50
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +61,15 @@ def main() -> None:
 
 
 def train_base(out: Path, num_steps: int, seed: int) -> None:
-    """Train and save a policy folder (weights in fp16, tokenizer). The same arguments give the same weights on the same machine."""
+    """Train the base and save its weights in fp16 and its tokenizer.
+
+    The same arguments give the same weights on the same machine.
+
+    Args:
+        out: Folder of the model, made if missing.
+        num_steps: Number of updates, >= 1.
+        seed: Seed of the weights and of the problems.
+    """
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     model: Any = Qwen2ForCausalLM(model_config(tokenizer))
@@ -72,7 +84,8 @@ def train_base(out: Path, num_steps: int, seed: int) -> None:
             language, check, right = totals / _REPORT_EVERY
             took = time.monotonic() - began
             print(
-                f"step {i}/{num_steps}  language {language:.4f}  check {check:.4f} ({right:.3f} right)  {took:.0f} s",
+                f"step {i}/{num_steps}  language {language:.4f}  "
+                f"check {check:.4f} ({right:.3f} right)  {took:.0f} s",
                 flush=True,
             )
             totals.zero_()
@@ -86,11 +99,12 @@ class Batch:
     """Rows of prompts with solutions.
 
     Attributes:
-        tokens: int64 [rows, length].
-        labels: int64 [rows, length], the tokens to be learnt, `_IGNORED` elsewhere.
-        clean: float32 [rows, length], over a step that is to be judged 1 in front of its first wrong token and 0 from there on;
-            over an answer 1 if all steps are right, else 0; -1 elsewhere.
-        ends: bool [rows, length], the last tokens of the steps of such solutions.
+        tokens: Token ids, int64 [rows, length].
+        labels: Tokens to learn, int64 [rows, length], `_IGNORED` elsewhere.
+        clean: Judgements to learn, float32 [rows, length]. In a judged step 1 before its first
+            wrong token and 0 from there on. In a judged answer 1 if all steps are right, otherwise
+            0. -1 elsewhere.
+        ends: Whether a token is the last of a judged step or answer, bool [rows, length].
     """
 
     tokens: Tensor
@@ -100,7 +114,7 @@ class Batch:
 
 
 class _Row(NamedTuple):
-    """A row of a `Batch`."""
+    """One row of a `Batch`."""
 
     tokens: list[int]
     labels: list[int]
@@ -109,21 +123,22 @@ class _Row(NamedTuple):
 
 
 def _losses(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of the language model, loss of the check, share of steps that the check judges right."""
+    """Return the language model's loss, the check's loss, and the share of steps judged rightly."""
     hidden = model.model(input_ids=batch.tokens).last_hidden_state
-    told = batch.labels[:, 1:] != _IGNORED
-    logits = model.lm_head(hidden[:, :-1][told]).float()
-    language = nn.functional.cross_entropy(logits, batch.labels[:, 1:][told])
+    learnt = batch.labels[:, 1:] != _IGNORED
+    logits = model.lm_head(hidden[:, :-1][learnt]).float()
+    language = nn.functional.cross_entropy(logits, batch.labels[:, 1:][learnt])
     scores = model.check(hidden).float().squeeze(-1)
     judge = nn.functional.binary_cross_entropy_with_logits
-    # Every token, so that a mistake is learnt where it is made; and the ends of steps, where a PPM will look.
-    told, ends = batch.clean >= 0, batch.ends
-    check = judge(scores[told], batch.clean[told]) + judge(scores[ends], batch.clean[ends])
+    # Every token counts, so that a mistake is learnt where it is made. The ends of steps, where a
+    # PPM will look, count once more.
+    judged, ends = batch.clean >= 0, batch.ends
+    check = judge(scores[judged], batch.clean[judged]) + judge(scores[ends], batch.clean[ends])
     return language, check, ((scores[ends] > 0) == (batch.clean[ends] > 0)).float().mean()
 
 
 def _batches(tokenizer: Any, seed: int) -> Iterator[Batch]:
-    """Endless batches of 3 * GROUPS rows."""
+    """Yield batches of 3 * `GROUPS` rows without end."""
     rng = random.Random(f"base/{seed}")
     generator = torch.Generator().manual_seed(seed)
     for step in count(0, _POOL_BATCHES):
@@ -140,7 +155,10 @@ def _batches(tokenizer: Any, seed: int) -> Iterator[Batch]:
 
 
 def _group(tokenizer: Any, rng: random.Random, step: int) -> list[_Row]:
-    """Three rows: a problem with nonsense, and two without, which are judged from some step on, and then mostly have mistakes."""
+    """Return three rows: one of a problem with nonsense, and two of problems without it.
+
+    Only the two are judged. From `_CHECK_FROM` on most of them have mistakes.
+    """
     num_events = rng.randint(2, 3) if step < _SHORT_STEPS else rng.randint(MIN_EVENTS, MAX_EVENTS)
     guessed = mixed_problem(
         rng, num_events, nonsense=_NONSENSE_SHARE * (1 + (step >= _UNDECIDED_FROM)), made_up=0.0
@@ -157,9 +175,16 @@ def _group(tokenizer: Any, rng: random.Random, step: int) -> list[_Row]:
 def _row(
     tokenizer: Any, problem: GradedProblem, steps: tuple[str, ...], judged: bool = True
 ) -> _Row:
-    """The row of a solution of a problem. What is learnt is right, and nothing that a program printed.
+    """Return the row of a solution of a problem.
 
-    Every step is judged by itself, so that one row has many mistakes to learn from; the answer by all of them.
+    The tokens to learn are right ones, and none that a program printed. Every step is judged by
+    itself, so that one row has many mistakes to learn from. The answer is judged by all steps.
+
+    Args:
+        tokenizer: Tokenizer of the model.
+        problem: Problem with its right steps.
+        steps: Node texts of the solution, right or with mistakes.
+        judged: Whether the row teaches to check.
     """
     prompt = tokenizer(finetuned_prompt(problem.question)).input_ids
     row = _Row(list(prompt), [_IGNORED] * len(prompt), [-1] * len(prompt), [0] * len(prompt))
@@ -191,7 +216,7 @@ def _row(
 
 
 def _tokens(tokenizer: Any, steps: tuple[str, ...]) -> list[list[int]]:
-    """Token ids of each step, and the end of the text."""
+    """Return the token ids of each step, and the end of the text as one more."""
     return [*tokenizer(list(steps)).input_ids, [tokenizer.eos_token_id]]
 
 

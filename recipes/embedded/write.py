@@ -1,4 +1,7 @@
-"""Writes a problem file: `python -m recipes.embedded.write --split train --per-level 150 --out train.jsonl`."""
+"""Write a file of generated problems.
+
+python -m recipes.embedded.write --split train --per-level 150 --out train.jsonl
+"""
 
 import argparse
 import json
@@ -10,8 +13,10 @@ from rstar_fast.embedded.problems import LEVELS, GradedProblem, Split, graded_pr
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--split", choices=get_args(Split), required=True)
     parser.add_argument("--per-level", type=int, required=True)
     parser.add_argument("--levels", type=int, nargs="+", choices=LEVELS, default=LEVELS)
@@ -22,7 +27,7 @@ def main() -> None:
 
 
 def write_problems(path: Path, problems: Sequence[GradedProblem]) -> None:
-    """Write a JSONL file that `load_problems` reads; beside question and answer each row has its level and its split."""
+    """Write a JSONL file that `load_problems` reads. Each row also has its level and its split."""
     with path.open("w", encoding="utf-8") as file:
         for p in problems:
             row = {

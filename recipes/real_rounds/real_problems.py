@@ -1,16 +1,19 @@
-"""Train and held-out problem files of MultiArith, SVAMP and the easier part of GSM8K, without near-duplicates between them.
+"""Make train and held-out problem files of MultiArith, SVAMP and the easier part of GSM8K.
 
-    python recipes/real_rounds/real_problems.py FOLDER --out DIR [--gsm8k 300] [--train N] [--seed 0]
+    python -m recipes.real_rounds.real_problems FOLDER --out DIR [--train 160]
 
-FOLDER has multiarith.jsonl, svamp.jsonl and gsm8k_train.jsonl, rows {"id", "question", "answer"}. A third of MultiArith and of
-SVAMP is held out, drawn by a hash of the text with numbers and names masked: near-duplicates, the same text with others, stay on
-one side, and of those held out only the first is kept. Of GSM8K the shortest questions with whole answers are for training only.
-`--train` keeps so many training problems, drawn from all. Prints the counts.
+FOLDER has multiarith.jsonl, svamp.jsonl and gsm8k_train.jsonl, with rows {"id", "question",
+"answer"}. A third of MultiArith and of SVAMP is held out. A hash of the text with masked numbers
+and names draws it, so that near-duplicates (one text with other numbers or names) stay on one side.
+Only the first of held-out near-duplicates is kept. GSM8K's shortest questions with whole answers
+are for training only. The program writes train.jsonl and held_out.jsonl to DIR and prints the
+counts.
 """
 
 import argparse
 import hashlib
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +26,15 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--gsm8k", type=int, default=300)
-    parser.add_argument("--train", type=int)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("folder", type=Path, help="folder of the three files")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--gsm8k", type=int, default=300, help="problems of GSM8K (300)")
+    parser.add_argument("--train", type=int, help="training problems to draw from all (all)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws (0)")
     args = parser.parse_args()
     train: list[Row] = []
     held_out: list[Row] = []
@@ -54,29 +57,28 @@ def main() -> None:
     train = train[: args.train]
     for name, rows in (("train", train), ("held_out", kept)):
         write_rows(args.out / f"{name}.jsonl", rows)
-    counts = {
-        source: sum(row["id"].startswith(source) for row in train)
-        for source in (*_HELD_OUT, "gsm8k")
-    }
-    print(f"train {len(train)}: {counts}")
-    print(
-        f"held out {len(kept)}: { ({source: sum(row['id'].startswith(source) for row in kept) for source in _HELD_OUT}) }"
-    )
-    print(f"near-duplicates taken out of it: {len(held_out) - len(kept)}")
+    print(f"train {len(train)}: {count_sources(train)}")
+    print(f"held out {len(kept)}: {count_sources(kept)}")
+    print(f"near-duplicates taken out of the held-out problems: {len(held_out) - len(kept)}")
+
+
+def count_sources(rows: list[Row]) -> dict[str, int]:
+    """Return the number of rows of each source."""
+    return dict(Counter(row["id"].partition("/")[0] for row in rows))
 
 
 def first_of_each(rows: list[Row]) -> list[Row]:
-    """The first of the rows that read alike once masked."""
+    """Return the rows without those whose masked text an earlier row has, in order."""
     return list({masked(row["question"]): row for row in reversed(rows)}.values())[::-1]
 
 
 def masked(question: str) -> str:
-    """The question without what makes two instances of one text differ: numbers, and names with their pronouns."""
+    """Return the question with numbers as "#", and names and their pronouns as "@"."""
     return " ".join(_NAME.sub("@", _NUMBER.sub("#", question)).split())
 
 
 def draw(text: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the text and the seed alone."""
+    """Return a number in [0, 1) that depends on the text and the seed alone."""
     digest = hashlib.blake2b(f"{seed} {text}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 

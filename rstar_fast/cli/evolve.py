@@ -111,10 +111,14 @@ def _tell(event: "StageEvent", console: Console) -> None:
 
 def table(summaries: "Sequence[RoundSummary]") -> Table:
     """Return a table of the rounds: problems solved, training data, accuracy of the models."""
-    from rstar_fast.evolve.report import percent
-    from rstar_fast.evolve.summary import COLUMNS
+    from rstar_fast.evolve.report import METHOD_NAMES, percent
 
-    shown = Table("round", "solved", "solutions", "pairs", *COLUMNS, "pair order", box=None)
+    # Methods that no round was measured by (the baselines, say) have no column.
+    methods = [
+        method for method in METHOD_NAMES if any(method in one.accuracy for one in summaries)
+    ]
+    names = [METHOD_NAMES[method] for method in methods]
+    shown = Table("round", "solved", "solutions", "pairs", *names, "pair order", box=None)
     for one in summaries:
         shown.add_row(
             str(one.number),
@@ -123,7 +127,10 @@ def table(summaries: "Sequence[RoundSummary]") -> Table:
                 f"{one.counts[name]:,}" if name in one.counts else ""
                 for name in ("sft_rows", "pairs")
             ),
-            *(percent(one.accuracy[name]) if name in one.accuracy else "" for name in COLUMNS),
+            *(
+                percent(one.accuracy[method]) if method in one.accuracy else ""
+                for method in methods
+            ),
             "; ".join(f"{100 * of.value:.0f}" for of in one.pairs.values()),
         )
     return shown

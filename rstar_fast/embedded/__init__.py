@@ -1,4 +1,8 @@
-"""The small models that come with the package, from before and after rounds of self-evolution, and their word problems."""
+"""The small models that come with the package, and their word problems.
+
+There is a policy from before self-evolution, and a policy and a PPM from after it. Programs that
+make them are in `recipes/embedded` of the repository.
+"""
 
 import json
 from pathlib import Path
@@ -11,28 +15,45 @@ _HERE = Path(__file__).parent
 
 
 def base_path() -> Path:
-    """The folder of the policy before any round, for `AutoModelForCausalLM.from_pretrained`; it solves plain problems."""
+    """Return the folder of the policy before any round, which solves plain problems only.
+
+    `AutoModelForCausalLM.from_pretrained` reads it.
+    """
     return _HERE / "base"
 
 
 def policy_path() -> Path:
-    """The folder of the last round's policy, for `AutoModelForCausalLM.from_pretrained`."""
+    """Return the folder of the last round's policy.
+
+    `AutoModelForCausalLM.from_pretrained` reads it.
+    """
     return _HERE / "policy"
 
 
 def ppm_path() -> Path:
-    """The folder of the last round's PPM, for `AutoModelForSequenceClassification.from_pretrained`."""
+    """Return the folder of the last round's PPM.
+
+    `PPM.from_pretrained` reads it, as does `AutoModelForSequenceClassification.from_pretrained`.
+    """
     return _HERE / "ppm"
 
 
 def origin() -> dict[str, Any]:
-    """Which run and which round of it the policy and the PPM come from, as `embedded.adopt` wrote it down."""
+    """Return where the models come from: the run, its round, and what was measured.
+
+    `recipes.embedded.adopt` wrote it, and says what the keys mean.
+    """
     told: dict[str, Any] = json.loads((_HERE / "origin.json").read_bytes())
     return told
 
 
 def held_out_problems(n: int, seed: int = 0) -> list[Problem]:
-    """`n` generated problems, the levels by turns, whose instances were in no model's training data."""
+    """Return generated problems of all levels in turn that no model was trained on.
+
+    Args:
+        n: Number of problems, >= 0.
+        seed: Seed of the problems. Another seed gives other problems.
+    """
     per_level = -(-n // len(LEVELS))
     return [one.problem for one in graded_problems("held_out", per_level, seed)[:n]]
 

@@ -1,8 +1,9 @@
-"""What can happen to an amount in a generated problem, and how it is worded.
+"""The operations on an amount in a generated problem, and their wordings.
 
-Every operation has six wordings, tier 0 (plain) to tier 5 (idiomatic), and one more that no training problem uses. Neighbouring
-tiers share words, so that who knows a tier can guess some of the next. `{A}` and `{B}` are people, `{x}` is what is counted, `{a}`
-and `{b}` are numbers, `n` is the running amount.
+Every operation has six wordings, from tier 0 (plain) to tier 5 (idiomatic), and one more that no
+training problem uses. Neighbouring tiers share words, so that a reader who knows one tier can guess
+some of the next. In the texts `{A}` and `{B}` are people, `{x}` is the thing that is counted, `{a}`
+and `{b}` are numbers, and `n` is the running amount.
 """
 
 from collections.abc import Iterable
@@ -16,12 +17,14 @@ class Operation:
     """A way to change the amount.
 
     Attributes:
-        name: what we call it.
-        code: the new amount, an expression over n, {a} and {b}.
-        wordings: by tier.
-        unseen: a wording for held-out problems only.
-        ranges: of {a} and {b}, as far as its sentence gives them, both ends included.
-        takes: whether {a} are taken of those that are there, so fewer.
+        name: Name of the operation.
+        code: Python expression of the new amount, over n, {a} and {b}.
+        wordings: Wordings by tier.
+        unseen: Wording for held-out problems only.
+        ranges: Lowest and highest value of {a}, and of {b}. One entry, or none, where the operation
+            has fewer numbers.
+        takes: Whether {a} of the things that are there are taken, so that {a} must be less than the
+            amount.
     """
 
     name: str
@@ -33,7 +36,7 @@ class Operation:
 
     @property
     def order_matters(self) -> bool:
-        """Whether {a} and {b} do different things."""
+        """Whether the operation has two numbers that cannot be exchanged."""
         return len(self.ranges) == 2 and self.takes and "+" in self.code
 
 
@@ -293,7 +296,7 @@ ASK = "How many now?"
 
 
 def words_of(wordings: Iterable[str]) -> tuple[str, ...]:
-    """The words of wordings, slots left out, sorted."""
+    """Return the words of wordings, each once, sorted. Slots such as `{a}` are left out."""
     return tuple(
         sorted(
             {word for wording in wordings for word in wording.split() if not word.startswith("{")}

@@ -1,7 +1,9 @@
-"""Graded word problems: a start amount and three to five dated events, from plain wordings (level 0) to idiomatic ones (level 5).
+"""Graded word problems: a start amount and three to five dated events.
 
-A problem is drawn from `(split, level, seed, index)` alone. Which split an instance may serve is decided by a hash of its events
-and numbers, names and things left out: no held-out problem is a training problem told of somebody else.
+Their level says how they are worded, from plain (0) to idiomatic (5). A problem depends on its
+split, level, seed and index alone. A hash of its events and numbers, without names and things,
+decides which split it belongs to: no held-out problem is a training problem told about somebody
+else.
 """
 
 import hashlib
@@ -24,25 +26,31 @@ from rstar_fast.steps import (
 )
 
 Split = Literal["train", "held_out", "reworded"]
-"""Training problems; held-out ones in the same wordings; held-out ones whose hardest events have wordings of this split alone."""
+"""Split of the problems.
+
+"train" and "held_out" problems share their wordings. The hardest events of "reworded" problems,
+which are held out too, have wordings that no other split has.
+"""
 
 LEVELS = (0, 1, 2, 3, 4, 5)
 MIN_EVENTS, MAX_EVENTS = 3, 5
 MAX_AMOUNT = 999
 _STARTS = (10, 80)
-_HELD_OUT_SHARE = 10  # one instance in so many
-_PLAINER_SHARE = 0.15  # of a level's easier events: those from anywhere below it
+# One instance in ten is held out.
+_HELD_OUT_SHARE = 10
+# Share of the further events that may be of any lower tier. The others are of the next lower one.
+_PLAINER_SHARE = 0.15
 _TRIES = 400
 
 
 @dataclass(frozen=True)
 class DatedEvent:
-    """What happens on one day.
+    """An event of one day.
 
     Attributes:
-        operation: what it does to the amount.
-        wording: of its sentence.
-        numbers: that the sentence gives, {a} and {b}.
+        operation: Operation on the amount.
+        wording: Wording of its sentence.
+        numbers: Values of {a} and {b}, as many as the operation takes.
     """
 
     operation: Operation
@@ -51,20 +59,24 @@ class DatedEvent:
 
     @property
     def slots(self) -> dict[str, int]:
-        """The numbers by the name of their slot."""
+        """The numbers by the names of their slots."""
         return dict(zip("ab", self.numbers, strict=False))
 
     @property
     def code(self) -> str:
-        """The new amount, an expression over n."""
+        """Python expression of the new amount, over n."""
         return self.operation.code.format(**self.slots)
 
     def run(self, amount: int) -> int:
-        """The new amount as Python computes it, whether or not that makes sense."""
+        """Return the new amount as Python computes it, also where the event is not possible."""
         return int(eval(_compiled(self.operation.code), {"n": amount, **self.slots}))
 
     def possible(self, amount: int) -> bool:
-        """Whether it can happen: no more is taken than is there, shares come out even, something is left and not too much."""
+        """Return whether the event makes sense for an amount.
+
+        Fewer things are taken than are there, shares come out even, and the new amount is in
+        1..`MAX_AMOUNT`.
+        """
         if self.operation.takes and self.numbers[0] >= amount:
             return False
         exact = eval(_compiled(self.operation.code.replace("//", "/")), {"n": amount, **self.slots})
@@ -76,14 +88,14 @@ class GradedProblem:
     """A generated problem.
 
     Attributes:
-        id: split, level, seed and index.
-        level: 0 (plain) to 5.
-        start: the first amount.
-        first_day: index of the first event's day.
-        events: in order, one a day.
-        person: {A}.
-        friend: {B}.
-        thing: {x}.
+        id: Split, level, seed and index, as in "train-L2-0-7".
+        level: Level of the wordings, 0 (plain) to 5.
+        start: First amount.
+        first_day: Index of the first event's day in `DAYS`.
+        events: Events in order, one a day.
+        person: Name for {A}.
+        friend: Name for {B}.
+        thing: Word for {x}.
     """
 
     id: str
@@ -97,7 +109,7 @@ class GradedProblem:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What is told of each event, its day first."""
+        """Sentence of each event, its day first, without a full stop."""
         days = DAYS[self.first_day :]
         return tuple(
             f"{day} {e.wording.format(**self._words, **e.slots)}"
@@ -106,7 +118,7 @@ class GradedProblem:
 
     @property
     def question(self) -> str:
-        """The text."""
+        """Text of the problem."""
         told = (f"{sentence}." for sentence in self.sentences)
         return " ".join([START.format(n=self.start, **self._words), *told, ASK])
 
@@ -116,35 +128,44 @@ class GradedProblem:
 
     @property
     def instance(self) -> str:
-        """The problem without names and things."""
+        """Text of the problem's start, days, wordings and numbers, without names and things."""
         return "|".join(
             [str(self.start), str(self.first_day), *(f"{e.wording}{e.code}" for e in self.events)]
         )
 
     @property
     def home(self) -> Literal["train", "held_out"]:
-        """Where the instance belongs: one in ten is held out."""
+        """Side that the instance belongs to: one in ten is held out."""
         byte = hashlib.blake2b(self.instance.encode(), digest_size=8).digest()[0]
         return "train" if byte % _HELD_OUT_SHARE else "held_out"
 
     @property
     def answer(self) -> str:
-        """The last amount, a positive integer."""
+        """Last amount, a positive integer as text."""
         return str(_last_amount(self.start, self.events))
 
     @property
     def problem(self) -> Problem:
-        """What a search is given."""
+        """Problem as a search takes it."""
         return Problem(self.id, self.question, (self.answer,))
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The solution as a search would hold it: the texts of its nodes, the observation included."""
+        """Texts of the nodes of a solution, as a search would hold them, with the observation."""
         return write_steps(self, self.events)
 
 
 def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedProblem:
-    """Problem `index` of an endless list; level 0, all plain, is what the base is trained on (and is never reworded)."""
+    """Return a problem of an endless list.
+
+    Problems of level 0 are worded plainly throughout. The base is trained on such wordings.
+
+    Args:
+        index: Place in the list, >= 0.
+        seed: Seed of the list.
+        split: Split of the problem.
+        level: Level of the problem, from `LEVELS`. A reworded problem has at least 1.
+    """
     rng = random.Random(f"{split}/{level}/{seed}/{index}")
     while True:
         chosen = [
@@ -164,7 +185,14 @@ def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedPro
 def graded_problems(
     split: Split, per_level: int, seed: int = 0, levels: Sequence[int] = LEVELS
 ) -> list[GradedProblem]:
-    """The first `per_level` problems of each level, the levels by turns; level 0 has none that are reworded."""
+    """Return the first problems of each level, the levels in turn.
+
+    Args:
+        split: Split of the problems. Level 0 has no "reworded" ones.
+        per_level: Number of problems of each level, >= 0.
+        seed: Seed of the problems.
+        levels: Levels to take, from `LEVELS`.
+    """
     levels = [level for level in levels if level or split != "reworded"]
     return [graded_problem(i, seed, split, level) for i in range(per_level) for level in levels]
 
@@ -172,7 +200,14 @@ def graded_problems(
 def make_problem(
     rng: random.Random, chosen: Sequence[tuple[Operation, str]], name: str, level: int
 ) -> GradedProblem | None:
-    """A problem of these operations and their wordings, in this order; None where no numbers that fit were found."""
+    """Return a problem with the given events. None if no numbers were found that make sense.
+
+    Args:
+        rng: Source of the numbers, names and things.
+        chosen: Operation and wording of each event, in order.
+        name: Id of the problem.
+        level: Level of the problem.
+    """
     for _ in range(_TRIES):
         amount = start = rng.randint(*_STARTS)
         events: list[DatedEvent] = []
@@ -194,9 +229,10 @@ def make_problem(
 
 
 def write_steps(problem: GradedProblem, events: Sequence[DatedEvent]) -> tuple[str, ...]:
-    """The node texts of a solution of `problem` that takes `events` to be its events.
+    """Return the node texts of a solution of `problem` that reads its events as `events`.
 
-    A step for each: its comment repeats what the question tells, its code says what that means. The last one also prints.
+    Each event has a step. The comment of the step repeats the sentence of the question, and the
+    code says what it means. The last step also prints.
     """
     texts = [
         f"\n# {told}\nn = {event.code}\n"
@@ -210,7 +246,10 @@ def write_steps(problem: GradedProblem, events: Sequence[DatedEvent]) -> tuple[s
 
 
 def _tiers(rng: random.Random, level: int) -> list[int]:
-    """The events' tiers: one or two of the level's own, at least one of the tier beneath, the rest mostly of that too."""
+    """Return the tiers of the events.
+
+    One or two are the level's own, at least one is the next lower, and so are most of the others.
+    """
     count = rng.randint(MIN_EVENTS, MAX_EVENTS)
     if level == 0:
         return [0] * count
@@ -230,5 +269,5 @@ def _last_amount(amount: int, events: Sequence[DatedEvent]) -> int:
 
 @cache
 def _compiled(code: str) -> CodeType:
-    """An operation's code with its slots as variables."""
+    """Return the compiled code of an operation, with its slots as variables."""
     return compile(code.replace("{", "").replace("}", ""), code, "eval")

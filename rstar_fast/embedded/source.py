@@ -12,7 +12,8 @@ def read_graded(source: str, limit: int | None = None) -> list[Problem]:
     """Generate the problems of a source such as "graded:train:150".
 
     Args:
-        source: Name of the split ("train", "held_out" or "reworded") and number of problems of each level, >= 1.
+        source: Name of the source, with a split ("train", "held_out" or "reworded") and the number
+            of problems of each level, >= 1.
         limit: Number of problems to take from the front. None takes all.
 
     Raises:
@@ -22,10 +23,11 @@ def read_graded(source: str, limit: int | None = None) -> list[Problem]:
     splits: dict[str, Split] = {name: name for name in get_args(Split)}
     if split not in splits or not per_level.isdecimal() or not int(per_level):
         raise ProblemError(
-            f"{source}: expected graded:SPLIT:PER_LEVEL, SPLIT one of {', '.join(splits)}, as in graded:train:150"
+            f"{source}: expected graded:SPLIT:PER_LEVEL, as in graded:train:150, with SPLIT one of "
+            f"{', '.join(splits)}"
         )
     return [one.problem for one in graded_problems(splits[split], int(per_level))[:limit]]
 
 
 SOURCE = Source(read_graded)
-"""What the entry point `graded` names."""
+"""Source that the entry point `graded` names."""

@@ -1,20 +1,19 @@
-"""All stages of a self-evolution, each in a process of its own, several at a time; what is finished is never done again."""
+"""Doing all stages of a self-evolution that are not finished."""
 
 import hashlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from rstar_fast.errors import ConfigError, StageError, StoreError
+from rstar_fast.errors import ConfigError, StoreError
 from rstar_fast.evolve.config import SOURCES, EvolveConfig
 from rstar_fast.evolve.plan import plan, training_first
-from rstar_fast.evolve.stage import Stage, read_manifest
+from rstar_fast.evolve.schedule import LOGS, StageEvent, log_of, schedule
+from rstar_fast.evolve.stage import Stage
 from rstar_fast.store.config_file import (
     CONFIG,
     as_json,
@@ -23,26 +22,6 @@ from rstar_fast.store.config_file import (
     write_config,
 )
 from rstar_fast.store.lock import FolderLock
-
-_POLL_S = 0.05
-_LOGS = "logs"
-
-
-@dataclass(frozen=True, slots=True)
-class StageEvent:
-    """Something that happened to a stage.
-
-    Attributes:
-        kind: "done" comes also for what was finished before.
-        stage: to which.
-        manifest: of a stage that is done.
-        reason: of a failure.
-    """
-
-    kind: Literal["started", "done", "failed"]
-    stage: Stage
-    manifest: dict[str, Any] | None = None
-    reason: str = ""
 
 
 def evolve(
@@ -54,106 +33,57 @@ def evolve(
     device: str | None = None,
     threads: int | None = None,
 ) -> Iterator[StageEvent]:
-    """Do every stage that is not finished. Killed and called again it goes on, to the same end.
+    """Do every stage that is not finished, and yield its start and its end.
+
+    A run that was killed goes on when this is called again, and comes to the same end.
 
     Args:
-        options: see `read_options`.
-        run: folder, made if missing.
-        processes: stages at once, >= 1.
-        workers: processes for programs of each search; None for one per core.
-        device: of all models; None for a GPU where there is one.
-        threads: of each process, >= 1; None shares the cores out.
+        options: Options of the self-evolution, see `read_options`.
+        run: Folder of the run, made if missing.
+        processes: Number of stages at once, >= 1.
+        workers: Number of processes that run programs, for each search, >= 1. None for one per
+            core.
+        device: Device of all models, as in "cuda:0". None for a GPU where there is one.
+        threads: Number of threads of each stage's process, >= 1. None shares the cores out.
 
     Raises:
-        ConfigError: the options say what is not understood.
-        StoreError: the folder was begun with other options, or is in use, or the disk refuses.
-        StageError: a stage failed; those under way were finished first.
+        ConfigError: An option is unknown or has a wrong value.
+        StoreError: The folder was begun with other options, it is in use, or the disk refuses.
+        StageError: A stage failed. The stages under way were finished first.
     """
     config = EvolveConfig.from_dict(options)
     if processes < 1:
         raise ConfigError(f"processes: expected at least 1, got {processes}")
     run = Path(run)
-    with ExitStack() as stack:
-        stack.callback(_begin(run, {"options": dict(options), "files": _digests(config)}).close)
-        flags = ["--parent", str(os.getpid())]
-        flags += ["--workers", str(workers)] if workers else []
-        flags += ["--device", device] if device else []
-        each = threads or max(1, len(os.sched_getaffinity(0)) // processes)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(each)}
+    flags = ["--parent", str(os.getpid())]
+    flags += ["--workers", str(workers)] if workers else []
+    flags += ["--device", device] if device else []
+    num_threads = threads or max(1, len(os.sched_getaffinity(0)) // processes)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(num_threads)}
 
-        def start(stage: Stage) -> "subprocess.Popen[bytes]":
-            command = [
-                sys.executable,
-                "-m",
-                "rstar_fast.evolve.process",
-                str(run),
-                stage.name,
-                *flags,
-            ]
-            with _log(run, stage).open("wb") as log:
-                return subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-                )
+    def start(stage: Stage) -> "subprocess.Popen[bytes]":
+        module = [sys.executable, "-m", "rstar_fast.evolve.process"]
+        with log_of(run, stage).open("wb") as log:
+            return subprocess.Popen(
+                [*module, str(run), stage.name, *flags],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
 
+    with closing(_begin(run, {"options": dict(options), "files": _digests(config)})):
         stages = plan(config)
         yield from schedule(
             training_first(stages) if processes > 1 else stages, run, processes, start
         )
 
 
-def schedule(
-    stages: list[Stage],
-    run: Path,
-    processes: int,
-    start: Callable[[Stage], "subprocess.Popen[bytes]"],
-) -> Iterator[StageEvent]:
-    """Start each stage as soon as what it needs is finished, the earliest of the plan first."""
-    done: set[str] = set()
-    for stage in stages:
-        if manifest := read_manifest(run / stage.name):
-            done.add(stage.name)
-            yield StageEvent("done", stage, manifest)
-    waiting = [stage for stage in stages if stage.name not in done]
-    running: dict[str, tuple[Stage, subprocess.Popen[bytes]]] = {}
-    failed: list[StageEvent] = []
-    try:
-        while True:
-            ready = [stage for stage in waiting if done.issuperset(stage.needs)]
-            for stage in [] if failed else ready[: processes - len(running)]:
-                waiting.remove(stage)
-                running[stage.name] = (stage, start(stage))
-                yield StageEvent("started", stage)
-            if not running:
-                break
-            for stage, process in list(running.values()):
-                if process.poll() is None:
-                    continue
-                del running[stage.name]
-                if process.returncode == 0 and (manifest := read_manifest(run / stage.name)):
-                    done.add(stage.name)
-                    yield StageEvent("done", stage, manifest)
-                else:
-                    failed.append(
-                        StageEvent("failed", stage, reason=_reason(run, stage, process.returncode))
-                    )
-                    yield failed[-1]
-            time.sleep(_POLL_S)
-    finally:
-        for _, process in running.values():
-            process.kill()
-            process.wait()
-    if failed:
-        raise StageError(
-            f"{failed[0].stage.name}: {failed[0].reason}\n(all it said: {_log(run, failed[0].stage)}); "
-            "once that is mended, the same command goes on from there"
-        )
-
-
 def _begin(run: Path, config: dict[str, Any]) -> FolderLock:
-    """Make the folder, or see that it was made by the same configuration."""
+    """Make the folder or check that it was made by the same configuration. Returns its lock."""
     wanted = as_json(config)
     try:
-        (run / _LOGS).mkdir(parents=True, exist_ok=True)
+        (run / LOGS).mkdir(parents=True, exist_ok=True)
         lock = FolderLock(run)
         try:
             if (run / CONFIG).exists():
@@ -171,7 +101,10 @@ def _begin(run: Path, config: dict[str, Any]) -> FolderLock:
 
 
 def _digests(config: EvolveConfig) -> dict[str, str]:
-    """Of the problem files: a file that changed is another configuration."""
+    """Return the digests of the problem files, since a file that changed is another configuration.
+
+    The keys are the options' names, with the place in the list for all files but the first.
+    """
     files = {
         f"{name}[{place}]" if place else name: Path(source)
         for name in SOURCES
@@ -182,21 +115,3 @@ def _digests(config: EvolveConfig) -> dict[str, str]:
         for name, path in files.items()
         if path.is_file()
     }
-
-
-def _log(run: Path, stage: Stage) -> Path:
-    return run / _LOGS / f"{stage.name.replace('/', '-')}.txt"
-
-
-def _reason(run: Path, stage: Stage, returncode: int) -> str:
-    lines = [
-        line
-        for line in _log(run, stage).read_text(encoding="utf-8", errors="replace").splitlines()
-        if line.strip()
-    ]
-    how = f"ended by signal {-returncode}" if returncode < 0 else f"exit status {returncode}"
-    return (
-        lines[-1]
-        if returncode == 1 and lines
-        else f"{how}; {lines[-1] if lines else 'it said nothing'}"
-    )

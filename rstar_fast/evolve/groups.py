@@ -1,4 +1,7 @@
-"""Problems by group: what an id says without its last number, such as a file, a level, a source."""
+"""Groups of problems.
+
+A problem's group is its id without the last number: the name of a file, a level or a source.
+"""
 
 import re
 from collections import Counter
@@ -6,20 +9,18 @@ from collections.abc import Iterable
 
 
 def solved_by_group(problems: Iterable[tuple[str, bool]]) -> dict[str, list[int]]:
-    """Count the solved problems of each group, and all of them.
+    """Return [solved problems, problems] of each group, sorted by the groups' names.
 
     >>> solved_by_group([("train-L1-0", True), ("train-L2-0", False), ("train-L1-1", False)])
     {'train-L1': [1, 2], 'train-L2': [0, 1]}
 
     Args:
-        problems: id, and whether it is solved.
+        problems: Id of each problem, and whether it is solved.
     """
     found = [(_group(problem_id), solved) for problem_id, solved in problems]
-    solved_of = Counter(group for group, solved in found if solved)
-    return {
-        group: [solved_of[group], count]
-        for group, count in sorted(Counter(group for group, _ in found).items())
-    }
+    num_solved = Counter(group for group, solved in found if solved)
+    num_problems = Counter(group for group, _ in found)
+    return {group: [num_solved[group], count] for group, count in sorted(num_problems.items())}
 
 
 def _group(problem_id: str) -> str:

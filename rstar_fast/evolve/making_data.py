@@ -16,30 +16,36 @@ from rstar_fast.data import (
     without_doubtful,
     write_rows,
 )
-from rstar_fast.evolve.context import Context, read_trees
+from rstar_fast.evolve.context import Context
+from rstar_fast.evolve.folders import fresh_folder, read_trees
 from rstar_fast.evolve.groups import solved_by_group
-from rstar_fast.evolve.stage import fresh_folder
+from rstar_fast.evolve.stage import DataStage
 from rstar_fast.problems import read_sources
 from rstar_fast.tree import Tree
 
+# Trajectories of each problem and round for the ORM and the PQM.
 _TRAJECTORIES = 2
-"""Of a problem and round, for the outcome and Q models."""
 
 
-def make_data(context: Context) -> dict[str, Any]:
-    """Write `sft.jsonl`, `pairs.jsonl` (to train on), `held_out_pairs.jsonl`, `trajectories.jsonl` and `trl_pairs.jsonl`.
+def make_data(stage: DataStage, context: Context) -> dict[str, Any]:
+    """Write the rows to learn from, and return counts.
+
+    The files are `sft.jsonl` (solutions), `pairs.jsonl` and, flat, `trl_pairs.jsonl` (pairs to
+    train on), `held_out_pairs.jsonl` (pairs to measure by, no file without any) and
+    `trajectories.jsonl`.
 
     Raises:
-        DataError: no problem was solved, or nothing is preferred to anything.
+        DataError: No problem was solved, or no step is preferred to another.
+        StoreError: The trees cannot be read, or the disk refuses.
     """
     config = context.config
-    trees = merged(read_trees(context.run, context.stage.options["searches"]))
+    trees = merged(read_trees(context.run, stage.searches))
     synthetic = {problem.id for problem in read_sources(config.synthetic)}
     trusted = without_doubtful(trees, synthetic)
-    solutions = sft_rows(trusted, config.solutions)
     doubtful = {tree.problem.id for tree in trees} - {tree.problem.id for tree in trusted}
-    kept = _kept(context, doubtful.union(row["id"] for row in solutions))
-    solutions += kept
+    solutions = sft_rows(trusted, config.solutions)
+    solved_now = {row["id"] for row in solutions}
+    kept = _kept_solutions(stage, context, doubtful | solved_now)
     measured = {
         tree.problem.id
         for tree in trusted
@@ -48,8 +54,8 @@ def make_data(context: Context) -> dict[str, Any]:
     pairs = all_pair_groups(trusted, config.pairs)
     groups = [group for group in pairs if group.problem.id not in measured]
     held_out = [group for group in pairs if group.problem.id in measured]
-    with fresh_folder(context.folder) as folder:
-        write_rows(folder / "sft.jsonl", solutions)
+    with fresh_folder(context.run / stage.name) as folder:
+        write_rows(folder / "sft.jsonl", solutions + kept)
         write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
         write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
         learnt = (tree for tree in trusted if tree.problem.id not in measured)
@@ -65,7 +71,7 @@ def make_data(context: Context) -> dict[str, Any]:
         "doubtful": len(doubtful),
         **{name: classes[name] for name in ("easy", "medium", "hard")},
         "solved_by_group": solved_by_group((tree.problem.id, tree.solved) for tree in trees),
-        "sft_rows": len(solutions),
+        "sft_rows": len(solutions) + len(kept),
         "kept_rows": len(kept),
         "pairs": sum(len(group.pairs) for group in groups),
         "step_pairs": sum(len(group.pairs) for group in groups if group.kind == "step"),
@@ -74,17 +80,19 @@ def make_data(context: Context) -> dict[str, Any]:
     }
 
 
-def _kept(context: Context, but_of: set[str]) -> list[dict[str, Any]]:
-    """Solutions of the round before, but for those of some problems."""
-    before = context.stage.options.get("keep")
-    return (
-        [row for row in read_rows(context.run / before / "sft.jsonl") if row["id"] not in but_of]
-        if before
-        else []
-    )
+def _kept_solutions(stage: DataStage, context: Context, excluded: set[str]) -> list[dict[str, Any]]:
+    """Return the solutions of the previous round, without those of the excluded problem ids."""
+    if stage.keep is None:
+        return []
+    rows = read_rows(context.run / stage.keep / "sft.jsonl")
+    return [row for row in rows if row["id"] not in excluded]
 
 
 def _is_measured(tree: Tree, share: float, seed: int) -> bool:
-    """Whether a problem's pairs only measure the PPM, as those of a share of all do; in every round the same."""
+    """Return whether a problem's pairs measure the PPM and train nothing.
+
+    A hash of the seed and the problem's id decides, so that every round measures on the same
+    problems.
+    """
     digest = hashlib.blake2b(f"{seed} {tree.problem.id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") < share * 2**64

@@ -1,163 +1,172 @@
-"""From a configuration to the stages of a self-evolution, in an order in which they can be done."""
+"""The plan: all stages of a self-evolution, in an order in which they can be done."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.data import SearchAgain
 from rstar_fast.evolve.config import EvolveConfig
-from rstar_fast.evolve.stage import Stage
+from rstar_fast.evolve.stage import (
+    DataStage,
+    PolicyStage,
+    PPMStage,
+    ResultsStage,
+    SearchStage,
+    Stage,
+)
+
+if TYPE_CHECKING:
+    from rstar_fast.training.objectives import Objective
 
 GREEDY = SearchConfig.preset("greedy")
 _SEEDS_PER_ROUND = 1000
+# Far from the seeds of any round's searches.
 _EVALUATION_SEED = 999_000
-"""Far from those of any round's searches."""
 
 
 def plan(config: EvolveConfig) -> list[Stage]:
-    """All stages; each needs only earlier ones."""
-    stages = [_greedy(config, 0, config.bootstrap_policy)]
+    """Return all stages. Each needs only earlier ones."""
+    stages: list[Stage] = [_greedy(config, 0)]
     for number in range(1, len(config.rounds) + 1):
-        data = _searches(config, number)
-        stages += [*data, *_models(config, number, data), *_evaluation(config, number)]
+        searches = _searches(config, number)
+        stages += [*searches, *_training(config, number, searches), *_evaluation(config, number)]
     return stages
 
 
 def training_first(stages: list[Stage]) -> list[Stage]:
-    """The same stages; what measures a round comes behind the next policy, to fill the cores while that is trained alone."""
+    """Return the stages in an order that keeps all cores busy.
+
+    Whatever the next policy does not need (the PPM's training and the measurements of a round)
+    comes after that policy. It fills the cores while the policy trains alone.
+    """
     ahead: set[str] = set()
     for stage in reversed(stages):
-        if stage.kind == "policy" or stage.name in ahead:
+        if isinstance(stage, PolicyStage) or stage.name in ahead:
             ahead |= {stage.name, *stage.needs}
 
     def turn(stage: Stage) -> tuple[int, bool]:
         later = stage.name not in ahead
-        return int(stage.name.partition("/")[0].removeprefix("round-")) + later, later
+        return stage.round_number + later, later
 
     return sorted(stages, key=turn)
 
 
-def _searches(config: EvolveConfig, number: int) -> list[Stage]:
-    """The searches of a round, split into parts by problem."""
+def _searches(config: EvolveConfig, number: int) -> list[SearchStage]:
+    """Return the searches of a round, each split into parts by problem."""
     this = config.rounds[number - 1]
-    policy = config.bootstrap_policy if number == 1 else f"round-{number - 1}/policy"
-    stages: list[Stage] = []
-    plans: list[tuple[str, SearchConfig, SearchAgain | None]]
-    plans = [(f"search-{i}", search, None) for i, search in enumerate(this.searches)]
-    plans += [
+    searches = [(f"search-{i}", search, None) for i, search in enumerate(this.searches)]
+    again = [
         (f"again-{i}", this.searches[0].with_changes(rollouts=rule.rollouts), rule)
         for i, rule in enumerate(this.again)
     ]
-    for place, (name, search, rule) in enumerate(plans):
-        done = tuple(stage.name for stage in stages)
-        for part in range(config.parts):
-            options: dict[str, Any] = {
-                "policy": policy,
-                "ppm": f"round-{number - 1}/ppm" if search.use_scores else None,
-                "problems": ["problems", "synthetic"],
-                "search": search.with_changes(
-                    seed=config.seed + _SEEDS_PER_ROUND * number + place
-                ).to_dict(),
-                "part": [part, config.parts],
-            }
-            if rule:
-                options |= {"difficulties": list(rule.difficulties), "over": list(done)}
-            needs = _models_of(options) + (done if rule else ())
-            stages.append(Stage(f"round-{number}/{name}/part-{part}", "search", options, needs))
+    stages: list[SearchStage] = []
+    for place, (name, search, rule) in enumerate([*searches, *again]):
+        seed = config.seed + _SEEDS_PER_ROUND * number + place
+        before = tuple(stage.name for stage in stages)
+        stages += [
+            SearchStage(
+                f"round-{number}/{name}/part-{part}",
+                policy=_policy_after(config, number - 1),
+                policy_is_trained=number > 1,
+                ppm=f"round-{number - 1}/ppm" if search.use_scores else None,
+                problems=("problems", "synthetic"),
+                search=search.with_changes(seed=seed),
+                part=(part, config.parts),
+                difficulties=rule.difficulties if rule else None,
+                over=before if rule else (),
+            )
+            for part in range(config.parts)
+        ]
     return stages
 
 
-def _models(config: EvolveConfig, number: int, searches: list[Stage]) -> list[Stage]:
-    """Data, policy and PPM of a round."""
-    data, policy = f"round-{number}/data", f"round-{number}/policy"
-    names = tuple(stage.name for stage in searches)
-    kept = {"keep": f"round-{number - 1}/data"} if config.keep_solutions and number > 1 else {}
-    learnt = [f"round-{n}/data" for n in range(1 if config.earlier_rounds else number, number + 1)]
-    return [
-        Stage(data, "data", {"searches": list(names), **kept}, (*names, *kept.values())),
-        Stage(policy, "policy", {"data": data}, (data,)),
-        *(
-            Stage(
-                f"round-{number}/{name}",
-                "ppm",
-                {"data": learnt, "policy": policy, "objective": name},
-                (*learnt, policy),
-            )
-            for name in _objectives(config)
-        ),
+def _training(config: EvolveConfig, number: int, searches: list[SearchStage]) -> list[Stage]:
+    """Return the stages that make a round's data and train its models."""
+    keeps = config.keep_solutions and number > 1
+    data = DataStage(
+        f"round-{number}/data",
+        searches=tuple(stage.name for stage in searches),
+        keep=f"round-{number - 1}/data" if keeps else None,
+    )
+    policy = PolicyStage(f"round-{number}/policy", data=data.name)
+    first = 1 if config.earlier_rounds else number
+    learnt = tuple(f"round-{n}/data" for n in range(first, number + 1))
+    scorers = [
+        PPMStage(f"round-{number}/{objective}", learnt, policy.name, objective)
+        for objective in _objectives(config)
     ]
-
-
-def _objectives(config: EvolveConfig) -> tuple[str, ...]:
-    return ("ppm", "orm", "pqm") if config.evaluate.baselines else ("ppm",)
+    return [data, policy, *scorers]
 
 
 def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
-    """What is measured on held-out problems."""
-    round_, how = f"round-{number}", config.evaluate
-    policy, ppm = f"{round_}/policy", f"{round_}/ppm"
-    sampling = how.search.with_changes(
-        strategy="best_of_n", candidates=how.samples, use_scores=False
+    """Return the stages that measure a round's models on held-out problems."""
+    how = config.evaluate
+    policy, ppm = _policy_after(config, number), f"round-{number}/ppm"
+    draws = how.search.with_changes(strategy="best_of_n", candidates=how.samples, use_scores=False)
+    greedy = _greedy(config, number)
+    samples = _measurement(config, f"round-{number}/samples", policy, None, draws, 1)
+    searches = _measurement(
+        config, f"round-{number}/searches", policy, ppm, how.search, how.searches
     )
-    stages = [
-        _greedy(config, number, policy),
-        _measure(config, f"{round_}/samples", policy, None, sampling, 1, how.problems),
-        _measure(config, f"{round_}/searches", policy, ppm, how.search, how.searches, how.problems),
-    ]
-    first_policy = f"{round_}/first-policy" if number > 1 and how.baselines else None
+    stages = [greedy, samples, searches]
+    first_policy = f"round-{number}/first-policy" if number > 1 and how.baselines else None
     if first_policy:
-        stages.append(
-            _measure(
-                config, first_policy, "round-1/policy", ppm, how.search, how.searches, how.problems
-            )
-        )
-    scorers = [f"{round_}/{objective}" for objective in _objectives(config)]
-    reads: dict[str, Any] = {
-        "greedy": f"{round_}/greedy",
-        "samples": f"{round_}/samples",
-        "searches": f"{round_}/searches",
-        "first_policy": first_policy,
-        "scorers": scorers,
-        "pairs": [f"{round_}/data", "round-1/data"],
-    }
-    needs = {*(stage.name for stage in stages), *scorers, *reads["pairs"]}
-    return [*stages, Stage(f"{round_}/results", "results", reads, tuple(sorted(needs)))]
+        weak = _policy_after(config, 1)
+        stages.append(_measurement(config, first_policy, weak, ppm, how.search, how.searches))
+    results = ResultsStage(
+        f"round-{number}/results",
+        greedy=greedy.name,
+        samples=samples.name,
+        searches=searches.name,
+        first_policy=first_policy,
+        scorers=tuple(f"round-{number}/{objective}" for objective in _objectives(config)),
+        pairs=(f"round-{number}/data", "round-1/data"),
+    )
+    return [*stages, results]
 
 
-def _greedy(config: EvolveConfig, number: int, policy: str) -> Stage:
-    search = GREEDY.with_changes(**_shared(config, number))
-    options = _options(policy, None, search, 1, config.evaluate.greedy)
-    return Stage(f"round-{number}/greedy", "search", options, _models_of(options))
+def _policy_after(config: EvolveConfig, number: int) -> str:
+    """Return the name of a round's policy: its stage, or for round 0 the bootstrap policy."""
+    return f"round-{number}/policy" if number else config.bootstrap_policy
 
 
-def _measure(
+def _objectives(config: EvolveConfig) -> "tuple[Objective, ...]":
+    return ("ppm", "orm", "pqm") if config.evaluate.baselines else ("ppm",)
+
+
+def _greedy(config: EvolveConfig, number: int) -> SearchStage:
+    """Return the measurement of a round's policy alone."""
+    return SearchStage(
+        f"round-{number}/greedy",
+        policy=_policy_after(config, number),
+        policy_is_trained=number > 0,
+        problems=("held_out",),
+        first=config.evaluate.greedy,
+        search=GREEDY.with_changes(**_limits(config, number)),
+        copies=1,
+    )
+
+
+def _measurement(
     config: EvolveConfig,
     name: str,
     policy: str,
     ppm: str | None,
     search: SearchConfig,
     copies: int,
-    problems: int,
-) -> Stage:
-    search = search.with_changes(seed=config.seed + _EVALUATION_SEED, prompt="finetuned")
-    options = _options(policy, ppm, search, copies, problems)
-    return Stage(name, "search", options, _models_of(options))
+) -> SearchStage:
+    """Return a search of held-out problems by trained models."""
+    return SearchStage(
+        name,
+        policy=policy,
+        ppm=ppm,
+        problems=("held_out",),
+        first=config.evaluate.problems,
+        search=search.with_changes(seed=config.seed + _EVALUATION_SEED, prompt="finetuned"),
+        copies=copies,
+    )
 
 
-def _options(
-    policy: str, ppm: str | None, search: SearchConfig, copies: int, problems: int
-) -> dict[str, Any]:
-    return {
-        "policy": policy,
-        "ppm": ppm,
-        "problems": ["held_out"],
-        "first": problems,
-        "search": search.to_dict(),
-        "copies": copies,
-    }
-
-
-def _shared(config: EvolveConfig, number: int) -> dict[str, Any]:
-    """What a policy alone is run with: its round's limits, and the bootstrap policy's prompt."""
+def _limits(config: EvolveConfig, number: int) -> dict[str, Any]:
+    """Return the options of a policy alone: the limits of its round, and the prompt it knows."""
     search = config.rounds[max(number, 1) - 1].searches[0]
     names = (
         "max_depth",
@@ -170,10 +179,3 @@ def _shared(config: EvolveConfig, number: int) -> dict[str, Any]:
     return {name: getattr(search, name) for name in names} | {
         "prompt": search.prompt if number == 0 else "finetuned"
     }
-
-
-def _models_of(options: dict[str, Any]) -> tuple[str, ...]:
-    """The stages that train the models which a search uses."""
-    return tuple(
-        name for name in (options["policy"], options["ppm"]) if name and name.startswith("round-")
-    )

@@ -1,39 +1,45 @@
-"""The process that does one stage: `python -m rstar_fast.evolve.process RUN STAGE [--device D] [--workers N] [--parent PID]`."""
+"""The process that does one stage.
+
+python -m rstar_fast.evolve.process RUN STAGE [--device D] [--workers N] [--parent PID]
+"""
 
 import argparse
 import os
 import sys
 import time
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from rstar_fast.errors import ConfigError, RStarError
 from rstar_fast.evolve.config import EvolveConfig
 from rstar_fast.evolve.context import Context
+from rstar_fast.evolve.manifest import read_manifest, write_manifest
 from rstar_fast.evolve.plan import plan
-from rstar_fast.evolve.stage import read_manifest, write_manifest
+from rstar_fast.evolve.stage import (
+    DataStage,
+    PolicyStage,
+    PPMStage,
+    ResultsStage,
+    SearchStage,
+    Stage,
+)
 from rstar_fast.store.config_file import read_config
 from rstar_fast.verify.pool.worker import die_with
 
-_KINDS = {
-    "search": ("searching", "search"),
-    "data": ("making_data", "make_data"),
-    "policy": ("training", "train_a_policy"),
-    "ppm": ("training", "train_a_ppm"),
-    "results": ("results", "results"),
-}
-"""What does a kind of stage; loaded only for that, as some of it takes seconds to import."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do a stage; 0 if it is finished, else 1 with the reason on the last line of standard error."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("stage")
-    parser.add_argument("--device")
-    parser.add_argument("--workers", type=int)
-    parser.add_argument("--parent", type=int)
+    """Do a stage.
+
+    Returns:
+        0 if the stage is finished. 1 with the reason on the last line of standard error otherwise.
+    """
+    parser = argparse.ArgumentParser(description="Do one stage of a self-evolution.")
+    parser.add_argument("run", type=Path, help="folder of the self-evolution")
+    parser.add_argument("stage", help="name of the stage, as in round-1/policy")
+    parser.add_argument("--device", help="device of the models")
+    parser.add_argument("--workers", type=int, help="number of processes that run programs")
+    parser.add_argument("--parent", type=int, help="process id whose end ends this process too")
     args = parser.parse_args(arguments)
     if args.parent:
         die_with(args.parent)
@@ -46,10 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def do(run: Path, name: str, device: str | None = None, workers: int | None = None) -> None:
-    """Do a stage that is not finished, and write its manifest.
+    """Do a stage and write its manifest, unless it is finished.
+
+    Args:
+        run: Folder of the self-evolution.
+        name: Name of the stage.
+        device: Device of the models. None for a GPU where there is one.
+        workers: Number of processes that run programs, >= 1. None for one per core.
 
     Raises:
-        RStarError: it cannot be done; what it finished so far stays.
+        RStarError: The stage cannot be done. What a search finished so far stays.
     """
     config = EvolveConfig.from_dict(read_config(run)["options"])
     stage = next((stage for stage in plan(config) if stage.name == name), None)
@@ -63,11 +75,36 @@ def do(run: Path, name: str, device: str | None = None, workers: int | None = No
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    module, function = _KINDS[stage.kind]
-    metrics = getattr(import_module(f"rstar_fast.evolve.{module}"), function)(
-        Context(run, config, stage, device, workers)
-    )
+    metrics = _work(stage, Context(run, config, device, workers))
     write_manifest(run / name, stage, metrics, time.monotonic() - began, run)
+
+
+def _work(stage: Stage, context: Context) -> dict[str, Any]:
+    """Do what the stage's kind asks for, and return its metrics."""
+    # Each module is imported for its stage only: most of them load torch, which takes seconds.
+    match stage:
+        case SearchStage():
+            from rstar_fast.evolve.searching import search
+
+            return search(stage, context)
+        case DataStage():
+            from rstar_fast.evolve.making_data import make_data
+
+            return make_data(stage, context)
+        case PolicyStage():
+            from rstar_fast.evolve.training import train_policy_stage
+
+            return train_policy_stage(stage, context)
+        case PPMStage():
+            from rstar_fast.evolve.training import train_ppm_stage
+
+            return train_ppm_stage(stage, context)
+        case ResultsStage():
+            from rstar_fast.evolve.results import results
+
+            return results(stage, context)
+        case _:
+            raise TypeError(f"{stage.name}: expected a known kind of stage, got {stage!r}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,35 @@
-"""The report of a self-evolution: curves as PNG, and one HTML page that holds everything."""
+"""The report of a self-evolution: curves as PNG files, and one HTML page that holds everything."""
 
 import base64
 import html
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rstar_fast.errors import ConfigError, StoreError
+from rstar_fast.errors import StoreError
 from rstar_fast.evaluate import Share
-from rstar_fast.evolve.summary import COLUMNS, RoundSummary, groups, summarize
+from rstar_fast.evolve.curves import Curves, draw
+from rstar_fast.evolve.metrics import Method, PairOrder
+from rstar_fast.evolve.summary import RoundSummary, groups, summarize
 from rstar_fast.store.config_file import read_config
+
+METHOD_NAMES: dict[Method, str] = {
+    Method.POLICY: "policy",
+    Method.SEARCH: "search",
+    Method.MAJORITY: "majority",
+    Method.BEST_BY_PPM: "best by PPM",
+    Method.BEST_BY_ORM: "best by ORM",
+    Method.BEST_BY_PQM: "best by PQM",
+    Method.FIRST_POLICY: "first policy",
+}
+"""Names of the methods for people, in the order of the columns."""
+PAIR_NAMES: dict[PairOrder, str] = {
+    PairOrder.THIS_ROUND: "this round's, by the PPM",
+    PairOrder.FIRST_ROUND: "the first round's, by the PPM",
+    PairOrder.LIKELIHOOD: "this round's, by the policy's likelihood",
+}
+"""Names of the measurements of held-out pairs for people."""
 
 _STYLE = """
 body { font: 15px sans-serif; margin: 2em auto; max-width: 70em }
@@ -26,27 +44,24 @@ def write_report(run: str | Path) -> list[Path]:
     """Write `report.html` and the curves of a run, finished or not.
 
     Returns:
-        The files.
+        The files, the page last.
 
     Raises:
         ConfigError: `matplotlib` is not installed.
-        StoreError: the folder is no run, or the disk refuses.
+        StoreError: The folder is no run, or the disk refuses.
     """
     run = Path(run)
     config = read_config(run)
     summaries = summarize(run)
+    rounds = [one.number for one in summaries]
+    pictures = {name: draw(curves, rounds) for name, curves in _curves(summaries).items()}
     try:
         files = []
-        pictures = []
-        for name, draw in _CURVES.items():
-            picture = _picture(draw, summaries)
+        for name, picture in pictures.items():
             files.append(run / f"{name}.png")
             files[-1].write_bytes(picture)
-            pictures.append(
-                f'<img alt="{name}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-            )
         files.append(run / "report.html")
-        files[-1].write_text(_page(run, config, summaries, pictures), encoding="utf-8")
+        files[-1].write_text(_page(run.name, config, summaries, pictures), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{run}: the report cannot be written: {error.strerror or error}"
@@ -55,129 +70,98 @@ def write_report(run: str | Path) -> list[Path]:
 
 
 def percent(share: Share) -> str:
-    """A share with its 95% interval, as "62.5 [58.1, 66.7]"."""
+    """Return a share in percent with its 95% interval, as "62.5 [58.1, 66.7]"."""
     low, high = share.interval
     return f"{100 * share.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _page(
-    run: Path, config: dict[str, Any], summaries: Sequence[RoundSummary], pictures: Sequence[str]
-) -> str:
-    head = "".join(
-        f"<th>{html.escape(name)}</th>"
-        for name in ["round", "training problems solved", "solutions", "pairs", *COLUMNS]
-    )
-    rows = []
-    for one in summaries:
-        cells = [str(one.number), percent(one.solved) if one.solved else ""]
-        cells += [
-            f"{one.counts[name]:,}" if name in one.counts else "" for name in ("sft_rows", "pairs")
+def _curves(summaries: Sequence[RoundSummary]) -> dict[str, Curves]:
+    """Return the curves of the report by the names of their files."""
+    methods = {
+        name: [(one.number, one.accuracy[method]) for one in summaries if method in one.accuracy]
+        for method, name in METHOD_NAMES.items()
+    }
+    pairs = {
+        name: [(one.number, one.pairs[order]) for one in summaries if order in one.pairs]
+        for order, name in PAIR_NAMES.items()
+    }
+    solved = {
+        group: [
+            (one.number, one.solved_by_group[group])
+            for one in summaries
+            if group in one.solved_by_group
         ]
-        cells += [percent(one.accuracy[name]) if name in one.accuracy else "" for name in COLUMNS]
-        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        for group in sorted({group for one in summaries for group in one.solved_by_group})
+    }
+    return {
+        "accuracy": Curves("held-out problems solved, %", methods),
+        "solved": Curves("training problems solved, %", solved),
+        "pairs": Curves("held-out pairs in the right order, %", pairs),
+    }
+
+
+def _page(
+    title: str,
+    config: dict[str, Any],
+    summaries: Sequence[RoundSummary],
+    pictures: Mapping[str, bytes],
+) -> str:
     notes = [
-        f"<li>round {one.number}: search against majority at equal tokens: {html.escape(one.search_against_majority)}; "
-        + "; ".join(
-            f"order of {html.escape(whose)} held-out pairs {percent(of)}"
-            for whose, of in one.pairs.items()
-        )
-        + "</li>"
-        for one in summaries
-        if one.search_against_majority
+        f"<li>{html.escape(_note(one))}</li>" for one in summaries if one.search_against_majority
+    ]
+    images = [
+        f'<img alt="{name}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
+        for name, picture in pictures.items()
     ]
     shown = html.escape(json.dumps(config, indent=1, ensure_ascii=False))
     return (
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(run.name)}</title><style>{_STYLE}</style>"
-        f"<h1>Self-evolution {html.escape(run.name)}</h1>"
-        f"<table><tr>{head}</tr>{''.join(rows)}</table>"
-        "<p><small>Percent of held-out problems with 95% intervals (Wilson). Majority and best-of-N had as many generated tokens "
-        "for a problem as the search.</small></p>"
-        f"<ul>{''.join(notes)}</ul>{_groups(summaries)}{''.join(pictures)}<details><summary>configuration</summary><pre>{shown}</pre></details>"
+        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
+        f"<style>{_STYLE}</style><h1>Self-evolution {html.escape(title)}</h1>{_rounds(summaries)}"
+        "<p><small>Percent of problems with 95% intervals (Wilson). The columns from policy on are "
+        "about held-out problems. Majority and best-of-N had as many generated tokens for each "
+        "problem as the search.</small></p>"
+        f"<ul>{''.join(notes)}</ul>{_groups(summaries)}{''.join(images)}"
+        f"<details><summary>configuration</summary><pre>{shown}</pre></details>"
     )
 
 
+def _rounds(summaries: Sequence[RoundSummary]) -> str:
+    """Return the table of what each round solved and learnt from, and what its models solve."""
+    head = ["round", "training problems solved", "solutions", "pairs", *METHOD_NAMES.values()]
+    rows = []
+    for one in summaries:
+        cells = [str(one.number), percent(one.solved) if one.solved else ""]
+        for name in ("sft_rows", "pairs"):
+            cells.append(f"{one.counts[name]:,}" if name in one.counts else "")
+        for method in METHOD_NAMES:
+            cells.append(percent(one.accuracy[method]) if method in one.accuracy else "")
+        rows.append(cells)
+    return _table(head, rows)
+
+
 def _groups(summaries: Sequence[RoundSummary]) -> str:
-    """The policy alone, by group of held-out problems."""
+    """Return the table of what the policy alone solves of each group of held-out problems."""
     rows = []
     for group in groups(summaries):
-        cells = [
-            percent(share) if share else ""
-            for share in (one.policy_by_group.get(group) for one in summaries)
-        ]
-        rows.append(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in [group, *cells]) + "</tr>"
-        )
-    head = "".join(f"<th>round {one.number}</th>" for one in summaries)
-    return f"<table><tr><th>policy alone</th>{head}</tr>{''.join(rows)}</table>" if rows else ""
+        shares = [one.policy_by_group.get(group) for one in summaries]
+        rows.append([group, *(percent(share) if share else "" for share in shares)])
+    head = ["policy alone", *(f"round {one.number}" for one in summaries)]
+    return _table(head, rows) if rows else ""
 
 
-def _picture(
-    draw: Callable[[Any, Sequence[RoundSummary]], None], summaries: Sequence[RoundSummary]
-) -> bytes:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            'a report needs the package `matplotlib` (pip install "rstar-fast[train]")'
-        ) from error
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    draw(axes, summaries)
-    axes.set_xlabel("round")
-    axes.set_xticks([one.number for one in summaries])
-    axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
+def _note(one: RoundSummary) -> str:
+    """Return a sentence that compares search and majority, and the order of held-out pairs."""
+    if one.comparison:
+        compared = one.comparison.sentence("search", "majority at equal tokens")
+    else:
+        compared = f"search against majority at equal tokens: {one.search_against_majority}"
+    orders = [f"{PAIR_NAMES[order]} {percent(share)}" for order, share in one.pairs.items()]
+    pairs = f"; held-out pairs in the right order: {', '.join(orders)}" if orders else ""
+    return f"round {one.number}: {compared}{pairs}"
 
 
-def _draw_accuracy(axes: Any, summaries: Sequence[RoundSummary]) -> None:
-    for name in COLUMNS:
-        _line(
-            axes,
-            name,
-            [(one.number, one.accuracy[name]) for one in summaries if name in one.accuracy],
-        )
-    axes.set_ylabel("held-out problems solved, %")
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def row(tag: str, cells: Iterable[str]) -> str:
+        return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
-
-def _draw_solved(axes: Any, summaries: Sequence[RoundSummary]) -> None:
-    groups = sorted({group for one in summaries for group in one.solved_by_group})
-    for group in groups:
-        _line(
-            axes,
-            group,
-            [
-                (one.number, one.solved_by_group[group])
-                for one in summaries
-                if group in one.solved_by_group
-            ],
-        )
-    axes.set_ylabel("training problems solved, %")
-
-
-def _draw_pairs(axes: Any, summaries: Sequence[RoundSummary]) -> None:
-    for whose in dict.fromkeys(whose for one in summaries for whose in one.pairs):
-        _line(
-            axes, whose, [(one.number, one.pairs[whose]) for one in summaries if whose in one.pairs]
-        )
-    axes.set_ylabel("held-out pairs in the right order, %")
-
-
-def _line(axes: Any, name: str, points: Sequence[tuple[int, Share]]) -> None:
-    if not points:
-        return
-    numbers = [number for number, _ in points]
-    values = [100 * share.value for _, share in points]
-    low = [100 * (share.value - share.interval[0]) for _, share in points]
-    high = [100 * (share.interval[1] - share.value) for _, share in points]
-    axes.errorbar(numbers, values, [low, high], marker="o", capsize=3, label=name)
-
-
-_CURVES: dict[str, Callable[[Any, Sequence[RoundSummary]], None]] = {
-    "accuracy": _draw_accuracy,
-    "solved": _draw_solved,
-    "pairs": _draw_pairs,
-}
+    return f"<table>{row('th', head)}{''.join(row('td', cells) for cells in rows)}</table>"

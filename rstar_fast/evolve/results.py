@@ -1,11 +1,12 @@
-"""The stage that counts how good a round's models are on held-out problems."""
+"""The stage that counts what a round's models solve of the held-out problems."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rstar_fast.data import group_of_row, read_rows
+from rstar_fast.data import PairGroup, group_of_row, read_rows
 from rstar_fast.errors import DataError
 from rstar_fast.evaluate import (
     Accuracy,
@@ -20,107 +21,112 @@ from rstar_fast.evaluate import (
     vote,
 )
 from rstar_fast.evaluate.run import by_problem
-from rstar_fast.evolve.context import Context, read_trees
+from rstar_fast.evolve.context import Context
+from rstar_fast.evolve.folders import fresh_folder, read_trees
 from rstar_fast.evolve.groups import solved_by_group
-from rstar_fast.evolve.stage import fresh_folder
+from rstar_fast.evolve.metrics import Method, PairOrder, method_id
+from rstar_fast.evolve.stage import ResultsStage
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.store.config_file import write_json
-from rstar_fast.training.pair_accuracy import likelihood_accuracy, pair_accuracy
+from rstar_fast.training.pair_accuracy import PairAccuracy, likelihood_accuracy, pair_accuracy
 from rstar_fast.verify import Verifier
 from rstar_fast.verify.grade.by_source import SourceVerifier
 
 Samples = dict[str, list[Sample]]
-SEARCH_ANSWER = "weighted vote"
-"""Of the answers of several searches."""
 
 
-def results(context: Context) -> dict[str, Any]:
-    """Write `results.json`: by way to solve problems the solved ones; the metrics are shares and comparisons.
+def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
+    """Write solved flags per method to `results.json`; return accuracies and comparisons.
+
+    The file holds the flags of each method in the order of the problems' ids. Samples are cut to
+    the tokens that the searches of their problem took.
 
     Raises:
-        RStarError: a model or a folder cannot be read.
+        RStarError: A model or a folder cannot be read.
     """
-    options = context.stage.options
+    run = context.run
     with SourceVerifier() as verifier:
-        greedy = by_problem(read_trees(context.run, [options["greedy"]]))
-        ways = {
-            "policy": choose(
-                "policy",
-                {key: path_samples(trees[0], verifier) for key, trees in greedy.items()},
-                vote,
-            )
+        greedy = {
+            problem_id: path_samples(trees[0], verifier)
+            for problem_id, trees in by_problem(read_trees(run, [stage.greedy])).items()
         }
-        pool = by_problem(read_trees(context.run, [options["samples"]]))
-        searched = _searched(context, options["searches"], verifier)
+        methods: dict[str, Accuracy] = {Method.POLICY: choose(Method.POLICY, greedy, vote)}
+        pool = by_problem(read_trees(run, [stage.samples]))
+        searched = _searched(run, stage.searches, verifier)
         searched = {key: samples for key, samples in searched.items() if key in pool}
-        ways |= _named("search", selections(searched)) | _fewer(searched)
-        for stage in options["scorers"]:
-            model = PPM.from_pretrained(context.run / stage, device=context.device)
+        methods |= _by_id("search", selections(searched)) | _first_searches(searched)
+        pairs: dict[str, list[float] | None] = {}
+        for scorer in stage.scorers:
+            model = PPM.from_pretrained(run / scorer, device=context.device)
             samples = rescored_samples(pool, PackedScorer(model), verifier)
-            ways |= _named(Path(stage).name, selections(at_equal_tokens(samples, searched)))
-            if stage == options["scorers"][0]:
-                pairs = _pair_accuracies(context, model)
-        if options["first_policy"]:
-            ways |= _named(
-                "first policy", selections(_searched(context, options["first_policy"], verifier))
-            )
-    with fresh_folder(context.folder) as folder:
-        write_json(folder / "results.json", {name: _plain(way) for name, way in ways.items()})
-    majority = ways[f"{Path(options['scorers'][0]).name}: majority"]
+            cut = at_equal_tokens(samples, searched)
+            methods |= _by_id(Path(scorer).name, selections(cut))
+            if scorer == stage.scorers[0]:
+                pairs = _pair_orders(run, stage, model)
+        if stage.first_policy:
+            by_first_policy = _searched(run, stage.first_policy, verifier)
+            methods |= _by_id("first policy", selections(by_first_policy))
+    with fresh_folder(run / stage.name) as folder:
+        write_json(folder / "results.json", {name: _plain(one) for name, one in methods.items()})
+    compared = paired(methods[Method.SEARCH].solved, methods[Method.MAJORITY].solved)
     return {
         "accuracy": {
-            name: [way.share.successes, way.share.trials, way.tokens] for name, way in ways.items()
+            name: [one.share.successes, one.share.trials, one.tokens]
+            for name, one in methods.items()
         },
-        "policy_by_group": solved_by_group(zip(greedy, ways["policy"].solved, strict=True)),
-        "search_against_majority": str(
-            paired(ways[f"search: {SEARCH_ANSWER}"].solved, majority.solved)
-        ),
+        "policy_by_group": solved_by_group(zip(greedy, methods[Method.POLICY].solved, strict=True)),
+        "search_against_majority": str(compared),
+        "search_against_majority_figures": asdict(compared),
         "pairs": pairs,
     }
 
 
-def _searched(context: Context, stage: str, verifier: Verifier) -> Samples:
-    found = by_problem(read_trees(context.run, [stage]))
-    return {key: search_samples(trees, verifier) for key, trees in found.items()}
+def _searched(run: Path, stage: str, verifier: Verifier) -> Samples:
+    """Return the answer of each search of each problem."""
+    found = by_problem(read_trees(run, [stage]))
+    return {problem_id: search_samples(trees, verifier) for problem_id, trees in found.items()}
 
 
-def _fewer(searched: Samples) -> dict[str, Accuracy]:
-    """The answer of the first 1, 2, 4, ... of all searches."""
+def _first_searches(searched: Samples) -> dict[str, Accuracy]:
+    """Return what the votes of the first 1, 2, 4, ... searches of each problem solve."""
     found, count = {}, 1
     while count < max(map(len, searched.values())):
-        name = f"search: {SEARCH_ANSWER} of the first {count}"
-        first = {key: samples[:count] for key, samples in searched.items()}
+        name = f"{Method.SEARCH} of the first {count}"
+        first = {problem_id: samples[:count] for problem_id, samples in searched.items()}
         found[name] = choose(name, first, partial(vote, weighted=True))
         count *= 2
     return found
 
 
-def _pair_accuracies(context: Context, ppm: PPM) -> dict[str, Any]:
-    """Of the round's PPM: on this round's held-out pairs, and on the first round's; and of the likelihood on this round's."""
-    found: dict[str, Any] = {}
-    for name, data in zip(
-        ("this round's", "the first round's"), context.stage.options["pairs"], strict=True
-    ):
-        path = context.run / data / "held_out_pairs.jsonl"
+def _pair_orders(run: Path, stage: ResultsStage, ppm: PPM) -> dict[str, list[float] | None]:
+    """Return [pairs in the right order, pairs] of each `PairOrder`. None where no pair is measured.
+
+    A round without held-out pairs has no entry.
+    """
+    found: dict[str, list[float] | None] = {}
+    for order, data in zip((PairOrder.THIS_ROUND, PairOrder.FIRST_ROUND), stage.pairs, strict=True):
+        path = run / data / "held_out_pairs.jsonl"
         if path.exists():
             groups = [group_of_row(row) for row in read_rows(path)]
-            found[name] = _order(pair_accuracy, ppm, groups)
-            if "likelihood" not in found:
-                found["likelihood"] = _order(likelihood_accuracy, groups)
+            found[order] = _counts(partial(pair_accuracy, ppm), groups)
+            if PairOrder.LIKELIHOOD not in found:
+                found[PairOrder.LIKELIHOOD] = _counts(likelihood_accuracy, groups)
     return found
 
 
-def _order(measure: Any, *arguments: Any) -> list[float] | None:
+def _counts(
+    measure: Callable[[list[PairGroup]], PairAccuracy], groups: list[PairGroup]
+) -> list[float] | None:
     try:
-        accuracy = measure(*arguments)
+        accuracy = measure(groups)
     except DataError:
         return None
     return [accuracy.right, accuracy.pairs]
 
 
-def _named(name: str, ways: Sequence[Accuracy]) -> dict[str, Accuracy]:
-    return {f"{name}: {way.name}": way for way in ways}
+def _by_id(source: str, found: Sequence[Accuracy]) -> dict[str, Accuracy]:
+    return {method_id(source, one.name): one for one in found}
 
 
-def _plain(way: Accuracy) -> dict[str, Any]:
-    return {"solved": list(map(int, way.solved)), "tokens": way.tokens, "samples": way.samples}
+def _plain(one: Accuracy) -> dict[str, Any]:
+    return {"solved": list(map(int, one.solved)), "tokens": one.tokens, "samples": one.samples}

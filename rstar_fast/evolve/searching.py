@@ -1,32 +1,29 @@
-"""The stage that searches problems: a run folder, gone on with where it was left."""
+"""The stage that searches problems into a run folder, which goes on where it was stopped."""
 
 from contextlib import closing
 from typing import Any
 
-from rstar_fast.config import SearchConfig
-from rstar_fast.data import difficulty, merged
 from rstar_fast.errors import SearchError
-from rstar_fast.evaluate.run import copies
-from rstar_fast.evolve.context import Context, read_trees
+from rstar_fast.evolve.context import Context
+from rstar_fast.evolve.folders import trees_in
 from rstar_fast.evolve.groups import solved_by_group
+from rstar_fast.evolve.problems import problems_of
+from rstar_fast.evolve.stage import SearchStage
 from rstar_fast.failure import Failure
-from rstar_fast.problems import Problem
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.search.run import Totals, search_to_folder
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Tree
 
 
-def search(context: Context) -> dict[str, Any]:
-    """Search; the metrics are counts.
+def search(stage: SearchStage, context: Context) -> dict[str, Any]:
+    """Search the problems of a stage that have no tree yet, and return counts.
 
     Raises:
-        SearchError: no problem could be searched to its end.
-        RStarError: an engine is broken, the disk refuses.
+        SearchError: No problem could be searched to its end.
+        RStarError: An engine is broken, or the disk refuses.
     """
-    options = context.stage.options
-    config = SearchConfig.from_dict(options["search"])
-    problems, left_out = _problems(context)
+    problems, num_left_out = problems_of(stage, context)
     totals = Totals()
     solved: list[tuple[str, bool]] = []
 
@@ -35,17 +32,17 @@ def search(context: Context) -> dict[str, Any]:
         if isinstance(ended, Tree):
             solved.append((ended.problem.id, ended.solved))
 
-    with RunFolder.open(
-        context.folder, {"stage": context.stage.name, "options": options}
-    ) as folder:
-        for tree in folder.trees():
+    written = {"stage": stage.name, "options": stage.to_dict()}
+    with RunFolder.open(context.run / stage.name, written) as folder:
+        for tree in trees_in(folder):
             count(tree)
         if any(problem.key not in folder.done for problem in problems):
+            policy = context.run / stage.policy if stage.policy_is_trained else stage.policy
             with (
                 open_searcher(
-                    config,
-                    context.model(options["policy"]) or "",
-                    context.model(options["ppm"]),
+                    stage.search,
+                    policy,
+                    context.run / stage.ppm if stage.ppm else None,
                     workers=context.workers,
                     device=context.device,
                     dtype=context.config.dtype,
@@ -57,12 +54,11 @@ def search(context: Context) -> dict[str, Any]:
                     count(ended)
         failures = folder.failures()
     if problems and not totals.trees:
-        raise SearchError(
-            f"none of {len(problems)} problems could be searched; the first: {failures[0].reason if failures else ''}"
-        )
+        first = failures[0].reason if failures else "no reason was written"
+        raise SearchError(f"none of {len(problems)} problems could be searched; the first: {first}")
     return {
         "problems": len(problems),
-        "left_out": left_out,
+        "left_out": num_left_out,
         "trees": totals.trees,
         "failures": len(problems) - totals.trees,
         "solved": totals.solved,
@@ -70,21 +66,3 @@ def search(context: Context) -> dict[str, Any]:
         "nodes": totals.nodes,
         "generated_tokens": totals.generated_tokens,
     }
-
-
-def _problems(context: Context) -> tuple[list[Problem], int]:
-    options = context.stage.options
-    problems, left_out = context.problems()
-    if "difficulties" in options:
-        classes = {
-            tree.problem.id: difficulty(tree)
-            for tree in merged(read_trees(context.run, options["over"]))
-        }
-        problems = [
-            problem
-            for problem in problems
-            if classes.get(problem.id, "hard") in options["difficulties"]
-        ]
-    part, parts = options.get("part", (0, 1))
-    problems = problems[part::parts]
-    return list(copies(problems, options["copies"])) if "copies" in options else problems, left_out

@@ -1,109 +1,221 @@
-"""One stage of a self-evolution: a folder that is finished when its manifest is there."""
+"""Stages of a self-evolution, one class for each kind.
 
-import hashlib
-import json
-import platform
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib import metadata
-from pathlib import Path
-from typing import Any
+A stage is done once, in a folder of its own.
+"""
 
-from rstar_fast.errors import StoreError
-from rstar_fast.store.config_file import write_json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-MANIFEST = "manifest.json"
-_PACKAGES = ("rstar_fast", "torch", "transformers", "trl", "numpy", "sympy")
+from rstar_fast.config import SearchConfig
+from rstar_fast.data import Difficulty
+
+if TYPE_CHECKING:
+    from rstar_fast.training.objectives import Objective
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Something to be done once.
+class Stage(ABC):
+    """The base of all stages. Stages refer to one another by name.
 
     Attributes:
-        name: also its folder below the run's, as in "round-2/policy".
-        kind: what does it, see `rstar_fast.evolve.process`.
-        options: plain values for that.
-        needs: names of the stages whose results it reads.
+        kind: Name of the stage's kind, as in manifests.
+        name: Name of the stage, as in "round-2/policy". It is also its folder below the run's.
     """
+
+    kind: ClassVar[str]
 
     name: str
-    kind: str
-    options: dict[str, Any] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Names of the stages whose results it reads."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values, without the name.
+
+        They stand in `manifest.json` and, for a search, in the `config.json` of its folder. A
+        search refuses to go on with other options, so a change here stops runs that were begun
+        before it.
+        """
+
+    @property
+    def round_number(self) -> int:
+        """Number of the stage's round. 0 for the measurement before the first round."""
+        return int(self.name.partition("/")[0].removeprefix("round-"))
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What a finished stage says of itself; None where it is not finished.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchStage(Stage):
+    """Search of problems, to make training data or to measure.
 
-    Raises:
-        StoreError: the manifest is damaged.
+    Attributes:
+        policy: Folder or hub name of the policy, or name of the stage that trains it.
+        policy_is_trained: Whether `policy` is the name of a stage.
+        ppm: Name of the stage that trains the PPM. None for a search without scores.
+        problems: Lists of sources to search, from `SOURCES`.
+        search: Configuration of the search.
+        first: Number of problems to take from the front, >= 1. None for all.
+        copies: Number of searches of each problem, >= 1, whose trees are those of numbered copies.
+            None for one search of the problem itself.
+        part: Number of this part of the problems, counted from 0, and number of parts. None for all
+            problems.
+        difficulties: Classes of problems to search. None for all problems.
+        over: Names of the searches whose trees decide how hard a problem is. Empty if
+            `difficulties` is None.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder / MANIFEST}: cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or "metrics" not in manifest:
-        raise StoreError(f"{folder / MANIFEST}: damaged: expected an object with metrics")
-    return manifest
+
+    kind: ClassVar[str] = "search"
+
+    policy: str
+    policy_is_trained: bool = True
+    ppm: str | None = None
+    problems: tuple[str, ...]
+    search: SearchConfig
+    first: int | None = None
+    copies: int | None = None
+    part: tuple[int, int] | None = None
+    difficulties: tuple[Difficulty, ...] | None = None
+    over: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the stages that train its models and decide how hard a problem is."""
+        policy = (self.policy,) if self.policy_is_trained else ()
+        ppm = (self.ppm,) if self.ppm else ()
+        return (*policy, *ppm, *self.over)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values. Options that are not used are left out."""
+        options: dict[str, Any] = {
+            "policy": self.policy,
+            "ppm": self.ppm,
+            "problems": list(self.problems),
+            "search": self.search.to_dict(),
+        }
+        if self.first is not None:
+            options["first"] = self.first
+        if self.copies is not None:
+            options["copies"] = self.copies
+        if self.part is not None:
+            options["part"] = list(self.part)
+        if self.difficulties is not None:
+            options |= {"difficulties": list(self.difficulties), "over": list(self.over)}
+        return options
 
 
-def write_manifest(
-    folder: Path, stage: Stage, metrics: Mapping[str, Any], seconds: float, run: Path
-) -> None:
-    """Say that a stage is finished, and what it was made of.
+@dataclass(frozen=True, slots=True)
+class DataStage(Stage):
+    """Making of a round's training data from the trees of its searches.
 
-    Raises:
-        StoreError: the disk refuses.
+    Attributes:
+        searches: Names of the searches.
+        keep: Name of the previous round's data stage, whose solutions of problems that are not
+            solved now are kept. None to keep none.
     """
-    inputs = {name: _digest(run / name / MANIFEST) for name in stage.needs}
-    versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
-    manifest = {
-        "stage": stage.name,
-        "kind": stage.kind,
-        "options": stage.options,
-        "inputs": inputs,
-        "versions": versions,
-        "seconds": round(seconds, 3),
-        "metrics": dict(metrics),
-    }
-    try:
-        write_json(folder / MANIFEST, manifest)
-    except OSError as error:
-        raise StoreError(
-            f"{folder / MANIFEST}: cannot be written: {error.strerror or error}"
-        ) from error
+
+    kind: ClassVar[str] = "data"
+
+    searches: tuple[str, ...]
+    keep: str | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the searches, and of the previous data."""
+        return (*self.searches, self.keep) if self.keep else self.searches
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values. `keep` is left out if it is None."""
+        return {"searches": list(self.searches), **({"keep": self.keep} if self.keep else {})}
 
 
-@contextmanager
-def fresh_folder(folder: Path) -> Iterator[Path]:
-    """A folder to be filled that takes its name only when it is whole; what an earlier attempt left goes.
+@dataclass(frozen=True, slots=True)
+class PolicyStage(Stage):
+    """Training of a policy from the base model.
 
-    Raises:
-        StoreError: the disk refuses.
+    Attributes:
+        data: Name of the data stage.
     """
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    try:
-        for old in (unfinished, folder):
-            if old.exists():
-                shutil.rmtree(old)
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        unfinished.replace(folder)
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+    kind: ClassVar[str] = "policy"
+
+    data: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Name of the data stage."""
+        return (self.data,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
+        return {"data": self.data}
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+@dataclass(frozen=True, slots=True)
+class PPMStage(Stage):
+    """Training of a PPM, an ORM or a PQM from a policy.
+
+    Attributes:
+        data: Names of the data stages to learn from.
+        policy: Name of the stage that trains the policy.
+        objective: Kind of model: "ppm", "orm" or "pqm".
+    """
+
+    kind: ClassVar[str] = "ppm"
+
+    data: tuple[str, ...]
+    policy: str
+    objective: "Objective"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the data stages and of the policy's."""
+        return (*self.data, self.policy)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
+        return {"data": list(self.data), "policy": self.policy, "objective": self.objective}
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+@dataclass(frozen=True, slots=True)
+class ResultsStage(Stage):
+    """Counting of what a round's models solve.
+
+    Attributes:
+        greedy: Name of the search of the policy alone.
+        samples: Name of the search that draws independent solutions.
+        searches: Name of the search with the PPM.
+        first_policy: Name of the search with the first round's policy and the PPM. None without it.
+        scorers: Names of the stages that train what chooses among the samples, the PPM's first.
+        pairs: Names of the data stages with pairs to measure the PPM on: this round's, and the
+            first round's.
+    """
+
+    kind: ClassVar[str] = "results"
+
+    greedy: str
+    samples: str
+    searches: str
+    first_policy: str | None
+    scorers: tuple[str, ...]
+    pairs: tuple[str, str]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all stages that it reads, each once, sorted."""
+        searches = {self.greedy, self.samples, self.searches}
+        first_policy = {self.first_policy} if self.first_policy else set()
+        return tuple(sorted({*searches, *first_policy, *self.scorers, *self.pairs}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
+        return {
+            "greedy": self.greedy,
+            "samples": self.samples,
+            "searches": self.searches,
+            "first_policy": self.first_policy,
+            "scorers": list(self.scorers),
+            "pairs": list(self.pairs),
+        }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rstar_fast.errors import ProblemError
 
@@ -28,6 +29,16 @@ class Problem:
     question: str
     answers: tuple[str, ...] = ()
     copy: int | None = None
+
+    if TYPE_CHECKING:
+        # The fields as they are given, which `__post_init__` makes plain.
+        def __init__(
+            self,
+            id: str,
+            question: str,
+            answers: str | Iterable[str] = (),
+            copy: int | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.answers, tuple) or not all(

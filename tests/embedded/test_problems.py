@@ -1,4 +1,4 @@
-"""The generated problems: wording, splits, solutions, files, tokens, and what the base is taught."""
+"""The generated problems: wordings, splits, solutions, files, tokens, and what the base learns."""
 
 import random
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a self-evolution's file may say, and the sources of problems it may name."""
+"""The file of a self-evolution, and the sources of problems that it may name."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def test_each_source_has_its_share_of_the_first_problems() -> None:
         assert [problem for problem in mixed if problem in alone] == alone == read_sources([source])
 
 
-def test_the_package_has_a_whole_configuration() -> None:
+def test_the_recipe_of_the_embedded_models_is_a_whole_configuration() -> None:
     config = EvolveConfig.from_dict(read_options(RECIPE))
     problems = {split: read_sources(getattr(config, split)) for split in ("problems", "held_out")}
     assert config.base == str(base_path()) and len(config.rounds) == 4
@@ -65,9 +65,12 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rounds": []}, r"expected one \[\[rounds\]\] or more"),
+        ({"rounds": []}, r"expected one \[\[rounds\]\] table or more, got \[\]"),
+        ({"rounds": [3]}, "rounds: round 1: expected a table, got 3"),
+        ({"rounds": [{"agian": []}]}, "rounds: round 1: unknown option 'agian'"),
         ({"rouns": 1}, "unknown option 'rouns'"),
         ({"base": ""}, "base: expected a name, got ''"),
+        ({"base": None}, "base: expected a name, got None"),
         ({"earlier_rounds": 1}, "earlier_rounds: expected true or false, got 1"),
         ({"keep_solutions": "yes"}, "keep_solutions: expected true or false, got 'yes'"),
         ({"parts": 0}, "parts: expected an integer of at least 1, got 0"),
@@ -81,16 +84,31 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
         ),
         ({"search": {"candidate": 3}}, "unknown option 'candidate'"),
         ({"policy": {"preset": "none"}}, "unknown preset 'none'"),
-        ({"rounds": [{"search": {"use_scores": True}}]}, "first round has no PPM yet"),
+        ({"rounds": [{"search": {"use_scores": True}}]}, "round 1: expected use_scores = false"),
+        ({"rounds": [{"more": 3}]}, "round 1: more: expected a list of tables, got 3"),
         (
-            {"rounds": [{"again": [{"rollouts": 3}]}]},
-            "round 1: expected `more` and `again` as lists of tables",
+            {"rounds": [{}, {"again": [{"rollouts": 3}]}]},
+            'round 2: again: expected "paper" or a list of tables with difficulties and rollouts',
         ),
+        ({"rounds": [{"again": "papers"}]}, "list of tables .*, got 'papers'"),
+        (
+            {"rounds": [{"again": [{"difficulties": "hard", "rollouts": 3}]}]},
+            "again: difficulties: expected a list of easy, medium, hard, got 'hard'",
+        ),
+        (
+            {"rounds": [{"again": [{"difficulties": ["difficult"], "rollouts": 3}]}]},
+            "again: difficulties: expected one of easy, medium, hard, got 'difficult'",
+        ),
+        (
+            {"rounds": [{"again": [{"difficulties": ["hard"], "rollouts": 0}]}]},
+            "round 1: again: rollouts: expected an integer in 1..1000000, got 0",
+        ),
+        ({"pairs": {"per_sid": 2}}, "pairs: unknown option 'per_sid'"),
         (
             {"evaluate": {"held_out_pairs": 1.5}},
             r"held_out_pairs: expected a number in \(0, 1\), got 1.5",
         ),
-        ({"evaluate": {"baselines": 0}}, "baselines: expected true or false, got 0"),
+        ({"evaluate": {"baselines": 0}}, "evaluate: baselines: expected true or false, got 0"),
         ({"dtype": "int8"}, "dtype: expected one of"),
         ({"search": 3}, "search: expected a table, got 3"),
     ],

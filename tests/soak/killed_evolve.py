@@ -1,13 +1,16 @@
-"""A self-evolution whose every stage was killed with SIGKILL ends as an unbroken one.
+"""Check that a self-evolution whose every stage was killed with SIGKILL ends as an unbroken one.
 
     python -m tests.soak.killed_evolve --out DIR [--per-level 20] [--rounds 2] [--seed 0]
 
-Two small runs of the package's configuration: DIR/unbroken, and DIR/killed, in which each stage is killed once at a random moment
-of the time it took in the other: by turns the process of the stage, and the one of the whole command. What both made is compared
-stage by stage: trees and rows (floats to a thousandth: the last bits of a log-probability depend on what was in the batch with it),
-the solved problems byte by byte, weights by their largest difference. Of a search it says how many trees differ, and the first
-differing texts: a draw that falls between those last bits is another token (see `TransformersPolicy`). Exits with 1 if anything but
-weights differs.
+There are two small runs of `recipes/embedded/evolve.toml`. Nothing disturbs DIR/unbroken. In
+DIR/killed each stage is killed once, at a random moment of the time that it took in the other run.
+In turn this hits the process of the stage and that of the whole command.
+
+The results are compared stage by stage: trees and rows (floats to a thousandth, as the last bits of
+a log-probability depend on the other rows of its batch), solved problems byte by byte, and weights
+by their largest difference. For a search the program says how many trees differ, and shows the
+first texts that differ. A draw that falls between the last bits of two log-probabilities gives
+another token, see `TransformersPolicy`. The exit status is 1 if anything but weights differs.
 """
 
 import argparse
@@ -31,22 +34,23 @@ from rstar_fast.data import read_rows
 from rstar_fast.embedded import base_path
 from rstar_fast.embedded.problems import LEVELS
 from rstar_fast.evolve import EvolveConfig, read_options
+from rstar_fast.evolve.manifest import read_manifest
 from rstar_fast.evolve.plan import plan
-from rstar_fast.evolve.stage import Stage, read_manifest
+from rstar_fast.evolve.stage import Stage
 from rstar_fast.store import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of both runs")
     parser.add_argument("--per-level", type=int, default=20, help="training problems of each level")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--rounds", type=int, default=2, help="number of rounds, up to 4")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     config = args.out / "small.toml"
@@ -71,10 +75,10 @@ def main() -> int:
 
 
 def small(per_level: int, rounds: int) -> str:
-    """The package's configuration for few problems."""
+    """Return the text of `recipes/embedded/evolve.toml` with few problems and rounds."""
     text = (REPOSITORY / "recipes" / "embedded" / "evolve.toml").read_text()
     shrunk = {
-        'base = "base"': f'base = "{base_path()}"',
+        'base = "../../rstar_fast/embedded/base"': f'base = "{base_path()}"',
         "graded:train:150": f"graded:train:{per_level}",
         "graded:held_out:100": "graded:held_out:10",
         "graded:reworded:20": "graded:reworded:4",
@@ -89,7 +93,7 @@ def small(per_level: int, rounds: int) -> str:
 
 
 def command(config: Path, run: Path) -> "subprocess.Popen[bytes]":
-    """Begin the run, or go on with it."""
+    """Start the command of a run, which goes on where the run was stopped."""
     line = [
         sys.executable,
         "-m",
@@ -109,7 +113,7 @@ def command(config: Path, run: Path) -> "subprocess.Popen[bytes]":
 def kill_each(
     config: Path, unbroken: Path, run: Path, stages: list[Stage], draw: random.Random
 ) -> Counter[str]:
-    """Go on with the run until it is finished, each stage killed once; how often each was."""
+    """Do the run to its end, and kill each stage once. Returns the stages that were killed."""
     kills: Counter[str] = Counter()
     for i, stage in enumerate(stages):
         manifest = read_manifest(unbroken / stage.name)
@@ -122,24 +126,24 @@ def kill_each(
         time.sleep(moment)
         try:
             os.kill(child if i % 2 else process.pid, signal.SIGKILL)
-        except ProcessLookupError:  # the stage was faster this time, which the table shows
+        except ProcessLookupError:
+            # The stage was faster this time. The table shows it as not killed.
             process.kill()
         process.wait()
         kills[stage.name] = read_manifest(run / stage.name) is None
-        print(
-            f"{stage.name}: {'the stage' if i % 2 else 'the command'} killed {moment:.1f} s after its begin",
-            flush=True,
-        )
+        hit = "the stage" if i % 2 else "the command"
+        print(f"{stage.name}: killed {hit} {moment:.1f} s after the stage began", flush=True)
     if command(config, run).wait():
         raise SystemExit(f"{run}: the run did not end well")
     return kills
 
 
 def child_of(process: "subprocess.Popen[bytes]", stage: Stage) -> int | None:
-    """The process that does the stage, once it has begun; None if the command ends before."""
+    """Wait for the process of a stage and return its id. None if the command ends before it."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:
-        with suppress(OSError):  # any of them may end while it is looked at
+        # A process may end while it is looked at.
+        with suppress(OSError):
             for child in map(int, children.read_text().split()):
                 if stage.name.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
                     return child
@@ -148,7 +152,7 @@ def child_of(process: "subprocess.Popen[bytes]", stage: Stage) -> int | None:
 
 
 def compare(one: Path, other: Path, kind: str) -> str:
-    """How what two runs made in a stage differs."""
+    """Return in words how the results of a stage differ between two runs."""
     if kind == "search":
         return compare_trees(trees(one), trees(other))
     if (one / "model.safetensors").exists():
@@ -169,16 +173,16 @@ def compare(one: Path, other: Path, kind: str) -> str:
 
 
 def trees(folder: Path) -> dict[str, Any]:
-    """Trees as plain values, without their log-probabilities."""
+    """Return the trees of a search as plain values, without their log-probabilities."""
     with RunFolder.read(folder) as run:
         return {
-            tree.problem.id: [asdict(replace(node, logprob_bytes=b"")) for node in tree.nodes]
+            tree.problem.key: [asdict(replace(node, logprob_bytes=b"")) for node in tree.nodes]
             for tree in run.trees()
         }
 
 
 def compare_trees(some: dict[str, Any], others: dict[str, Any]) -> str:
-    """How many trees differ, and the first two steps that do."""
+    """Return in words how many trees differ, and the first two steps that do."""
     differing = [
         key for key in some.keys() | others.keys() if not near(some.get(key), others.get(key))
     ]
@@ -192,7 +196,7 @@ def compare_trees(some: dict[str, Any], others: dict[str, Any]) -> str:
 
 
 def near(one: Any, other: Any) -> bool:
-    """Whether two values are the same, floats to within a thousandth."""
+    """Return whether two values are equal, floats to within a thousandth."""
     if isinstance(one, float) and isinstance(other, float):
         return abs(one - other) < 1e-3
     if isinstance(one, dict) and isinstance(other, dict):
@@ -203,7 +207,7 @@ def near(one: Any, other: Any) -> bool:
 
 
 def largest_difference(one: Path, other: Path) -> float:
-    """Between the weights of two models."""
+    """Return the largest difference between the weights of two models."""
     weights, others = (load_file(folder / "model.safetensors") for folder in (one, other))
     if weights.keys() != others.keys():
         return float("inf")

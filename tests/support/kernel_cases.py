@@ -1,4 +1,4 @@
-"""What all tiers of kernel tests ask of an implementation: inputs, and references in float64."""
+"""Inputs and checks against float64 references, for all tiers of kernel tests."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,14 @@ from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
 from rstar_fast.kernels.value_head import value_head
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
-"""Of the largest entry of the expected tensor."""
+"""Largest error of each dtype, as a share of the expected tensor's largest entry (at least 1)."""
 
 
 def layout_of(tree: TokenTree, device: str = "cpu", asking: float = 1.0) -> TreeLayout:
-    """A tree's layout; of its tokens the share `asking` ask, the others are a cached prefix."""
+    """Return the layout of a tree.
+
+    A random share `asking` of the tokens ask. The others are a cached prefix.
+    """
     packed = pack(tree.parents, tree.num_tokens, tree.tokens)
     if asking == 1.0:
         return TreeLayout.of(packed, device)
@@ -26,7 +29,7 @@ def layout_of(tree: TokenTree, device: str = "cpu", asking: float = 1.0) -> Tree
 
 
 def close(found: Tensor, expected: Tensor, dtype: torch.dtype, what: str) -> None:
-    """Assert that a result is as near to the float64 reference as its type allows."""
+    """Assert that a result is as near to the float64 reference as its dtype allows."""
     assert found.shape == expected.shape, what
     error = (found.double() - expected).abs().max().item() if found.numel() else 0.0
     bound = TOLERANCE[dtype] * max(1.0, expected.abs().max().item() if found.numel() else 1.0)
@@ -42,7 +45,17 @@ def check_attention(
     window: int | None = None,
     backward: bool = True,
 ) -> None:
-    """Compare results and gradients of tree attention with the dense definition in float64."""
+    """Compare results and gradients of tree attention with the dense definition in float64.
+
+    Args:
+        layout: Layout. Its device is that of the tensors.
+        dtype: Dtype of the tensors.
+        impl: Implementation that is checked.
+        heads: Number of query heads and of key heads.
+        dim: Head dimension.
+        window: Number of positions that a query sees. None for all.
+        backward: Whether gradients are compared too.
+    """
     draw = torch.Generator().manual_seed(layout.num_keys)
     shapes = [
         (heads[0], layout.num_queries, dim),
@@ -105,7 +118,7 @@ def check_value_head(
     device: str = "cpu",
     gradients: bool = True,
 ) -> None:
-    """Compare the value head, and its gradients, with torch's own norm in float64."""
+    """Compare the value head and its gradients with torch's own norm in float64."""
     draw = torch.Generator().manual_seed(width)
     shapes = [(9, width), (width,), (width,)]
     inputs = [
@@ -137,6 +150,7 @@ def check_value_head(
             close(mine, theirs, dtype, f"gradient of {name}")
 
 
+# Groups of preferred and other scores, of several sizes and with common scores.
 GROUPS = [([0, 1], [2, 3]), ([4], [0]), ([5, 6, 7, 8], [9]), ([1], [10, 11, 12, 13])]
 
 
@@ -171,3 +185,4 @@ SCORES = {
     "equal": [0.5] * 14,
     "far apart": [1e4 * (-1) ** i for i in range(14)],
 }
+"""Scores for `check_preference_loss`, by name. Sixty of them add a group of 20 against 40."""

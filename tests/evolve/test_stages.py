@@ -1,0 +1,191 @@
+"""What the stages of a round make, and what stops them."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evolve_options import do_all, options, options_of
+from transformers.integrations import is_tensorboard_available
+
+from rstar_fast.config import SearchConfig
+from rstar_fast.data import merged, read_rows, share_correct
+from rstar_fast.errors import ConfigError, DataError, PolicyError, RStarError
+from rstar_fast.evolve import EvolveConfig, process, searching
+from rstar_fast.evolve.context import Context
+from rstar_fast.evolve.folders import read_trees
+from rstar_fast.evolve.making_data import make_data
+from rstar_fast.evolve.manifest import read_manifest
+from rstar_fast.evolve.metrics import Method, PairOrder
+from rstar_fast.evolve.plan import plan
+from rstar_fast.evolve.problems import problems_of
+from rstar_fast.evolve.stage import DataStage, SearchStage
+from rstar_fast.evolve.summary import summarize
+from rstar_fast.store.config_file import write_config
+
+
+def test_a_round_makes_models_and_results(finished: Path) -> None:
+    run = finished / "run"
+    before, first = summarize(run)
+    assert before.accuracy[Method.POLICY].trials == 4 and first.solved and first.solved.trials == 8
+    assert set(first.accuracy) == set(Method) - {Method.FIRST_POLICY}
+    assert set(first.solved_by_group) == {"level-0/train", "level-1/train"}
+    for one in (before, first):
+        assert [of.trials for of in one.policy_by_group.values()] == [2, 2]
+        assert (
+            sum(of.successes for of in one.policy_by_group.values())
+            == one.accuracy[Method.POLICY].successes
+        )
+    assert first.counts["sft_rows"] > 0 and first.counts["pairs"] > 0
+    manifest = read_manifest(run / "round-1/policy")
+    assert (
+        manifest and set(manifest["inputs"]) == {"round-1/data"} and manifest["versions"]["torch"]
+    )
+    held_out = {row["id"] for row in read_rows(run / "round-1/data/held_out_pairs.jsonl")}
+    assert held_out and held_out.isdisjoint(
+        row["id"] for row in read_rows(run / "round-1/data/pairs.jsonl")
+    )
+
+
+def test_the_ids_of_methods_in_files_are_these(finished: Path) -> None:
+    results = finished / "run/round-1/results"
+    scored = ("majority", "best", "vote of 8", "weighted vote of 8", "weighted vote", "likeliest")
+    names = {f"{source}: {name}" for source in ("search", "ppm", "orm", "pqm") for name in scored}
+    names |= {"policy", "search: weighted vote of the first 1"}
+    assert json.loads((results / "results.json").read_text()).keys() == names
+    manifest = read_manifest(results)
+    assert manifest and manifest["metrics"]["accuracy"].keys() == names
+    assert manifest["metrics"]["pairs"].keys() == set(PairOrder)
+    assert [*PairOrder] == ["this round's", "the first round's", "likelihood"]
+
+
+def test_earlier_solutions_are_those_of_problems_not_solved_now(
+    finished: Path, tmp_path: Path
+) -> None:
+    run, own = tmp_path / "run", read_rows(finished / "run/round-1/data/sft.jsonl")
+    shutil.copytree(finished / "run", run)
+    (run / "before").mkdir()
+    earlier = [{**own[0], "completion": "of a solved problem"}, {**own[0], "id": "not solved now"}]
+    (run / "before/sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in earlier))
+    config = EvolveConfig.from_dict(options(finished))
+    data = next(each for each in plan(config) if isinstance(each, DataStage))
+    again = replace(data, name="again", keep="before")
+    counts = make_data(again, Context(run, config))
+    assert read_rows(run / "again/sft.jsonl") == [*own, earlier[1]]
+    assert (counts["sft_rows"], counts["kept_rows"]) == (len(own) + 1, 1)
+
+    # Synthetic problems whose answers this round finds doubtful are left out too.
+    doubtful = {
+        tree.problem.id
+        for tree in merged(read_trees(run, data.searches))
+        if share_correct(tree) < 0.5
+    }
+    (run / "before/sft.jsonl").write_text(
+        "".join(json.dumps({**own[0], "id": id}) + "\n" for id in sorted(doubtful))
+    )
+    counts = make_data(again, Context(run, replace(config, synthetic=config.problems)))
+    assert doubtful and (counts["doubtful"], counts["kept_rows"]) == (len(doubtful), 0)
+    assert doubtful.isdisjoint(row["id"] for row in read_rows(run / "again/sft.jsonl"))
+
+
+@pytest.mark.parametrize("kind", ["policy", "ppm"])
+def test_losses_are_written_into_the_stage(finished: Path, tmp_path: Path, kind: str) -> None:
+    if not is_tensorboard_available():
+        pytest.skip("neither tensorboard nor tensorboardX is installed")
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    shutil.rmtree(run / "round-1" / kind)
+    write_config(run, {"options": {**options_of(run), "report_to": "tensorboard"}, "files": {}})
+    process.do(run, f"round-1/{kind}", "cpu", 1)
+    (events,) = (run / "round-1" / kind / "runs").rglob("events.out.tfevents.*")
+    assert b"train/train_loss" in events.read_bytes()
+    assert not list((finished / "run/round-1" / kind).rglob("*tfevents*"))
+
+
+def test_searches_take_the_number_of_rows(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+
+    def opened(*_: Any, max_rows: int | None, **__: Any) -> Any:
+        asked.append(max_rows)
+        raise PolicyError("enough")
+
+    monkeypatch.setattr(searching, "open_searcher", opened)
+    for max_rows in (None, 7):
+        config = EvolveConfig.from_dict({**options(finished), "max_rows": max_rows})
+        with pytest.raises(PolicyError, match="enough"):
+            searching.search(plan(config)[0], Context(tmp_path / str(max_rows), config))
+    assert asked == [None, 7]
+
+
+def test_an_empty_problem_file_stops_the_first_search(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    (tmp_path / "train.jsonl").write_text("")
+    with pytest.raises(RStarError, match=r"train\.jsonl"):
+        do_all(tmp_path / "run", opened)
+
+
+def test_what_was_trained_on_is_not_held_out(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    (tmp_path / "copies.jsonl").write_text(
+        "\n".join(json.dumps({**line, "id": f"copy-{i}"}) for i, line in enumerate(lines))
+    )
+
+    def held_out(*sources: str) -> tuple[list[str], int]:
+        config = EvolveConfig.from_dict({**opened, "held_out": list(sources)})
+        stage = SearchStage(
+            "round-0/greedy", policy="", problems=("held_out",), search=SearchConfig()
+        )
+        problems, left_out = problems_of(stage, Context(tmp_path, config))
+        return [problem.id for problem in problems], left_out
+
+    alone, none = held_out(opened["held_out"])
+    assert len(alone) == 8 and none == 0
+    assert held_out(str(tmp_path / "copies.jsonl"), opened["held_out"]) == (alone, 8)
+    with pytest.raises(
+        ConfigError, match="held_out: expected problems that are no training problems, got none"
+    ):
+        held_out(str(tmp_path / "copies.jsonl"))
+
+
+def test_a_round_that_solved_nothing_says_so(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    wrong = [
+        {**json.loads(line), "answer": "123456"}
+        for line in (tmp_path / "train.jsonl").read_text().splitlines()
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, wrong)))
+    with pytest.raises(DataError, match="no data to fine-tune a policy on: 8 problems"):
+        do_all(tmp_path / "run", opened)
+
+
+def test_only_right_trajectories_give_no_pairs(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    do_all(run, options_of(finished / "run"), upto="round-1/data")
+    monkeypatch.setattr("rstar_fast.data.pairs.pair_groups", lambda *_: [])
+    with pytest.raises(
+        DataError, match=r"no preference pairs: of 8 problems \d+ have only right trajectories"
+    ):
+        process.do(run, "round-1/data", "cpu", 1)
+
+
+def test_pairs_to_measure_by_may_be_missing(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    opened = options_of(run)
+    opened["evaluate"]["held_out_pairs"] = 1e-9
+    write_config(run, {"options": opened, "files": {}})
+    (run / "round-1/data/manifest.json").unlink()
+    process.do(run, "round-1/data", "cpu", 1)
+    assert not (run / "round-1/data/held_out_pairs.jsonl").exists()
+    metrics = [
+        json.loads((folder / "round-1/data/manifest.json").read_text())["metrics"]
+        for folder in (run, finished / "run")
+    ]
+    assert metrics[0]["pairs"] == metrics[1]["pairs"] + metrics[1]["held_out_pairs"]
