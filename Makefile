@@ -62,7 +62,7 @@ $(VENV)/build-tools: pyproject.toml constraints.txt
 	$(INSTALL) --group build
 	touch $@
 
-$(VENV)/installed: $(VENV)/build-tools CMakeLists.txt $(shell find csrc -type f)
+$(VENV)/installed: $(VENV)/build-tools CMakeLists.txt rstar_fast/_core.pyi $(shell find csrc -type f)
 	$(INSTALL) --no-build-isolation --editable '.[local]'
 	touch $@
 

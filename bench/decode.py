@@ -1,12 +1,15 @@
-"""Decoding: TransformersPolicy against `model.generate` of the same model on the same expansions.
+"""How fast does `TransformersPolicy` write the candidates of a tree search?
 
     python bench/decode.py [--quick] [--policy DIR] [--n 8] [--problems 8] [--depth 3]
 
-The work is that of a tree search: `n` candidates behind the prompt of every problem, then behind the first steps of a solution,
-level by level. Both sides have the same prefixes, sampling, stop marks and token limit; tokens are those of the candidates up
-to their stop mark. `generate` runs in two ways: one expansion a call (`num_return_sequences=n`), and a whole level a call,
-left-padded.
-The sides take turns; medians of the repeats. Prints a card, a table and, as the last line, one JSON document.
+It is compared with `model.generate` of the same model on the same expansions. The work is that of a
+tree search: `n` candidates after the prompt of every problem, then after the first steps of a
+solution, level by level. Both sides have the same prefixes, sampling, stop marks and limit of
+tokens. A candidate's tokens count up to its stop mark. `generate` runs in two ways: with one
+expansion a call (`num_return_sequences=n`), and with a whole level a call, padded on the left.
+
+The sides take turns, and the results are medians of the repeats. The bench prints a card, a table
+and, as the last line, one JSON document.
 """
 
 import argparse
@@ -33,6 +36,7 @@ Level = list[ExpandRequest]
 
 
 def main() -> None:
+    """Check the options, measure all sides and report."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,7 +48,7 @@ def main() -> None:
     parser.add_argument(
         "--prompt",
         choices=["finetuned", "few_shot"],
-        help="default: few_shot with --policy, else finetuned",
+        help="form of the prompt (default: few_shot with --policy, else finetuned)",
     )
     parser.add_argument("--n", type=int, default=8, help="candidates per expansion")
     parser.add_argument("--problems", type=int, default=8)
@@ -57,7 +61,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, help="torch threads (default: 1 for the embedded model)"
     )
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
         args.problems, args.depth, args.repeats = min(args.problems, 4), min(args.depth, 2), 1
@@ -67,7 +71,7 @@ def main() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     prompt = args.prompt or ("finetuned" if embedded else "few_shot")
-    # As a search runs the embedded model; any other as stored.
+    # A search runs the embedded model in float32 and any other in the stored type.
     model = AutoModelForCausalLM.from_pretrained(
         args.policy, dtype=torch.float32 if embedded else "auto"
     ).eval()
@@ -89,8 +93,10 @@ def main() -> None:
         policy=Path(args.policy).name,
         dtype=model.dtype,
         threads=torch.get_num_threads(),
-        sampling=f"temperature {sampling.temperature}, top_p {sampling.top_p}, at most {sampling.max_tokens} tokens",
-        work=f"{sum(map(len, levels))} expansions of {args.n} candidates in {args.depth} levels, {args.problems} problems",
+        sampling=f"temperature {sampling.temperature}, top_p {sampling.top_p}, "
+        f"at most {sampling.max_tokens} tokens",
+        work=f"{sum(map(len, levels))} expansions of {args.n} candidates in {args.depth} levels, "
+        f"{args.problems} problems",
     )
     generate([levels[0][0]])
     rates: dict[str, list[Rate]] = {name: [] for name in sides}
@@ -108,14 +114,25 @@ def main() -> None:
 
 
 class Rate(NamedTuple):
-    """Tokens per second of the clock and, which other programs disturb less, per second of processor time."""
+    """A rate of tokens.
+
+    Attributes:
+        wall: Tokens per second of wall time.
+        cpu: Tokens per second of processor time, which other programs disturb less.
+    """
 
     wall: float
     cpu: float
 
 
 class Generate:
-    """`model.generate` as a search would use it."""
+    """`model.generate` as a search would use it.
+
+    Args:
+        model: Model to call.
+        source: Folder or hub name of its tokenizer.
+        prompt: Form of the prompt.
+    """
 
     def __init__(self, model: PreTrainedModel, source: str, prompt: str) -> None:
         self.model = model
@@ -125,7 +142,7 @@ class Generate:
         self.prompt = prompt
 
     def __call__(self, requests: Level) -> int:
-        """Answer requests in one call; returns the number of tokens written."""
+        """Answer requests in one call. Returns the number of tokens written."""
         sampling, n = requests[0].sampling, requests[0].num_candidates
         texts = [
             make_prompt(self.prompt, r.question) + "".join(s.text for s in r.path) for r in requests
@@ -152,7 +169,10 @@ class Generate:
 def tree_work(
     policy: TransformersPolicy, problems: int, depth: int, n: int, sampling: Sampling
 ) -> list[Level]:
-    """Expansions level by level; each level goes on behind the first candidate of the one above that ends a step."""
+    """Return the expansions of a tree search, level by level.
+
+    Each level continues the first candidate of the level above that ends a step.
+    """
     level = [
         ExpandRequest(i, p.id, 0, p.question, (), n, 0, sampling)
         for i, p in enumerate(held_out_problems(problems))
@@ -174,12 +194,12 @@ def tree_work(
 
 
 def segment(candidate: Candidate) -> Segment:
-    """A candidate as part of a path."""
+    """Return a candidate as part of a path."""
     return Segment(candidate.text, candidate.token_ids if candidate.exact else None)
 
 
 def decode(policy: TransformersPolicy, requests: Level) -> dict[int, tuple[Candidate, ...]]:
-    """All candidates of these requests."""
+    """Return the candidates of requests, by the requests' ids."""
     policy.add(requests)
     done = {}
     while policy.pending:
@@ -191,7 +211,11 @@ def decode(policy: TransformersPolicy, requests: Level) -> dict[int, tuple[Candi
 
 
 def run_policy(policy: TransformersPolicy, levels: list[Level]) -> int:
-    """Answer the levels one after the other, with nothing stored before; returns the number of tokens written."""
+    """Answer the levels one after the other, with an empty prefix store at the beginning.
+
+    Returns:
+        Number of tokens written.
+    """
     policy.forget()
     before = policy.stats.generated_tokens
     for level in levels:
@@ -200,12 +224,13 @@ def run_policy(policy: TransformersPolicy, levels: list[Level]) -> int:
 
 
 def report(rates: dict[str, list[Rate]], policy: TransformersPolicy) -> None:
-    """The table and the JSON line."""
+    """Print the table and the JSON document."""
     wall = {name: statistics.median(rate.wall for rate in values) for name, values in rates.items()}
     cpu = {name: statistics.median(rate.cpu for rate in values) for name, values in rates.items()}
     ours = "TransformersPolicy"
     print(
-        f"\n{'':34}{'tokens/s':>10}{'min':>10}{'max':>10}{'ours is':>10}{'tokens/cpu s':>14}{'ours is':>10}"
+        f"\n{'':34}{'tokens/s':>10}{'min':>10}{'max':>10}{'ours is':>10}"
+        f"{'tokens/cpu s':>14}{'ours is':>10}"
     )
     for name, values in rates.items():
         spread = (

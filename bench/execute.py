@@ -1,10 +1,16 @@
-"""The step executor: programs a second beside bare forks, siblings from a snapshot beside running the beginning again.
+"""How many programs does the step executor run per second, and what does a snapshot save?
 
     python bench/execute.py [--quick] [--workers 2] [--pages huge|4k] [--python]
 
-Rates are per second of processor time, that of all processes together, so that they hold on a busy machine too; wall rates stand
-beside them. All sides take turns; medians of the repeats. Every program differs from every other. Prints a card, tables and, as
-the last line, one JSON document.
+The first table compares the executor's programs with bare forks of an equal process. The second
+compares three ways to run the last step of a program: in a clone of a snapshot, from the beginning
+of the program in a new clone, and from the beginning in a worker that is used again. The last lines
+give the latency of a trivial program, alone and beside a program that never ends.
+
+Rates are per second of the processor time of all processes together, so a busy machine does not
+change them. Rates per second of wall time stand beside them. All sides take turns, and the results
+are medians of the repeats. No two programs are equal. The bench prints a card, tables and, as the
+last line, one JSON document.
 """
 
 import argparse
@@ -24,27 +30,40 @@ from lib.card import print_card
 from rstar_fast.verify import Executor, Limits
 from rstar_fast.verify.execute.executor import PRELOAD
 from rstar_fast.verify.execute.source import source_of
+from rstar_fast.verify.execute.supervisor.zygote_process import package_paths
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 
 TRACES = Path(__file__).parents[1] / "tests" / "data" / "traces.jsonl"
-CUBIC = "<code>\nfrom sympy import *\nx = symbols('x')\nprint(solve(Eq(x**3 - {i}*x**2 + 11*x - 7, 0), x)[0])\n<end_of_code>"
+CUBIC = (
+    "<code>\nfrom sympy import *\nx = symbols('x')\n"
+    "print(solve(Eq(x**3 - {i}*x**2 + 11*x - 7, 0), x)[0])\n<end_of_code>"
+)
 TRIVIAL = "<code>\nx = {i}\nprint(x + 1)\n<end_of_code>"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
+    """Measure, print the tables and the JSON document."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--workers", type=int, default=2, help="programs at once in the table of latencies"
+        "--workers",
+        type=int,
+        default=2,
+        help="number of programs at once when latencies are measured",
     )
     parser.add_argument(
-        "--pages", choices=["huge", "4k"], default="huge", help="of every side's heap"
+        "--pages",
+        choices=["huge", "4k"],
+        default="huge",
+        help="size of the heap's pages on every side",
     )
-    parser.add_argument("--python", action="store_true", help="the executor's path without C++")
+    parser.add_argument(
+        "--python", action="store_true", help="measure the executor without its C++ part"
+    )
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
         args.repeats = 3
@@ -72,17 +91,18 @@ def main() -> None:
 
 
 class Other:
-    """The process of bench/lib/bare_fork.py."""
+    """The process of bench/lib/bare_fork.py.
+
+    Args:
+        setup: Options of the executor that the process shares.
+    """
 
     def __init__(self, setup: dict[str, Any]) -> None:
         options = ZygoteOptions("stdout", 0, PRELOAD, None, **asdict(Limits()), **setup)
-        packages = [
-            ":".join(sys.modules[name].__path__) for name in ("rstar_fast", "rstar_fast.verify")
-        ]
         command = [
             sys.executable,
             str(Path(__file__).parent / "lib" / "bare_fork.py"),
-            *packages,
+            *package_paths(),
             json.dumps(asdict(options)),
         ]
         environment = {
@@ -103,6 +123,7 @@ class Other:
         self._process.wait()
 
     def ask(self, *words: object) -> dict[str, float]:
+        """Send a command and return its answer."""
         assert self._process.stdin is not None and self._process.stdout is not None
         print(*words, file=self._process.stdin, flush=True)
         answer: dict[str, float] = json.loads(self._process.stdout.readline())
@@ -112,7 +133,7 @@ class Other:
 def programs_and_forks(
     executor: Executor, other: Other, repeats: int, count: int
 ) -> dict[str, float]:
-    """Programs and bare forks, in turns."""
+    """Measure programs and bare forks in turns, print the table and return the rates."""
     sides: dict[str, Callable[[int], dict[str, float]]] = {
         "bare fork": lambda repeat: other.ask("fork", count),
         "trivial program": lambda repeat: timed(
@@ -132,9 +153,8 @@ def programs_and_forks(
     bare = statistics.median(row[0] for row in rows["bare fork"])
     per_cpu_s = {name: statistics.median(row[0] for row in values) for name, values in rows.items()}
     for name, values in rows.items():
-        print(
-            f"{name:18}{per_cpu_s[name]:16.0f}{statistics.median(row[1] for row in values):14.0f}{per_cpu_s[name] / bare:16.2f}"
-        )
+        per_s = statistics.median(row[1] for row in values)
+        print(f"{name:18}{per_cpu_s[name]:16.0f}{per_s:14.0f}{per_cpu_s[name] / bare:16.2f}")
     ratio = statistics.median(
         mine[0] / fork[0]
         for mine, fork in zip(rows["trivial program"], rows["bare fork"], strict=True)
@@ -148,18 +168,22 @@ def programs_and_forks(
 
 
 def timed(executor: Executor, program: str, numbers: range) -> dict[str, float]:
-    """Run programs one after another as fast as one worker can."""
+    """Run programs one after another in one worker and return the wall and processor seconds."""
     pids = executor.report()["pids"]
     begin_s, begin_cpu_s = time.perf_counter(), cpu_s(pids)
     observations = executor.run_many([program.replace("{i}", str(i))] for i in numbers)
     wall_s = time.perf_counter() - begin_s
-    time.sleep(0.05)  # the last ones are still ending
+    # The processes of the last programs are still ending.
+    time.sleep(0.05)
     assert all(observation.status == "ok" for observation in observations), observations[0]
     return {"wall_s": wall_s, "cpu_s": cpu_s(pids) - begin_cpu_s}
 
 
 def cpu_s(pids: dict[str, list[int]]) -> float:
-    """Processor time of this process, of the supervisor with all programs that ended, and of the zygotes."""
+    """Return the processor seconds of this process, the supervisor and the zygotes.
+
+    The supervisor's time includes all programs that ended.
+    """
     total = time.process_time()
     for pid in pids["supervisor"] + pids["zygotes"]:
         total += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
@@ -174,15 +198,21 @@ def cpu_s(pids: dict[str, list[int]]) -> float:
 def siblings(
     steps: list[str], executor: Executor, rerunning: Executor, other: Other, repeats: int
 ) -> dict[str, float]:
-    """The last step of a program, many times: from a snapshot, from its beginning in a fresh fork, in a warm process."""
+    """Measure the last step of a program in the three ways and return the medians.
+
+    Args:
+        steps: Steps of the program.
+        executor: Executor with snapshots.
+        rerunning: Executor without snapshots.
+        other: Process that runs whole programs again and again.
+        repeats: Number of repeats.
+    """
     *beginning, last = steps
 
     def one(on: Executor, number: int) -> float:
         begin_s = time.perf_counter()
-        assert (
-            on.run([*beginning, last.replace("<end_of_code>", f"# {number}\n<end_of_code>")]).status
-            == "ok"
-        )
+        new = last.replace("<end_of_code>", f"# {number}\n<end_of_code>")
+        assert on.run([*beginning, new]).status == "ok"
         return (time.perf_counter() - begin_s) * 1e3
 
     one(executor, -1)
@@ -204,7 +234,7 @@ def siblings(
 
 
 def latencies(workers: int, setup: dict[str, Any], count: int) -> dict[str, float]:
-    """Trivial programs one at a time, alone and beside a program that never ends."""
+    """Measure trivial programs one at a time, alone and beside a program that never ends."""
     row: dict[str, float] = {}
     with Executor(workers=workers + 1, limits=Limits(wall_s=600), **setup) as executor:
         executor.run(["1"])
@@ -215,24 +245,22 @@ def latencies(workers: int, setup: dict[str, Any], count: int) -> dict[str, floa
                 executor.run([TRIVIAL.replace("{i}", f"{i} + len('{name}')")])
                 times.append((time.perf_counter() - begin_s) * 1e3)
             times.sort()
-            row[f"{name}_p50_ms"], row[f"{name}_p99_ms"] = (
-                round(times[count // 2], 2),
-                round(times[count * 99 // 100], 2),
-            )
-            print(
-                f"latency {name:14} p50 {row[f'{name}_p50_ms']:8.2f} ms   p99 {row[f'{name}_p99_ms']:8.2f} ms"
-            )
+            p50, p99 = round(times[count // 2], 2), round(times[count * 99 // 100], 2)
+            row[f"{name}_p50_ms"], row[f"{name}_p99_ms"] = p50, p99
+            print(f"latency {name:14} p50 {p50:8.2f} ms   p99 {p99:8.2f} ms")
             executor.submit(["import os\nwhile True: pass"])
     return row
 
 
 def print_isolation(isolation: dict[str, str]) -> None:
+    """Print how many means of isolation are in place, and which are missing."""
     missing = [name for name, reason in isolation.items() if reason]
     without = f"; without {', '.join(missing)}" if missing else ""
     print(f"{'isolation':16}{len(isolation) - len(missing)} of {len(isolation)} means{without}")
 
 
 def print_traces(by_trace: dict[str, dict[str, float]]) -> None:
+    """Print the table of the ways to run a last step."""
     names = ("sibling_ms", "rerun_ms", "reused_worker_ms", "snapshot_mb")
     print(
         f"\n{'last step':18}" + "".join(f"{name:>18}" for name in names) + f"{'reused/sibling':>18}"

@@ -1,10 +1,11 @@
-"""Memory of many trees that are searched at once, in this process: texts, tokens and statistics.
+"""How much memory do many trees take that are searched at once?
 
     python bench/memory.py [--quick] [--active N] [--candidates N] [--rollouts N] [--step-tokens N]
 
-Every tree is searched to its last rollout with engines that answer at once (steps of `simulated.write`, a token id and a
-log-probability for each token); its answers are then never graded, so that all trees are still active at the end. Prints a card,
-what the memory consists of and, as the last line, one JSON document.
+The memory is that of this process: texts, tokens and statistics. Every tree is searched to its last
+rollout with engines that answer at once with the steps of `simulated.write`, a token id and a
+log-probability for each token. The answers are never graded, so all trees are still active at the
+end. The bench prints a card, the parts of the memory and, as the last line, one JSON document.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from rstar_fast.verify.base import Observation, Status
 
 
 def main() -> None:
+    """Grow the trees, print the table and the JSON document."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=32)
     parser.add_argument("--rollouts", type=int, default=8)
     parser.add_argument("--step-tokens", type=int, default=60)
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
         args.active = 128
@@ -61,7 +63,8 @@ def main() -> None:
     }
     parts["all else"] = held - sum(parts.values())
     print(
-        f"\n{search.num_active:,} active trees, {len(nodes):,} nodes, {tokens:,} tokens ({seconds:.0f} s)"
+        f"\n{search.num_active:,} active trees, {len(nodes):,} nodes, {tokens:,} tokens "
+        f"({seconds:.0f} s)"
     )
     print(f"{'':24}{'MiB':>10}{'bytes/node':>12}")
     for name, size in {**parts, "in all (resident)": held}.items():
@@ -81,7 +84,7 @@ def main() -> None:
 
 
 def grow(search: Search, count: int, step_tokens: int) -> None:
-    """Search the first problems of the endless stream, all at once, up to their grades."""
+    """Search the first `count` problems of the endless stream, all at once, up to their grades."""
     search.add(itertools.islice(endless_problems(), count))
     while work := search.ask():
         for request in work.expand:

@@ -1,17 +1,28 @@
-"""Scoring and training a PPM on trees: every token once, against the ways it is done elsewhere.
+"""How fast does a PPM score and train on trees when it reads every token once?
 
-    python bench/score.py [--quick] [--model embedded|0.5B|1.5B|7B|DIR ...] [--layers N] [--depth 8 16] [--candidates 8 32]
+    python bench/score.py [--quick] [--model embedded|0.5B|1.5B|7B|DIR ...] [--layers N]
+                          [--depth 8 16] [--candidates 8 32]
 
-The work is what a search asks for: level by level the siblings below one node of every tree, question 150 tokens, step 60. Nodes
-are scored by a forward per path (the reference), behind an engine's prefix cache (Hugging Face's cache, blocks of 16), packed under
-a dense mask, and by `PackedScorer`, as in a search and for whole finished trees; the scores must agree before anything is timed.
-Training is forward and backward over the pairs of every level, two siblings against two: pair by pair, each text once, and packed.
+The work is what a search asks for: level by level, the siblings below one node of every tree. A
+question has 150 tokens and a step 60. Scoring compares these ways:
 
-"0.5B" and so on are random models of Qwen2.5's shapes; `--layers` cuts them down, and so is their vocabulary (a PPM has no output
-layer). On a GPU: `python bench/score.py --model 7B --dtype bfloat16 --candidates 32`. The sides take turns; medians of the repeats,
-by the processor's clock on a CPU.
-Prints a card, tables and, as the last line, one JSON document: `tokens_encoded_per_distinct` (ours, the worst row),
-`speedup_vs_per_path` (ours in a search, by row), and the rows.
+- a forward pass per path, which is the reference;
+- an engine with a prefix cache, here Hugging Face's cache in blocks of 16 tokens;
+- siblings packed into one row under a dense mask;
+- `PackedScorer`, level by level as in a search, and on whole finished trees.
+
+Training is a forward and a backward pass over the pairs of every level, two siblings against two.
+It compares pair by pair, each text once, and packed trees. The results must agree before anything
+is timed.
+
+"0.5B" and so on are random models of Qwen2.5's shapes. `--layers` cuts their depth, and their
+vocabulary is cut too, because a PPM has no output layer. On a GPU:
+`python bench/score.py --model 7B --dtype bfloat16 --candidates 32`. The sides take turns, and the
+results are medians of the repeats, by the processor's clock on a CPU.
+
+The bench prints a card, tables and, as the last line, one JSON document:
+`tokens_encoded_per_distinct` (ours, the worst row), `speedup_vs_per_path` (ours in a search, by
+row) and the rows.
 """
 
 import argparse
@@ -60,27 +71,35 @@ SEARCH, WHOLE = "packed, sparse", "packed, whole trees"
 
 
 def main() -> None:
+    """Measure all models and print the JSON document."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--model", nargs="+", default=[EMBEDDED], help="embedded, 0.5B, 1.5B, 7B, or a PPM's folder"
+        "--model",
+        nargs="+",
+        default=[EMBEDDED],
+        help="embedded, 0.5B, 1.5B, 7B, or folder of a PPM",
     )
-    parser.add_argument("--layers", type=int, help="of the random models (default: all)")
+    parser.add_argument("--layers", type=int, help="layers of the random models (default: all)")
     parser.add_argument("--depth", type=int, nargs="+", default=[8, 16])
     parser.add_argument(
-        "--candidates", type=int, nargs="*", default=[8, 32], help="none: no scoring"
+        "--candidates",
+        type=int,
+        nargs="*",
+        default=[8, 32],
+        help="candidates per expansion; no number: no scoring",
     )
-    parser.add_argument("--trees", type=int, default=2, help="that grow side by side")
-    parser.add_argument("--question", type=int, default=150, help="tokens")
-    parser.add_argument("--step", type=int, default=60, help="tokens")
+    parser.add_argument("--trees", type=int, default=2, help="trees that grow side by side")
+    parser.add_argument("--question", type=int, default=150, help="tokens of a question")
+    parser.add_argument("--step", type=int, default=60, help="tokens of a step")
     parser.add_argument("--batch-tokens", type=int, default=16384)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of torch, on a CPU")
-    parser.add_argument("--device", help="default: a GPU where there is one")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch on a CPU")
+    parser.add_argument("--device", help="device of the models (default: a GPU where there is one)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--skip-training", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
         args.depth, args.candidates, args.trees, args.repeats = [8], [8], 1, 1
@@ -124,7 +143,7 @@ def main() -> None:
 
 
 def load(name: str, layers: int | None, device: str, dtype: torch.dtype) -> PPM:
-    """A PPM that reads numbers for texts."""
+    """Return a PPM whose texts are numbers of tokens."""
     if name in SHAPES:
         torch.manual_seed(0)
         shape = {
@@ -139,21 +158,23 @@ def load(name: str, layers: int | None, device: str, dtype: torch.dtype) -> PPM:
         model = PPM.from_pretrained(
             ppm_path() if name == EMBEDDED else name, device=device, dtype=dtype
         ).model
-        # Random tokens are no text: the embedded model's context is for problems that are shorter.
+        # The embedded model's context is made for shorter problems.
         model.config.max_position_embeddings = max(8192, model.config.max_position_embeddings)
-        model.config.ppm_likelihood = 0.0  # nor did a policy write them
+        # No policy wrote these random tokens, so they have no likelihood.
+        model.config.ppm_likelihood = 0.0
     return PPM(model.to(device), Numbers(), name, ScoreSpec(prompt="{question}"))
 
 
 def scoring_row(
     name: str, ppm: PPM, depth: int, candidates: int, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Score one work by every side."""
+    """Score the same work in every way."""
     work = Work.draw(args.trees, depth, candidates, args.question, args.step, _vocabulary(ppm))
     sides: dict[str, Callable[[], Any]] = {
         side: (lambda run=run: run(ppm, work, args.batch_tokens)) for side, run in SCORING.items()
     }
-    title = f"{name}, {ppm.model.config.num_hidden_layers} layers: scoring, depth {depth}, {candidates} candidates"
+    layers = ppm.model.config.num_hidden_layers
+    title = f"{name}, {layers} layers: scoring, depth {depth}, {candidates} candidates"
     return compare(
         title,
         sides,
@@ -166,7 +187,7 @@ def scoring_row(
 
 
 def training_row(name: str, ppm: PPM, depth: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Train on one work by every side; gradients must agree as well."""
+    """Train on the same work in every way. The gradients must agree too."""
     work = Work.draw(args.trees, depth, SIBLINGS, args.question, args.step, _vocabulary(ppm))
     gradients: list[torch.Tensor] = []
 
@@ -188,7 +209,8 @@ def training_row(name: str, ppm: PPM, depth: int, args: argparse.Namespace) -> d
     sides: dict[str, Callable[[], Any]] = {
         side: (lambda run=run: train(run)) for side, run in TRAINING.items()
     }
-    title = f"{name}, {ppm.model.config.num_hidden_layers} layers: training, depth {depth}, {work.num_nodes} nodes in pairs"
+    layers = ppm.model.config.num_hidden_layers
+    title = f"{name}, {layers} layers: training, depth {depth}, {work.num_nodes} nodes in pairs"
     tolerance = TOLERANCE[ppm.model.dtype]
     row = compare(title, sides, "packed", work.num_nodes, work.distinct, tolerance, args.repeats)
     error = max(float((one - gradients[0]).norm() / gradients[0].norm()) for one in gradients)
@@ -206,7 +228,18 @@ def compare(
     tolerance: float,
     repeats: int,
 ) -> dict[str, Any]:
-    """Hold the sides to one result, then time them in turns; the first is what the others are compared with."""
+    """Check that all sides agree, time them in turns, and print a table.
+
+    Args:
+        title: Title of the table.
+        sides: Functions by name. Each returns its result and the number of tokens that it encoded.
+            The others are compared with the first.
+        ours: Name of the side that is ours.
+        nodes: Number of nodes in the work.
+        distinct: Number of distinct tokens in the work.
+        tolerance: Largest difference of results that counts as agreement.
+        repeats: Number of repeats.
+    """
     found = {side: run() for side, run in sides.items()}
     first = np.asarray(next(iter(found.values()))[0])
     differs = {
@@ -214,7 +247,7 @@ def compare(
         for side, (result, _) in found.items()
     }
     if not max(differs.values()) < tolerance:
-        raise SystemExit(f"{title}: the results differ by up to {differs}: nothing is timed")
+        raise SystemExit(f"{title}: the results differ by up to {differs}: no result")
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeats):
         for side, run in sides.items():
@@ -233,12 +266,14 @@ def compare(
         for side in sides
     }
     print(
-        f"\n{title}\n{'':24}{'nodes/s':>10}{'min':>10}{'max':>10}{'faster':>9}{'encoded/distinct':>18}{'differs':>10}"
+        f"\n{title}\n{'':24}{'nodes/s':>10}{'min':>10}{'max':>10}{'faster':>9}"
+        f"{'encoded/distinct':>18}{'differs':>10}"
     )
     for side, row in rows.items():
         spread = f"{nodes / max(seconds[side]):10.1f}{nodes / min(seconds[side]):10.1f}"
-        text = f"{side:24}{row['nodes_per_s']:10.1f}{spread}{row['speedup']:8.2f}x{row['tokens_per_distinct']:18.2f}"
-        print(f"{text}{row['max_difference']:10.1e}", flush=True)
+        text = f"{side:24}{row['nodes_per_s']:10.1f}{spread}{row['speedup']:8.2f}x"
+        text += f"{row['tokens_per_distinct']:18.2f}{row['max_difference']:10.1e}"
+        print(text, flush=True)
     return {"name": title, "ours": ours, "sides": rows}
 
 
@@ -247,7 +282,7 @@ def _vocabulary(ppm: PPM) -> int:
 
 
 def _now() -> float:
-    """Seconds: on a CPU those of the processor, which other programs disturb less."""
+    """Return seconds, on a CPU those of the processor, which other programs disturb less."""
     if torch.get_default_device().type == "cpu":
         return time.process_time()
     torch.cuda.synchronize()

@@ -1,10 +1,13 @@
-"""A search whose steps are heavy sympy programs: what share of it is execution, with snapshots and with every beginning run again.
+"""What share of a search is execution when its steps are heavy sympy programs?
 
-    python bench/sympy_search.py [--quick] [--tokens-per-s 5000] [--candidates 8] [--rollouts 8] [--workers 2]
+    python bench/sympy_search.py [--quick] [--tokens-per-s 5000] [--candidates 8] [--rollouts 8]
+                                 [--workers 2]
 
-Each tree grows over one of the programs of tests/data/traces.jsonl, every candidate of a node being the program's next step, under
-another name; a policy answers from that script at the given rate. Both sides take turns; medians of the repeats. Prints a card, a
-table and, as the last line, one JSON document.
+It compares an executor with snapshots and one that runs every program again from its beginning.
+Each tree grows over one of the programs in tests/data/traces.jsonl. Every candidate of a node is
+the program's next step with another comment at its end. A policy answers from that script at the
+given rate. The two sides take turns, and the results are medians of the repeats. The bench prints a
+card, a table and, as the last line, one JSON document.
 """
 
 import argparse
@@ -36,13 +39,18 @@ SIDES: dict[str, dict[str, Any]] = {"snapshots": {}, "run again": {"snapshot_byt
 
 
 class PacedPolicy(ScriptedPolicy):
-    """A script read out at a given rate, over all requests together."""
+    """A policy that answers from the script at a given rate, over all requests together.
+
+    Args:
+        tokens_per_s: Rate of the policy.
+    """
 
     def __init__(self, tokens_per_s: float) -> None:
         super().__init__(next_steps, batch=8)
         self._tokens_per_s = tokens_per_s
 
     def step(self) -> list[Expansion]:
+        """Answer some requests, after the time that their tokens take."""
         begin_s = time.perf_counter()
         expansions = super().step()
         chars = sum(
@@ -55,6 +63,7 @@ class PacedPolicy(ScriptedPolicy):
 
 
 def next_steps(request: ExpandRequest) -> list[str]:
+    """Return the candidates for a request: variants of the next step, or answers at the end."""
     trace = TRACES[int(request.problem_id) % len(TRACES)]["steps"]
     depth = sum(
         segment.text.count("<end_of_step>") + segment.text.count("<end_of_code>")
@@ -65,25 +74,26 @@ def next_steps(request: ExpandRequest) -> list[str]:
             f"<answer>The answer is \\boxed{{{i}}}.<end_of_answer>"
             for i in range(request.num_candidates)
         ]
-    head, mark, _ = trace[depth].rpartition("<end_of_")
-    return [f"{head}# {i}\n{mark}{_}" for i in range(request.num_candidates)]
+    code, mark, end = trace[depth].rpartition("<end_of_")
+    return [f"{code}# {i}\n{mark}{end}" for i in range(request.num_candidates)]
 
 
 def main() -> None:
+    """Measure both sides, print the table and the JSON document."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tokens-per-s", type=float, default=5000.0, help="of the policy")
+    parser.add_argument("--tokens-per-s", type=float, default=5000.0, help="rate of the policy")
     parser.add_argument("--candidates", type=int, default=8)
     parser.add_argument("--rollouts", type=int, default=8)
-    parser.add_argument("--problems", type=int, default=8, help="per repeat")
+    parser.add_argument("--problems", type=int, default=8, help="problems per repeat")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sides", nargs="*", default=list(SIDES), choices=list(SIDES))
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     args = parser.parse_args()
     if args.quick:
-        args.candidates, args.rollouts, args.problems, args.repeats = 4, 4, 4, 1
+        args.candidates, args.rollouts, args.problems, args.repeats = 4, 2, 4, 1
     config = SearchConfig.preset(
         "fast",
         candidates=args.candidates,
@@ -108,7 +118,7 @@ def main() -> None:
 
 
 def measure(side: str, config: SearchConfig, args: argparse.Namespace) -> dict[str, float]:
-    """One search. Processor time is that of all processes which ended with it, and of this one."""
+    """Do one search. Processor time is that of this process and of all that ended with it."""
     problems = [Problem(str(i), f"question {i}", ("1",)) for i in range(args.problems)]
     begin_cpu_s, begin_s = os.times(), time.perf_counter()
     with (

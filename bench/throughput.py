@@ -1,12 +1,17 @@
-"""Search throughput from end to end, and how busy each resource is.
+"""How fast is a search from end to end, and how busy does it keep each resource?
 
-    python bench/throughput.py [--quick] [--policy DIR [--ppm DIR]] [--problems FILE] [--set option=value ...]
+    python bench/throughput.py [--quick] [--policy DIR [--ppm DIR]] [--problems FILE]
+                               [--set option=value ...]
     python bench/throughput.py --simulate [--quick] [--machine field=value ...]
 
-Without --simulate: real models, real programs. With it: engines of a large machine that take their time and answer from a script
-(`simulated.Machine`), driven by `Searcher`, by a lock-step loop over the same work, and fed alone for the most they can do.
---active N ... and --candidates N ... measure every combination of so many problems at once and candidates per expansion.
---profile FILE writes a trace that ui.perfetto.dev opens. Prints a card, a table and, as the last line, one JSON document.
+The first form runs real models and real programs. The second form judges the scheduler. It uses the
+engines of a large machine (`simulated.Machine`), which take their time and answer from a script,
+and compares three ways to drive them: `Searcher`, a lock-step loop over the same work, and the
+policy alone with a queue that never ends, which is the most that it can do.
+
+`--active N ...` and `--candidates N ...` measure every combination of numbers of problems at once
+and of candidates per expansion. `--profile FILE` writes a trace that ui.perfetto.dev opens. The
+bench prints a card, a table and, as the last line, one JSON document.
 """
 
 import argparse
@@ -28,6 +33,7 @@ from rstar_fast.search.engines import EMBEDDED
 
 
 def main() -> None:
+    """Read the options and run one of the two forms."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -41,7 +47,7 @@ def main() -> None:
     )
     parser.add_argument("--problems", help="a problem file (default: generated problems)")
     parser.add_argument(
-        "--limit", type=int, default=64, help="problems per repeat; no two repeats share one"
+        "--limit", type=int, default=64, help="problems per repeat; repeats share none"
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--preset", default="fast")
@@ -50,33 +56,36 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=2, help="processes that run steps")
     parser.add_argument(
-        "--simulate", action="store_true", help="judge the scheduler with simulated engines"
+        "--simulate", action="store_true", help="measure the scheduler on simulated engines"
     )
     parser.add_argument(
         "--active",
         type=int,
         nargs="+",
-        help="problems at once (default: the preset's; simulated 16 256 4096)",
+        help="problems at once (default: the preset's; with --simulate 16 256 4096)",
     )
     parser.add_argument(
-        "--candidates", type=int, nargs="+", help="candidates (default: the preset's; simulated 8)"
+        "--candidates",
+        type=int,
+        nargs="+",
+        help="candidates per expansion (default: the preset's; with --simulate 8)",
     )
     parser.add_argument(
-        "--seconds", type=float, default=30.0, help="simulated: measured window of every row"
+        "--seconds", type=float, default=30.0, help="with --simulate: seconds measured in every row"
     )
     parser.add_argument(
         "--machine",
         nargs="*",
         default=[],
         metavar="FIELD=VALUE",
-        help="simulated: changes to the machine",
+        help="with --simulate: changes to the machine",
     )
     parser.add_argument(
         "--profile",
         metavar="FILE",
-        help="write a trace (of the last row of ours, of the last repeat)",
+        help="write a trace of the last repeat, or of the last row of `Searcher`",
     )
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     args = parser.parse_args()
     if args.simulate:
         simulate(args)
@@ -85,7 +94,7 @@ def main() -> None:
 
 
 def run_models(args: argparse.Namespace) -> None:
-    """Real models: a table for each number of problems at once and of candidates."""
+    """Measure real models, with a table for each number of problems and of candidates."""
     if args.quick:
         args.limit, args.repeats = 16, 2
     ppm = args.ppm or (EMBEDDED if args.policy == EMBEDDED else None)
@@ -119,7 +128,10 @@ def run_models(args: argparse.Namespace) -> None:
 
 
 def simulate(args: argparse.Namespace) -> None:
-    """Simulated engines: one table row for each number of problems and of candidates, and each way to drive them."""
+    """Measure the scheduler on simulated engines.
+
+    The table has a row for each number of problems, number of candidates and way to drive them.
+    """
     if args.quick:
         args.active, args.seconds = args.active or [16, 256], 5.0
     machine = _machine(args.machine)
@@ -128,7 +140,8 @@ def simulate(args: argparse.Namespace) -> None:
     print_card(machine=asdict(machine), config=options, window=asdict(window))
     shares = f"{'places':>8}{'PPM':>7}{'runs':>7}{'tree':>7}"
     print(
-        f"\n{'problems':>8}{'cand.':>7}  {'':10}{'tokens/s':>9}{'of best':>9}{shares}{'KB/problem':>12}{'wall s':>8}"
+        f"\n{'problems':>8}{'cand.':>7}  {'':10}{'tokens/s':>9}{'of best':>9}{shares}"
+        f"{'KB/problem':>12}{'wall s':>8}"
     )
     rows = []
     for active in args.active or [16, 256, 4096]:
@@ -149,10 +162,12 @@ def simulate(args: argparse.Namespace) -> None:
 
 
 def _print_row(active: int, candidates: int, name: str, row: dict[str, Any]) -> None:
-    text = f"{active:8,}{candidates:7}  {name:10}{row['tokens_per_s']:9,.0f}{row['of_best']:9.1%}{row['occupied']:8.1%}"
+    text = f"{active:8,}{candidates:7}  {name:10}{row['tokens_per_s']:9,.0f}"
+    text += f"{row['of_best']:9.1%}{row['occupied']:8.1%}"
     if name == "ours":
         busy = {name: one["busy"] for name, one in row["resources"].items()}
-        text += f"{busy['scoring']:7.1%}{busy['execution']:7.1%}{busy['tree']:7.1%}{row['peak_bytes_per_problem'] / 1024:12,.0f}"
+        text += f"{busy['scoring']:7.1%}{busy['execution']:7.1%}{busy['tree']:7.1%}"
+        text += f"{row['peak_bytes_per_problem'] / 1024:12,.0f}"
     print(f"{text:86}{row['wall_s']:8.1f}", flush=True)
 
 

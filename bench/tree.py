@@ -1,15 +1,24 @@
-"""The tree core: simulations per second and core, memory, threads, instruction sets; and the same work by objects in plain Python.
+"""How fast is the tree core, and how much faster than objects in plain Python?
 
     python bench/tree.py [--quick]
 
-One simulation is one `select` from the root to an unexpanded leaf, one `expand` of it by 32 children with their scores (as a
-PPM gives every new node one), and one `backup` of a value; all trees take their step in the same three calls. Scores and values
-are uniform in [-1, 1]. Without scores the rule walks down a chain (an unvisited child counts 0, a visited one nearly always
-more): the row "unscored". Every implementation must come to the same trees, or nothing is quoted.
+One simulation is one `select` from the root to an unexpanded leaf, one `expand` of it by 32
+children with their scores, as a PPM scores every new node, and one `backup` of a value. All trees
+do their simulation in the same three calls. Scores and values are uniform in [-1, 1]. The rows
+compare:
 
-Times are of the processor, as the machine may be shared, except with threads. Every repeat runs every row once. A forest is
-used again from row to row, as a run does; "fresh memory" is one that was not. The last line is one JSON document of the
-256-tree, c = 2 case: `sims_per_s_per_core, bytes_per_node, python_sims_per_s`.
+- numbers of trees and weights of exploration c;
+- the instruction sets, and one and two threads;
+- memory that was used before, as in a search, and "fresh memory";
+- "unscored" children: an unvisited child has UCT 0 and a visited one nearly always more, so walks
+  go down one long chain;
+- one object per node in plain Python.
+
+All of them must grow the same trees, or there is no result.
+
+Times are those of the processor, because the machine may be shared. Only the row with threads uses
+the wall clock. Every repeat runs every row once. The last line is one JSON document about the row
+of 256 trees with c = 2: `sims_per_s_per_core, bytes_per_node, python_sims_per_s`.
 """
 
 import argparse
@@ -29,12 +38,24 @@ from rstar_fast._core import Forest, simd_level, simd_levels, use_simd_level
 
 CHILDREN = 32
 SCORE_SETS = 4
-"""Scores are taken from this many sets in turn: they come from a model that has just computed them, not from main memory."""
+"""Number of sets that scores are taken from in turn.
+
+Few sets stay in the cache, as scores do that a model has just computed.
+"""
 
 
 @dataclass
 class Work:
-    """What is added to the trees: scores [SCORE_SETS, trees * CHILDREN], values [sims, trees]."""
+    """Everything that is added to the trees.
+
+    Attributes:
+        trees: Number of trees.
+        sims: Number of simulations in each tree.
+        c: Weight of exploration.
+        scored: Whether children get scores.
+        scores: First values of children, float64 [SCORE_SETS, trees * CHILDREN].
+        values: Values that are backed up, float64 [sims, trees].
+    """
 
     trees: int
     sims: int
@@ -48,11 +69,12 @@ class Work:
 
     @property
     def nodes_per_tree(self) -> int:
+        """Room that each tree needs, nodes."""
         return (self.sims + 1) * CHILDREN
 
 
 def grow(forest: Forest, work: Work) -> NDArray[np.int32]:
-    """Plant the trees and do all simulations."""
+    """Make the trees, do all simulations and return the tree ids."""
     trees = forest.new_trees(work.trees)
     roots = trees * np.int32(forest.nodes_per_tree)
     counts = np.full(work.trees, CHILDREN, np.int32)
@@ -65,7 +87,7 @@ def grow(forest: Forest, work: Work) -> NDArray[np.int32]:
 
 
 def grow_plain(work: Work, tree: int) -> PlainNode:
-    """The same for one tree of objects."""
+    """Grow one of the trees as objects and return its root."""
     root = PlainNode()
     scores = [row[tree * CHILDREN : (tree + 1) * CHILDREN].tolist() for row in work.scores]
     for sim in range(work.sims):
@@ -74,7 +96,7 @@ def grow_plain(work: Work, tree: int) -> PlainNode:
 
 
 def check(work: Work) -> None:
-    """All implementations make the same trees, or the bench ends here."""
+    """End the bench unless all implementations grow the same trees."""
     grown = []
     for level in simd_levels():
         for threads in (1, 2):
@@ -90,18 +112,18 @@ def check(work: Work) -> None:
         for (visits, sums), (visits_too, sums_too) in zip(grown[0], other, strict=True):
             if not (np.array_equal(visits, visits_too) and np.array_equal(sums, sums_too)):
                 raise SystemExit(
-                    "two instruction sets or thread counts made different trees: nothing is quoted"
+                    "two instruction sets or numbers of threads grew different trees: no result"
                 )
     for tree in range(0, work.trees, max(1, work.trees // 4)):
         visits, total = grown[0][tree][0], sorted(grown[0][tree][0])
         if sorted(plain_visits(grow_plain(work, tree))) != total:
             raise SystemExit(
-                f"the plain tree {tree} has other visits ({len(visits)} nodes): nothing is quoted"
+                f"tree {tree} of {len(visits)} nodes has other visits in plain Python: no result"
             )
 
 
 def plain_visits(root: PlainNode) -> list[int]:
-    """The visits of every node."""
+    """Return the visits of every node."""
     visits, nodes = [], [root]
     while nodes:
         node = nodes.pop()
@@ -111,7 +133,13 @@ def plain_visits(root: PlainNode) -> list[int]:
 
 
 class Row:
-    """One line of the table; `run` gives the simulations done and the seconds they took."""
+    """One row of the table.
+
+    Attributes:
+        name: What is measured.
+        run: Function that does the work. It returns the number of simulations and their seconds.
+        rates: Simulations per second of every repeat.
+    """
 
     def __init__(self, name: str, run: Callable[[], tuple[int, float]]) -> None:
         self.name = name
@@ -119,22 +147,23 @@ class Row:
         self.rates: list[float] = []
 
     def measure(self) -> None:
+        """Do the work once and note its rate."""
         sims, seconds = self.run()
         self.rates.append(sims / seconds)
 
     @property
     def median(self) -> float:
+        """Median rate, simulations per second."""
         return statistics.median(self.rates)
 
     def __str__(self) -> str:
         low, high = np.quantile(self.rates, [0.1, 0.9])
-        return (
-            f"{self.name:44}{self.median:14,.0f}{low:14,.0f}{high:14,.0f}{1e9 / self.median:12,.0f}"
-        )
+        rates = f"{self.median:14,.0f}{low:14,.0f}{high:14,.0f}"
+        return f"{self.name:44}{rates}{1e9 / self.median:12,.0f}"
 
 
 def forest_row(name: str, work: Work, forest: Forest, level: str, threads: int = 1) -> Row:
-    """A row of the core; `forest` is used again and again."""
+    """Return a row of the core that uses one forest again and again."""
 
     def run() -> tuple[int, float]:
         use_simd_level(level)
@@ -150,6 +179,8 @@ def forest_row(name: str, work: Work, forest: Forest, level: str, threads: int =
 
 
 def fresh_row(work: Work) -> Row:
+    """Return a row of the core that makes a new forest every time."""
+
     def run() -> tuple[int, float]:
         use_simd_level(simd_levels()[0])
         started = time.process_time()
@@ -160,6 +191,8 @@ def fresh_row(work: Work) -> Row:
 
 
 def plain_row(work: Work) -> Row:
+    """Return a row of plain Python."""
+
     def run() -> tuple[int, float]:
         started = time.process_time()
         grow_plain(work, 0)
@@ -169,6 +202,7 @@ def plain_row(work: Work) -> Row:
 
 
 def plain_bytes_per_node(work: Work) -> float:
+    """Return the memory of a node in plain Python, bytes."""
     tracemalloc.start()
     root = grow_plain(work, 0)
     size = tracemalloc.get_traced_memory()[0]
@@ -177,10 +211,11 @@ def plain_bytes_per_node(work: Work) -> float:
 
 
 def main() -> None:
+    """Check, measure, print the table and the JSON document."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     parser.add_argument("--repeats", type=int)
     args = parser.parse_args()
     sims, many_sims, repeats = (400, 100, 3) if args.quick else (400, 400, 11)
@@ -226,7 +261,8 @@ def main() -> None:
         sims_of_4096=many_sims,
         repeats=repeats,
     )
-    for row in rows:  # warm-up: touches every forest's memory
+    # Warm up: touch the memory of every forest.
+    for row in rows:
         row.run()
     for _ in range(repeats):
         for row in rows:

@@ -1,33 +1,41 @@
-// All nodes of all trees, indexed by one 32-bit node id.
+// The storage of all nodes of all trees, indexed by a 32-bit node id.
 //
-//   tree             0                         1                         2
-//   num_nodes        6                         0 (a free slot)           3                       i32 [max_trees]
+//   tree         0                         1                         2
+//   num_nodes    6                         0 (a free slot)           3           i32 [max_trees]
 //
-//   node id        | 0  1  2  3  4  5  .  .  | .  .  .  .  .  .  .  .  | 16 17 18 .  .  .  .  .  | of 3 trees * 8 nodes_per_tree
-//                    ^  \_____/  \__/                                    ^  \__/
-//                    root  |      children of 2                         root   children of 16
-//                          children of 0
+//   node id    | 0  1  2  3  4  5  .  .  | .  .  .  .  .  .  .  .  | 16 17 18 .  .  .  .  .  |
+//                ^  \_____/  \__/                                    ^  \__/
+//                root  |      children of 2                         root   children of 16
+//                      children of 0
 //
-//   value_sum     [ f64 ]   the values added to the node, summed in the order they came            8 bytes a node \ 16 bytes of
-//   visits        [ i32 ]   how many values were added                                             4              | statistics
-//   first_child   [ i32 ]   id of the first child; read only where there are children              4              /
-//   parent        [ i32 ]   id of the parent, NO_NODE at a root                                    4
-//   state         [ u16 ]   how many children (0 = not expanded), and flags: see flags.hpp         2
-//                                                                                                 22 in all
+// The picture shows 3 trees with nodes_per_tree = 8. Each node has these fields:
 //
-// A tree takes ids from the front of its own range, in order, so they don't depend on other trees. Siblings are made by one
-// expansion: they are contiguous and come after their parent. A struct of arrays, cut into blocks of 32 nodes:
+//   field        type   meaning                                                    bytes
+//   value_sum    f64    sum of the values added to the node, in order of arrival   8  \ statistics,
+//   visits       i32    number of values added to the node                         4  | 16 bytes
+//   first_child  i32    id of the first child; undefined where there are none      4  /
+//   parent       i32    id of the parent; NO_NODE at a root                        4
+//   state        u16    number of children (0: not expanded) and flags, flags.hpp  2
+//                                                                                 22 in all
 //
-//   block          | value_sum x 32 | visits x 32 | state x 32 | first_child x 32 | parent x 32 |   704 bytes, 11 cache lines
+// A tree takes ids from the front of its own range, in order. Its ids therefore do not depend on
+// other trees. Siblings are made by one expansion: they are contiguous and come after their parent.
+// The fields are stored as a struct of arrays, cut into blocks of 32 nodes:
 //
-// What a walk reads of 32 siblings lies side by side: 7 lines of one page. (Arrays over all nodes, 7 lines of three pages, made
-// simulations 15 to 30% slower.) Node i has place i + 31, so that the children of node 0, and all 32 children of any node of a tree
-// whose expansions are all of 32 (if nodes_per_tree is a multiple of 32), fill a block exactly.
+//   block      | value_sum x 32 | visits x 32 | state x 32 | first_child x 32 | parent x 32 |
 //
-// The blocks are reserved whole and cost memory page by page as nodes are first made: they grow in place and never move. Arenas of
-// medium size ask for huge pages, without which looking up addresses takes up to a third of a walk; in large ones, where every tree
-// would fill one, they would cost too much. A node is written when it is made (but for first_child), so a tree is forgotten by
-// num_nodes = 0 alone.
+// A block has 704 bytes, which are 11 cache lines. What a walk reads of 32 siblings lies side by
+// side, in 7 cache lines of one page. Arrays over all nodes put the same data into three pages, and
+// simulations took 15 to 30% longer.
+//
+// Node i has place i + 31. So the children of node 0 fill a block exactly. So do all children of
+// any node, where every expansion makes 32 children and nodes_per_tree is a multiple of 32.
+//
+// All blocks are reserved at once and never move. They cost memory page by page as nodes are first
+// made. Arenas of medium size ask for huge pages: without them the translation of addresses takes
+// up to a third of a walk. Large arenas do not ask, because every tree would then fill at least one
+// huge page. All fields of a node but first_child are written when the node is made, so it is
+// enough to set num_nodes to 0 to forget a tree.
 #pragma once
 
 #include <algorithm>
@@ -45,9 +53,10 @@ namespace rstar_fast {
 using NodeId = std::int32_t;
 using TreeId = std::int32_t;
 
-// No such node: a root's parent, an unexpanded node's first child, the end of an exhausted walk.
+// Stands for no node: a root's parent, the first child of a node without children, the end of a
+// walk in an exhausted tree.
 inline constexpr NodeId NO_NODE = -1;
-// The end of a walk that met only nodes in flight.
+// The end of a walk that found nothing but nodes in flight.
 inline constexpr NodeId BUSY = -2;
 
 inline constexpr std::int64_t MAX_NODES = std::numeric_limits<NodeId>::max();
@@ -63,12 +72,13 @@ struct alignas(LINE_BYTES) NodeBlock {
     NodeId first_child[BLOCK];
     NodeId parent[BLOCK];
 };
-inline constexpr std::size_t STATISTICS_BYTES = sizeof(double) + sizeof(std::int32_t) + sizeof(NodeId);
+inline constexpr std::size_t STATISTICS_BYTES =
+    sizeof(double) + sizeof(std::int32_t) + sizeof(NodeId);
 inline constexpr std::size_t NODE_BYTES = STATISTICS_BYTES + sizeof(NodeId) + sizeof(std::uint16_t);
 static_assert(STATISTICS_BYTES == 16 && NODE_BYTES == 22 && sizeof(NodeBlock) == BLOCK * NODE_BYTES,
-              "the picture above and the saved format count on these");
+              "the picture above and the saved format rely on these sizes");
 
-// Where a node lies.
+// Position of a node in the arena.
 struct Place {
     std::uint32_t block;
     std::int32_t lane;
@@ -80,7 +90,8 @@ constexpr Place place_of(NodeId node) {
 
 class Arena {
    public:
-    // All of the arena may become memory, unless `limit_bytes` is less.
+    // `limit_bytes` bounds the memory that the nodes may ever take; a small limit rules out huge
+    // pages.
     Arena(std::int64_t num_nodes, std::int64_t limit_bytes);
 
     double& value_sum(NodeId node) { return block(node).value_sum[place_of(node).lane]; }
@@ -97,7 +108,7 @@ class Arena {
     NodeBlock& block(NodeId node) { return blocks_.get()[place_of(node).block]; }
     const NodeBlock& block(NodeId node) const { return blocks_.get()[place_of(node).block]; }
 
-    // The whole storage, in bytes from its page-aligned beginning.
+    // The whole storage as bytes. It begins at a page boundary.
     char* bytes() { return reinterpret_cast<char*>(blocks_.get()); }
     std::int64_t reserved_bytes() const { return reserved_bytes_; }
     std::int64_t page_bytes() const { return page_bytes_; }
@@ -111,7 +122,8 @@ class Arena {
     std::unique_ptr<NodeBlock, Free> blocks_;
 };
 
-// Calls work(block, lane, count, done) for the parts of `count` nodes from `first` that lie in one block each; `done` come before.
+// Splits the `count` nodes from `first` on into parts that lie in one block each, and calls
+// work(block, lane, part_count, num_before) for each part, where num_before nodes came before it.
 template <class AnyArena, class Work>
 inline void for_parts(AnyArena& arena, NodeId first, std::int32_t count, const Work& work) {
     for (std::int32_t done = 0; done < count;) {

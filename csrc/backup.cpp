@@ -9,24 +9,32 @@ namespace rstar_fast {
 
 void Forest::check_finite(const char* call, std::span<const double> values) {
     bool finite = true;
-    for (const double value : values) finite &= std::abs(value) <= std::numeric_limits<double>::max();
+    for (const double value : values)
+        finite &= std::abs(value) <= std::numeric_limits<double>::max();
     if (finite) return;
     for (std::size_t i = 0; i < values.size(); ++i)
-        if (!std::isfinite(values[i])) throw ForestError(concat(call, ": values must be finite, got ", values[i], " at index ", i));
+        if (!std::isfinite(values[i]))
+            throw ForestError(
+                concat(call, ": values must be finite, got ", values[i], " at index ", i));
 }
 
-void Forest::check_values(const char* call, std::span<const NodeId> nodes, std::span<const double> values) const {
-    if (nodes.size() != values.size()) throw ForestError(concat(call, ": ", nodes.size(), " nodes but ", values.size(), " values"));
+void Forest::check_values(const char* call, std::span<const NodeId> nodes,
+                          std::span<const double> values) const {
+    if (nodes.size() != values.size())
+        throw ForestError(
+            concat(call, ": ", nodes.size(), " nodes but ", values.size(), " values"));
     check_nodes(call, nodes);
     check_finite(call, values);
 }
 
 template <bool upward>
 void Forest::give(std::span<const NodeId> nodes, std::span<const double> values) {
-    // Far enough ahead for a line to come from memory, near enough for it to stay in the first cache.
+    // Far enough ahead for a cache line to arrive from memory, near enough for it to stay in the
+    // first cache.
     constexpr std::size_t AHEAD = 16;
-    const TreeOrder order(nodes.size(), worthwhile_threads(nodes.size(), threads_),
-                          [&](std::int32_t entry) { return tree_of(nodes[static_cast<std::size_t>(entry)]); });
+    const TreeOrder order(
+        nodes.size(), worthwhile_threads(nodes.size(), threads_),
+        [&](std::int32_t entry) { return tree_of(nodes[static_cast<std::size_t>(entry)]); });
     in_parallel(order.num_parts(), [&](std::size_t part) {
         const std::span<const std::int32_t> entries = order.part(part);
         for (std::size_t i = 0; i < entries.size(); ++i) {

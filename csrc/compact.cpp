@@ -6,7 +6,7 @@
 namespace rstar_fast {
 
 std::vector<NodeId> Forest::reroot(std::int64_t wide_node) {
-    // An id that no node can have stays one.
+    // An id out of the range of int32 becomes another id that no node can have.
     const auto node = static_cast<NodeId>(std::clamp<std::int64_t>(wide_node, NO_NODE, MAX_NODES));
     check_nodes("reroot", std::span(&node, 1));
     const TreeId tree = tree_of(node);
@@ -14,7 +14,8 @@ std::vector<NodeId> Forest::reroot(std::int64_t wide_node) {
     std::vector<bool> kept(static_cast<std::size_t>(num_nodes_[tree]));
     kept[static_cast<std::size_t>(node - begin)] = true;
     for (NodeId below = node + 1; below < begin + num_nodes_[tree]; ++below)
-        kept[static_cast<std::size_t>(below - begin)] = kept[static_cast<std::size_t>(nodes_.parent(below) - begin)];
+        kept[static_cast<std::size_t>(below - begin)] =
+            kept[static_cast<std::size_t>(nodes_.parent(below) - begin)];
     return compact("reroot", tree, kept);
 }
 
@@ -26,12 +27,16 @@ std::vector<NodeId> Forest::prune(std::span<const NodeId> nodes) {
     std::vector<bool> kept(static_cast<std::size_t>(num_nodes_[tree]), true);
     for (const NodeId node : nodes) {
         if (tree_of(node) != tree)
-            throw ForestError(concat("prune: node ", node, " is of tree ", tree_of(node), ", node ", nodes[0], " of tree ", tree));
-        if (node == begin) throw ForestError(concat("prune: node ", node, " is the root; free_trees forgets a whole tree"));
+            throw ForestError(concat("prune: node ", node, " is of tree ", tree_of(node), ", node ",
+                                     nodes[0], " of tree ", tree));
+        if (node == begin)
+            throw ForestError(
+                concat("prune: node ", node, " is the root; free_trees forgets a whole tree"));
         kept[static_cast<std::size_t>(node - begin)] = false;
     }
     for (NodeId node = begin + 1; node < begin + num_nodes_[tree]; ++node)
-        if (!kept[static_cast<std::size_t>(nodes_.parent(node) - begin)]) kept[static_cast<std::size_t>(node - begin)] = false;
+        if (!kept[static_cast<std::size_t>(nodes_.parent(node) - begin)])
+            kept[static_cast<std::size_t>(node - begin)] = false;
     return compact("prune", tree, kept);
 }
 
@@ -44,11 +49,13 @@ std::vector<NodeId> Forest::compact(const char* call, TreeId tree, const std::ve
         if (kept[i]) new_ids[i] = next++;
         const NodeId node = begin + static_cast<NodeId>(i);
         if (!kept[i] && (nodes_.state(node) & IN_FLIGHT))
-            throw ForestError(concat(call, ": node ", node, ", which would go, is in flight"));
+            throw ForestError(
+                concat(call, ": node ", node, " would be forgotten and is in flight"));
     }
     if (keeps_values()) compact_given(tree, new_ids);
 
-    // Ids only get smaller, and a parent is moved before its children: nothing is overwritten that is still to be read.
+    // Ids only become smaller, and a parent is moved before its children. So no entry is
+    // overwritten before it was read.
     for (std::int32_t i = 0; i < size; ++i) {
         const NodeId from = begin + i, to = new_ids[static_cast<std::size_t>(i)];
         if (to == NO_NODE) continue;
@@ -69,15 +76,18 @@ std::vector<NodeId> Forest::compact(const char* call, TreeId tree, const std::ve
     return new_ids;
 }
 
-// What was given to nodes that go still counts for those of their ancestors that stay.
+// A value that was backed up through a forgotten node still counts for its ancestors that stay.
 void Forest::compact_given(TreeId tree, std::span<const NodeId> new_ids) {
     const NodeId begin = root_of(tree);
     std::vector<Given>& given = given_[static_cast<std::size_t>(tree)];
-    const auto new_id = [&](NodeId node) { return node == NO_NODE ? NO_NODE : new_ids[static_cast<std::size_t>(node - begin)]; };
+    const auto new_id = [&](NodeId node) {
+        return node == NO_NODE ? NO_NODE : new_ids[static_cast<std::size_t>(node - begin)];
+    };
     std::size_t kept = 0;
     for (Given entry : given) {
         NodeId stays = entry.node;
-        while (entry.upward && stays != NO_NODE && new_id(stays) == NO_NODE) stays = nodes_.parent(stays);
+        while (entry.upward && stays != NO_NODE && new_id(stays) == NO_NODE)
+            stays = nodes_.parent(stays);
         entry.node = new_id(stays);
         if (entry.node != NO_NODE) given[kept++] = entry;
     }

@@ -1,4 +1,5 @@
-// The core's exceptions. The bindings turn each into the class of the same name in rstar_fast/errors.py.
+// The core's exceptions. The bindings turn each into the class of the same name in
+// rstar_fast/errors.py.
 #pragma once
 
 #include <sstream>
@@ -7,26 +8,27 @@
 
 namespace rstar_fast {
 
-// A call was refused; the forest is unchanged.
+// A call was refused. The forest is unchanged.
 class ForestError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// A tree or the forest has no room for what was asked; the forest is unchanged.
+// A tree or the forest has no room for the new nodes. The forest is unchanged.
 class CapacityError : public ForestError {
     using ForestError::ForestError;
 };
 
-// A layout of packed trees was refused.
+// Trees cannot be packed as asked, or a packed layout is malformed.
 class PackError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// A bug of ours.
+// A bug in rstar_fast.
 class InternalError : public std::logic_error {
     using std::logic_error::logic_error;
 };
 
+// Returns the parts as one text.
 template <class... Parts>
 std::string concat(const Parts&... parts) {
     std::ostringstream text;

@@ -1,4 +1,4 @@
-// The trees: what can be done to the nodes of arena.hpp.
+// The trees and every operation on their nodes. arena.hpp shows how the nodes are stored.
 #pragma once
 
 #include <algorithm>
@@ -14,52 +14,62 @@ namespace rstar_fast {
 
 inline constexpr std::int64_t NO_LIMIT = std::numeric_limits<std::int64_t>::max();
 
-// Every method that can refuse checks its whole batch before it changes anything, and throws ForestError or CapacityError.
-// Spans of one call have equal lengths. Not thread-safe: the bindings hold a lock around each call.
+// A method that can refuse checks its whole batch before it changes anything. It throws ForestError
+// or CapacityError. Spans of one call have equal lengths. The class is not thread-safe: the
+// bindings hold a lock around each call. The full meaning of every method is in
+// rstar_fast/_core.pyi.
 class Forest {
    public:
-    Forest(std::int64_t max_trees, std::int64_t nodes_per_tree, std::int64_t memory_limit_bytes, bool keep_values);
+    Forest(std::int64_t max_trees, std::int64_t nodes_per_tree, std::int64_t memory_limit_bytes,
+           bool keep_values);
 
     std::int32_t max_trees() const { return max_trees_; }
     std::int32_t nodes_per_tree() const { return nodes_per_tree_; }
     std::int32_t num_trees() const { return num_trees_; }
     bool keeps_values() const { return !given_.empty(); }
 
-    // Most threads of one call; no result depends on it.
+    // Number of threads that one call may use. No result depends on it.
     std::int32_t threads() const { return threads_; }
     void set_threads(std::int64_t threads);
 
-    // memory.cpp: what the nodes take, to whole pages, and the most they may.
+    // memory.cpp: bytes that the nodes take, in whole pages, and the limit of that.
     std::int64_t memory_bytes() const { return std::min(slots_bytes_, nodes_.reserved_bytes()); }
     std::int64_t memory_limit_bytes() const { return memory_limit_bytes_; }
 
-    // Trees of a single, unexpanded, unvisited root each; the lowest free slots are taken first.
+    // Makes trees that consist of one unvisited root each, in the lowest free slots.
     std::vector<TreeId> new_trees(std::int64_t count);
     void free_trees(std::span<const TreeId> trees);
     NodeId root(std::int64_t tree) const { return root_of(checked_tree("root", tree)); }
-    std::int32_t num_nodes(std::int64_t tree) const { return num_nodes_[checked_tree("num_nodes", tree)]; }
+    std::int32_t num_nodes(std::int64_t tree) const {
+        return num_nodes_[checked_tree("num_nodes", tree)];
+    }
 
-    // Gives nodes[i] counts[i] children; first_children[i] is the id of the first of them. With `values`, one for every child in
-    // that order, the children start with those as `add` would give them.
-    void expand(std::span<const NodeId> nodes, std::span<const std::int32_t> counts, std::optional<std::span<const double>> values,
-                std::span<NodeId> first_children);
+    // Gives nodes[i] counts[i] children. Sets first_children[i] to the id of the first one.
+    // `values` has one value per child, in the order of the ids; each is added to its child as by
+    // `add`.
+    void expand(std::span<const NodeId> nodes, std::span<const std::int32_t> counts,
+                std::optional<std::span<const double>> values, std::span<NodeId> first_children);
     void set_terminal(std::span<const NodeId> nodes);
-    // Takes back the claims of `select`.
+    // Ends the claims that `select` made on these nodes.
     void release(std::span<const NodeId> nodes);
 
-    // select.cpp: walks down from nodes[i] by UCT (see uct.hpp) for at most moves[i] steps, to reached[i].
-    void select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c, bool claim, std::span<NodeId> reached,
-                std::span<std::int32_t> moves_left);
+    // select.cpp: walks down from nodes[i] by UCT (uct.hpp), at most moves[i] steps. Sets
+    // reached[i] to the last node and moves_left[i] to the steps that were not taken.
+    void select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c,
+                bool claim, std::span<NodeId> reached, std::span<std::int32_t> moves_left);
 
-    // backup.cpp: adds values[i] and a visit to nodes[i]; backup also to every ancestor. In order, so repeats are fine.
+    // backup.cpp: adds values[i] and a visit to nodes[i]. `backup` adds them to every ancestor too.
+    // The entries are added in order, and a node may be named more than once.
     void backup(std::span<const NodeId> nodes, std::span<const double> values);
     void add(std::span<const NodeId> nodes, std::span<const double> values);
 
-    // compact.cpp: drop nodes of one tree and close the gaps; the new id of every node the tree had, NO_NODE if it was dropped.
+    // compact.cpp: forgets nodes of one tree and closes the gaps. Returns the new id of every node
+    // that the tree had, NO_NODE for a forgotten one.
     std::vector<NodeId> reroot(std::int64_t node);
     std::vector<NodeId> prune(std::span<const NodeId> nodes);
 
-    // inspect.cpp: copies of one tree's statistics in id order, num_nodes(tree) entries each.
+    // inspect.cpp: copies of one tree's fields in the order of the ids, num_nodes(tree) entries
+    // each.
     std::vector<std::int32_t> visits(std::int64_t tree) const;
     std::vector<double> value_sums(std::int64_t tree) const;
     std::vector<double> q(std::int64_t tree) const;
@@ -69,18 +79,20 @@ class Forest {
     std::vector<std::uint8_t> terminal(std::int64_t tree) const;
     std::vector<std::uint8_t> in_flight(std::int64_t tree) const;
 
-    // verify.cpp: throws InternalError that says what is wrong, if anything is.
+    // verify.cpp: throws InternalError, which names the fault, if anything is inconsistent.
     void verify() const;
 
-    // persist.cpp: a file is written beside its final name and moved there once it is whole.
+    // persist.cpp: a file is written under a temporary name and renamed once it is complete.
     void save(const std::string& path) const;
     static Forest load(const std::string& path, std::int64_t memory_limit_bytes);
     std::vector<char> to_bytes(const char* call) const;
-    // `source` names the bytes in errors.
-    static Forest from_bytes(const std::string& source, std::span<const char> bytes, std::int64_t memory_limit_bytes);
+    // Error messages call the bytes `source`.
+    static Forest from_bytes(const std::string& source, std::span<const char> bytes,
+                             std::int64_t memory_limit_bytes);
 
    private:
-    // A value that `add` or, upward, `backup` gave a node: kept where verify is to replay them.
+    // A value that was added to a node, by `backup` (upward = 1) or by `add` (upward = 0). Kept so
+    // that `verify` can add all values up again.
     struct Given {
         double value;
         NodeId node;
@@ -89,10 +101,12 @@ class Forest {
     static_assert(sizeof(Given) == 16);
 
     NodeId root_of(TreeId tree) const { return tree * nodes_per_tree_; }
-    // node / nodes_per_tree_ by a product: exact, as both are below 2^31 and the inverse is 2^63 / nodes_per_tree_ rounded up.
+    // Computes node / nodes_per_tree_ as a product, which is faster. The result is exact: both
+    // numbers are below 2^31 and the inverse is 2^63 / nodes_per_tree_, rounded up.
     TreeId tree_of(NodeId node) const {
         __extension__ using Wide = unsigned __int128;
-        return static_cast<TreeId>(Wide{inverse_nodes_per_tree_} * static_cast<std::uint32_t>(node) >> 63);
+        return static_cast<TreeId>(
+            Wide{inverse_nodes_per_tree_} * static_cast<std::uint32_t>(node) >> 63);
     }
     std::int32_t num_children_of(NodeId node) const { return nodes_.state(node) & MAX_CHILDREN; }
     bool in_use(NodeId node) const {
@@ -105,13 +119,14 @@ class Forest {
     TreeId checked_tree(const char* call, std::int64_t tree) const;
     void check_nodes(const char* call, std::span<const NodeId> nodes) const;
     static void check_finite(const char* call, std::span<const double> values);
-    void check_values(const char* call, std::span<const NodeId> nodes, std::span<const double> values) const;
+    void check_values(const char* call, std::span<const NodeId> nodes,
+                      std::span<const double> values) const;
     [[noreturn]] void refuse_node(const char* call, std::size_t index, NodeId node) const;
 
     NodeId reserve_children(std::span<const NodeId> nodes, std::size_t index, std::int32_t count);
     void release_children(NodeId node);
     void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values);
-    // Takes the flags IN_FLIGHT and BLOCKED from a node, and BLOCKED from the ancestors that it blocked.
+    // Clears IN_FLIGHT and BLOCKED of a node, and BLOCKED of the ancestors that it blocked.
     void end_claim(NodeId node);
 
     // select.cpp
@@ -120,12 +135,14 @@ class Forest {
 
     template <bool upward>
     void give(std::span<const NodeId> nodes, std::span<const double> values);
-    const std::vector<Given>& given_of(TreeId tree) const { return given_[static_cast<std::size_t>(tree)]; }
+    const std::vector<Given>& given_of(TreeId tree) const {
+        return given_[static_cast<std::size_t>(tree)];
+    }
     void keep_value(NodeId node, double value, bool upward) {
         given_[static_cast<std::size_t>(tree_of(node))].push_back({value, node, upward});
     }
-    void keep_children_values(std::span<const NodeId> first_children, std::span<const std::int32_t> counts,
-                              std::span<const double> values);
+    void keep_children_values(std::span<const NodeId> first_children,
+                              std::span<const std::int32_t> counts, std::span<const double> values);
 
     // compact.cpp
     std::vector<NodeId> compact(const char* call, TreeId tree, const std::vector<bool>& kept);
@@ -133,8 +150,8 @@ class Forest {
 
     // memory.cpp
     std::int64_t slot_bytes(TreeId tree, std::int32_t num_nodes) const;
-    // Accounts for the growth of the trees of these nodes; throws CapacityError, with nothing accounted for, if they pass the
-    // limit.
+    // Adds the growth of these nodes' trees to the account of memory. Throws CapacityError and
+    // leaves the account as it was if the limit would be passed.
     void charge(const char* call, std::span<const NodeId> nodes);
     void return_free_slots();
 
@@ -143,7 +160,8 @@ class Forest {
     std::vector<std::uint16_t> states(const char* call, std::int64_t tree) const;
     std::vector<std::uint8_t> has_flag(const char* call, std::int64_t tree, Flag flag) const;
 
-    // verify.cpp: what is wrong with a tree's links and ranges, its claims, its sums; empty if nothing is.
+    // verify.cpp: the first fault in a tree's links and ranges, in its claims, in its sums. Empty
+    // if there is none.
     std::string tree_fault(TreeId tree) const;
     std::string claim_fault(TreeId tree) const;
     std::string replay_fault(TreeId tree) const;
@@ -153,13 +171,17 @@ class Forest {
     std::uint64_t inverse_nodes_per_tree_;
     std::int32_t threads_ = 1;
     std::int32_t num_trees_ = 0;
-    TreeId lowest_free_ = 0;        // no slot below this one is free
-    std::int64_t slots_bytes_ = 0;  // sum of slot_bytes of all slots at their most_nodes_
+    // Every slot below this one is in use.
+    TreeId lowest_free_ = 0;
+    // Sum over all slots of slot_bytes(slot, most_nodes_[slot]).
+    std::int64_t slots_bytes_ = 0;
     std::int64_t memory_limit_bytes_;
     Arena nodes_;
     std::vector<std::int32_t> num_nodes_;
-    std::vector<std::int32_t> most_nodes_;   // of each slot, since its memory was last returned
-    std::vector<std::vector<Given>> given_;  // of each tree; empty if values are not kept
+    // The most nodes that each slot has held since its memory was last given back.
+    std::vector<std::int32_t> most_nodes_;
+    // The values given to each tree's nodes. Empty if values are not kept.
+    std::vector<std::vector<Given>> given_;
 };
 
 }  // namespace rstar_fast

@@ -23,7 +23,9 @@ std::vector<double> Forest::value_sums(std::int64_t tree) const {
     return copy_tree<&NodeBlock::value_sum, double>("value_sums", tree);
 }
 
-std::vector<NodeId> Forest::parents(std::int64_t tree) const { return copy_tree<&NodeBlock::parent, NodeId>("parents", tree); }
+std::vector<NodeId> Forest::parents(std::int64_t tree) const {
+    return copy_tree<&NodeBlock::parent, NodeId>("parents", tree);
+}
 
 std::vector<std::uint16_t> Forest::states(const char* call, std::int64_t tree) const {
     return copy_tree<&NodeBlock::state, std::uint16_t>(call, tree);
@@ -45,14 +47,19 @@ std::vector<NodeId> Forest::first_children(std::int64_t tree) const {
 }
 
 std::vector<std::int32_t> Forest::num_children(std::int64_t tree) const {
-    std::vector<std::int32_t> counts = copy_tree<&NodeBlock::state, std::int32_t>("num_children", tree);
+    std::vector<std::int32_t> counts =
+        copy_tree<&NodeBlock::state, std::int32_t>("num_children", tree);
     for (std::int32_t& count : counts) count &= MAX_CHILDREN;
     return counts;
 }
 
-std::vector<std::uint8_t> Forest::terminal(std::int64_t tree) const { return has_flag("terminal", tree, TERMINAL); }
+std::vector<std::uint8_t> Forest::terminal(std::int64_t tree) const {
+    return has_flag("terminal", tree, TERMINAL);
+}
 
-std::vector<std::uint8_t> Forest::in_flight(std::int64_t tree) const { return has_flag("in_flight", tree, IN_FLIGHT); }
+std::vector<std::uint8_t> Forest::in_flight(std::int64_t tree) const {
+    return has_flag("in_flight", tree, IN_FLIGHT);
+}
 
 std::vector<std::uint8_t> Forest::has_flag(const char* call, std::int64_t tree, Flag flag) const {
     std::vector<std::uint8_t> has;

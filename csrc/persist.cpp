@@ -2,11 +2,16 @@
 //
 //   Header
 //   num_nodes      i32 [max_trees]
-//   per tree in use, in id order: value_sum f64, visits i32, first_child i32 (NO_NODE where there is none), parent i32 and state
-//   u16,
-//                  each [num_nodes]
-//   per tree in use, if values are kept: how many (i64), and each as value (f64), node (i32), upward (u32)
-//   checksum       u64, of all bytes before it
+//   For each tree in use, in the order of the ids, arrays of num_nodes entries:
+//     value_sum    f64
+//     visits       i32
+//     first_child  i32, NO_NODE where there are no children
+//     parent       i32
+//     state        u16
+//   For each tree in use, if values are kept:
+//     count        i64
+//     values       count times (value f64, node i32, upward u32)
+//   checksum       u64 of all bytes before it
 #include <unistd.h>
 
 #include <array>
@@ -24,7 +29,8 @@ namespace rstar_fast {
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the saved form is memory as it is");
+static_assert(std::endian::native == std::endian::little,
+              "the saved form has the byte order of memory");
 
 struct Header {
     std::array<char, 8> magic{'r', 's', 't', 'a', 'r', 'f', 's', 't'};
@@ -33,14 +39,16 @@ struct Header {
     std::uint16_t keeps_values = 0;
     std::int32_t max_trees = 0;
     std::int32_t nodes_per_tree = 0;
-    std::int64_t size_bytes = 0;  // of the whole form
+    // Size of the whole saved form, checksum included.
+    std::int64_t size_bytes = 0;
 };
 static_assert(sizeof(Header) == 32);
 
-// FNV-1a over 64 bits.
+// Returns the 64-bit FNV-1a hash of the bytes.
 std::uint64_t checksum_of(std::span<const char> bytes) {
     std::uint64_t value = 0xcbf29ce484222325U;
-    for (const char byte : bytes) value = (value ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
+    for (const char byte : bytes)
+        value = (value ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
     return value;
 }
 
@@ -48,10 +56,12 @@ std::uint64_t checksum_of(std::span<const char> bytes) {
     throw ForestError(concat(call, ": ", source, ": ", reason));
 }
 
-// A file under construction beside its final name; it is removed unless it was put in place.
+// Writes a file under a temporary name beside its final one, and renames it once it is complete.
+// The temporary file is removed if that fails.
 class FileWriter {
    public:
-    explicit FileWriter(std::string path) : path_(std::move(path)), unfinished_(concat(path_, ".tmp", ::getpid())) {
+    explicit FileWriter(std::string path)
+        : path_(std::move(path)), unfinished_(concat(path_, ".tmp", ::getpid())) {
         file_ = std::fopen(unfinished_.c_str(), "wb");
         if (!file_) refuse("save", path_, std::strerror(errno));
     }
@@ -98,27 +108,38 @@ Header checked_header(const std::string& source, std::span<const char> bytes) {
     if (header.magic != expected.magic) refuse("load", source, "not a saved forest");
     if (header.version != expected.version || header.node_bytes != expected.node_bytes)
         refuse("load", source,
-               concat("saved as version ", header.version, ", ", header.node_bytes, " bytes a node; this build reads version ",
-                      expected.version, ", ", expected.node_bytes));
-    if (header.size_bytes != std::ssize(bytes) || bytes.size() < sizeof(header) + sizeof(std::uint64_t))
-        refuse("load", source, concat("truncated or damaged: expected ", header.size_bytes, " bytes, got ", bytes.size()));
+               concat("saved as version ", header.version, ", ", header.node_bytes,
+                      " bytes a node; this build reads version ", expected.version, ", ",
+                      expected.node_bytes));
+    if (header.size_bytes != std::ssize(bytes) ||
+        bytes.size() < sizeof(header) + sizeof(std::uint64_t))
+        refuse("load", source,
+               concat("truncated or damaged: expected ", header.size_bytes, " bytes, got ",
+                      bytes.size()));
 
     std::uint64_t stored = 0;
     std::memcpy(&stored, bytes.data() + bytes.size() - sizeof(stored), sizeof(stored));
-    if (stored != checksum_of(bytes.first(bytes.size() - sizeof(stored)))) refuse("load", source, "damaged: the checksum differs");
-    if (header.keeps_values > 1) refuse("load", source, concat("damaged: keeps_values is ", header.keeps_values));
-    if (header.max_trees < 1 || header.nodes_per_tree < 1 || std::int64_t{header.max_trees} * header.nodes_per_tree > MAX_NODES)
-        refuse("load", source, concat("damaged: ", header.max_trees, " trees of ", header.nodes_per_tree, " nodes"));
+    if (stored != checksum_of(bytes.first(bytes.size() - sizeof(stored))))
+        refuse("load", source, "damaged: the checksum differs");
+    if (header.keeps_values > 1)
+        refuse("load", source, concat("damaged: keeps_values is ", header.keeps_values));
+    if (header.max_trees < 1 || header.nodes_per_tree < 1 ||
+        std::int64_t{header.max_trees} * header.nodes_per_tree > MAX_NODES)
+        refuse(
+            "load", source,
+            concat("damaged: ", header.max_trees, " trees of ", header.nodes_per_tree, " nodes"));
     return header;
 }
 
-// Takes a saved form apart, front to back.
+// Reads a saved form from front to back.
 class Reader {
    public:
-    Reader(const std::string& source, std::span<const char> bytes) : source_(source), left_(bytes) {}
+    Reader(const std::string& source, std::span<const char> bytes)
+        : source_(source), left_(bytes) {}
 
     void take(void* to, std::size_t size_bytes) {
-        if (left_.size() < size_bytes) refuse("load", source_, "damaged: sizes don't add up");
+        if (left_.size() < size_bytes)
+            refuse("load", source_, "damaged: the sizes of its parts do not add up");
         if (size_bytes > 0) std::memcpy(to, left_.data(), size_bytes);
         left_ = left_.subspan(size_bytes);
     }
@@ -136,11 +157,13 @@ std::vector<char> Forest::to_bytes(const char* call) const {
     header.keeps_values = keeps_values();
     header.max_trees = max_trees_;
     header.nodes_per_tree = nodes_per_tree_;
-    header.size_bytes = sizeof(header) + max_trees_ * std::int64_t{sizeof(num_nodes_[0])} + std::int64_t{sizeof(std::uint64_t)};
+    header.size_bytes = sizeof(header) + max_trees_ * std::int64_t{sizeof(num_nodes_[0])} +
+                        std::int64_t{sizeof(std::uint64_t)};
     for (TreeId tree = 0; tree < max_trees_; ++tree) {
         header.size_bytes += num_nodes_[tree] * static_cast<std::int64_t>(NODE_BYTES);
         if (keeps_values() && num_nodes_[tree] > 0)
-            header.size_bytes += std::int64_t{sizeof(std::int64_t)} + std::ssize(given_of(tree)) * std::int64_t{sizeof(Given)};
+            header.size_bytes += std::int64_t{sizeof(std::int64_t)} +
+                                 std::ssize(given_of(tree)) * std::int64_t{sizeof(Given)};
     }
 
     std::vector<char> bytes;
@@ -155,8 +178,11 @@ std::vector<char> Forest::to_bytes(const char* call) const {
         if (num_nodes_[tree] == 0) continue;
         if (const std::string fault = tree_fault(tree); !fault.empty())
             throw InternalError(concat(call, ": tree ", tree, ": ", fault));
-        const auto put_all = [&](const auto& values) { put(values.data(), values.size() * sizeof(values[0])); };
-        put_all(value_sums(tree)), put_all(visits(tree)), put_all(first_children(tree)), put_all(parents(tree));
+        const auto put_all = [&](const auto& values) {
+            put(values.data(), values.size() * sizeof(values[0]));
+        };
+        put_all(value_sums(tree)), put_all(visits(tree)), put_all(first_children(tree)),
+            put_all(parents(tree));
         put_all(states(call, tree));
     }
     for (TreeId tree = 0; keeps_values() && tree < max_trees_; ++tree) {
@@ -170,14 +196,18 @@ std::vector<char> Forest::to_bytes(const char* call) const {
     return bytes;
 }
 
-Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes, std::int64_t memory_limit_bytes) {
+Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes,
+                          std::int64_t memory_limit_bytes) {
     const Header header = checked_header(source, bytes);
-    Reader reader(source, bytes.subspan(sizeof(header), bytes.size() - sizeof(header) - sizeof(std::uint64_t)));
+    Reader reader(source, bytes.subspan(sizeof(header),
+                                        bytes.size() - sizeof(header) - sizeof(std::uint64_t)));
     if (reader.left() / sizeof(std::int32_t) < static_cast<std::size_t>(header.max_trees))
-        refuse("load", source, concat("damaged: ", header.max_trees, " trees in ", bytes.size(), " bytes"));
+        refuse("load", source,
+               concat("damaged: ", header.max_trees, " trees in ", bytes.size(), " bytes"));
 
     Forest forest(header.max_trees, header.nodes_per_tree, memory_limit_bytes, header.keeps_values);
-    reader.take(&forest.num_nodes_[0], static_cast<std::size_t>(header.max_trees) * sizeof(std::int32_t));
+    reader.take(&forest.num_nodes_[0],
+                static_cast<std::size_t>(header.max_trees) * sizeof(std::int32_t));
     std::vector<NodeId> roots;
     for (TreeId tree = 0; tree < forest.max_trees_; ++tree) {
         const std::int32_t count = forest.num_nodes_[tree];
@@ -195,7 +225,9 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
         take_all([&](NodeId node) -> std::uint16_t& { return forest.nodes_.state(node); });
         for (NodeId node = forest.root_of(tree); node < forest.root_of(tree) + count; ++node)
             if (forest.num_children_of(node) == 0 && forest.nodes_.first_child(node) != NO_NODE)
-                refuse("load", source, concat("damaged: tree ", tree, ": node ", node, " has a first child and no children"));
+                refuse("load", source,
+                       concat("damaged: tree ", tree, ": node ", node,
+                              " has a first child and no children"));
         if (const std::string fault = forest.tree_fault(tree); !fault.empty())
             refuse("load", source, concat("damaged: tree ", tree, ": ", fault));
         roots.push_back(forest.root_of(tree));
@@ -204,12 +236,13 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
         std::int64_t count = 0;
         reader.take(&count, sizeof(count));
         if (count < 0 || static_cast<std::uint64_t>(count) > reader.left() / sizeof(Given))
-            refuse("load", source, "damaged: sizes don't add up");
-        std::vector<Given>& given = forest.given_[static_cast<std::size_t>(forest.tree_of(roots[i]))];
+            refuse("load", source, "damaged: the sizes of its parts do not add up");
+        std::vector<Given>& given =
+            forest.given_[static_cast<std::size_t>(forest.tree_of(roots[i]))];
         given.resize(static_cast<std::size_t>(count));
         reader.take(given.data(), given.size() * sizeof(Given));
     }
-    if (reader.left() > 0) refuse("load", source, "damaged: sizes don't add up");
+    if (reader.left() > 0) refuse("load", source, "damaged: the sizes of its parts do not add up");
     forest.num_trees_ = static_cast<std::int32_t>(roots.size());
     forest.charge("load", roots);
     return forest;

@@ -11,18 +11,20 @@
 
 namespace rstar_fast {
 
+// One walk under way.
 struct Forest::Walk {
-    std::int32_t entry;  // of the batch
+    // Index of the walk in the batch.
+    std::int32_t entry;
     NodeId node;
     std::int32_t moves_left;
 };
 
-// The walks of some entries of a batch. Walks in different trees go down side by side, level by level, each fetching into cache
-// what its next level needs while the others use what has come.
+// Does the walks of some entries of a batch. Walks in different trees go down side by side, level
+// by level: each requests the cache lines of its next level, and the others use theirs meanwhile.
 class Forest::Walker {
    public:
-    Walker(Forest& forest, std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c, bool claim,
-           std::span<NodeId> reached, std::span<std::int32_t> moves_left)
+    Walker(Forest& forest, std::span<const NodeId> nodes, std::span<const std::int32_t> moves,
+           double c, bool claim, std::span<NodeId> reached, std::span<std::int32_t> moves_left)
         : forest_(forest),
           arrays_(forest.nodes_),
           nodes_(nodes),
@@ -38,7 +40,8 @@ class Forest::Walker {
         std::size_t num_walks = 0, next = 0;
         TreeId last_tree = -1;
         while (num_walks > 0 || next < order.size()) {
-            // A tree's second walk waits for its first to end: it may find other nodes terminal or in flight.
+            // The second walk in a tree waits until the first has ended, because that may leave
+            // nodes terminal or in flight.
             for (; num_walks < WIDTH && next < order.size(); ++next) {
                 const TreeId tree = forest_.tree_of(nodes_[static_cast<std::size_t>(order[next])]);
                 if (num_walks > 0 && tree <= last_tree) break;
@@ -56,6 +59,7 @@ class Forest::Walker {
    private:
     static constexpr std::size_t WIDTH = 16;
 
+    // Starts the walk of an entry. Returns whether it goes on.
     bool start(Walk& walk, std::int32_t entry) {
         const auto index = static_cast<std::size_t>(entry);
         walk = {entry, nodes_[index], moves_[index]};
@@ -64,20 +68,22 @@ class Forest::Walker {
         return arrive(walk);
     }
 
+    // Notes the result of a walk. Returns false: the walk does not go on.
     bool end(const Walk& walk, NodeId reached) {
         reached_[static_cast<std::size_t>(walk.entry)] = reached;
         moves_left_[static_cast<std::size_t>(walk.entry)] = walk.moves_left;
         return false;
     }
 
-    // Ends at a node that has no children.
+    // Ends the walk at a node without children or without moves. Returns whether it goes on.
     bool arrive(Walk& walk) {
         if (walk.moves_left == 0) return end(walk, walk.node);
         if (forest_.num_children_of(walk.node) == 0) {
             if (claim_) arrays_.state(walk.node) |= IN_FLIGHT;
             return end(walk, walk.node);
         }
-        __builtin_prefetch(&std::as_const(arrays_).block(walk.node).first_child[place_of(walk.node).lane]);
+        __builtin_prefetch(
+            &std::as_const(arrays_).block(walk.node).first_child[place_of(walk.node).lane]);
         return true;
     }
 
@@ -91,17 +97,19 @@ class Forest::Walker {
                   });
     }
 
-    // Goes to the best child, or finds that there is none to go to.
+    // Goes to the best child, or turns back if none can be selected. Returns whether it goes on.
     bool descend(Walk& walk) {
         const NodeId first = arrays_.first_child(walk.node);
-        const std::int32_t best =
-            best_child(arrays_, first, forest_.num_children_of(walk.node), arrays_.visits(walk.node), c_, shortlist_);
+        const std::int32_t best = best_child(arrays_, first, forest_.num_children_of(walk.node),
+                                             arrays_.visits(walk.node), c_, shortlist_);
         if (best < 0) return turn_back(walk);
         walk.node = first + best;
         --walk.moves_left;
         return arrive(walk);
     }
 
+    // Marks a node none of whose children can be selected. The walk ends if the node is exhausted,
+    // and starts again if it is blocked.
     bool turn_back(Walk& walk) {
         bool exhausted = true;
         const NodeId first = arrays_.first_child(walk.node);
@@ -123,16 +131,21 @@ class Forest::Walker {
     Shortlist shortlist_;
 };
 
-void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c, bool claim,
-                    std::span<NodeId> reached, std::span<std::int32_t> moves_left) {
-    if (nodes.size() != moves.size()) throw ForestError(concat("select: ", nodes.size(), " nodes but ", moves.size(), " moves"));
-    if (!std::isfinite(c) || c < 0) throw ForestError(concat("select: c must be finite and not negative, got ", c));
+void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c,
+                    bool claim, std::span<NodeId> reached, std::span<std::int32_t> moves_left) {
+    if (nodes.size() != moves.size())
+        throw ForestError(concat("select: ", nodes.size(), " nodes but ", moves.size(), " moves"));
+    if (!std::isfinite(c) || c < 0)
+        throw ForestError(concat("select: c must be finite and not negative, got ", c));
     check_nodes("select", nodes);
     for (std::size_t i = 0; i < moves.size(); ++i)
-        if (moves[i] < 0) throw ForestError(concat("select: moves must not be negative, got ", moves[i], " at index ", i));
+        if (moves[i] < 0)
+            throw ForestError(
+                concat("select: moves must not be negative, got ", moves[i], " at index ", i));
 
-    const TreeOrder order(nodes.size(), worthwhile_threads(nodes.size(), threads_),
-                          [&](std::int32_t entry) { return tree_of(nodes[static_cast<std::size_t>(entry)]); });
+    const TreeOrder order(
+        nodes.size(), worthwhile_threads(nodes.size(), threads_),
+        [&](std::int32_t entry) { return tree_of(nodes[static_cast<std::size_t>(entry)]); });
     Walker walker(*this, nodes, moves, c, claim, reached, moves_left);
     in_parallel(order.num_parts(), [&](std::size_t part) { walker.walk(order.part(part)); });
 }
@@ -149,7 +162,8 @@ void Forest::release(std::span<const NodeId> nodes) {
     check_nodes("release", nodes);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         if (!(nodes_.state(nodes[i]) & IN_FLIGHT))
-            throw ForestError(concat("release: node ", nodes[i], " at index ", i, " is not in flight"));
+            throw ForestError(
+                concat("release: node ", nodes[i], " at index ", i, " is not in flight"));
     }
     for (const NodeId node : nodes) end_claim(node);
 }

@@ -1,6 +1,9 @@
-// Which siblings may have the highest UCT, found in float with approximate roots; uct.cpp settles it with the exact formula.
-// So every processor picks the same child, bit for bit. Only declarations here: the files that include this are compiled for
-// particular processors, and an inline function's copy from one of them might be linked into the rest.
+// Finds the siblings that may have the highest UCT, in float and with approximate roots. uct.cpp
+// then decides among these with the exact formula, so every processor picks the same child, bit for
+// bit.
+//
+// This header holds only declarations. The files that include it are compiled for particular
+// processors, and the linker might use their copy of an inline function in the rest of the program.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +12,7 @@
 
 namespace rstar_fast {
 
-// Up to BLOCK siblings, as they lie in the arena.
+// At most BLOCK siblings, as they lie in the arena.
 struct Siblings {
     const double* value_sum;
     const std::int32_t* visits;
@@ -17,13 +20,15 @@ struct Siblings {
     std::int32_t count;
 };
 
-// Bit i is set if sibling i has no FLAGS and may have the highest UCT of those without: a set bit too many costs time and
-// changes nothing. `explore` is c * sqrt(ln N_parent), finite or infinite, rounded to float.
+// Sets bit i of the result if sibling i has no FLAGS and may have the highest UCT among those
+// without. A superfluous bit costs time and does not change the choice. `explore` is c * sqrt(ln
+// N_parent) rounded to float; it may be infinite.
 using Shortlist = std::uint32_t (*)(const Siblings& siblings, float explore);
 
-// Bound on the rounding of a shortlist: with approximations q of Q and e of the second term, each within a factor of
-// 1 +- slack, the exact UCT lies in q + e +- slack * (|q| + e), and a sibling whose upper end is below another's lower end is
-// out. UNDERFLOW covers results too small for float; a NaN compares as "may be the highest".
+// How a shortlist allows for rounding: let q approximate Q and e approximate the second term of
+// UCT, each within a factor of 1 +- slack. Then the exact UCT lies in q + e +- slack * (|q| + e). A
+// sibling is left out if its upper end is below another's lower end. UNDERFLOW_SLACK covers results
+// too small for float. A NaN compares as "may be the highest".
 inline constexpr float UNDERFLOW_SLACK = 1e-30F;
 
 std::uint32_t shortlist_scalar(const Siblings& siblings, float explore);

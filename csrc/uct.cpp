@@ -21,10 +21,11 @@ std::vector<Level> supported_levels() {
     std::vector<Level> levels;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         levels.push_back({"avx512", shortlist_avx512});
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) levels.push_back({"avx2", shortlist_avx2});
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        levels.push_back({"avx2", shortlist_avx2});
 #endif
     levels.push_back({"scalar", shortlist_scalar});
     return levels;
@@ -37,11 +38,13 @@ const std::vector<Level>& levels() {
 
 std::atomic<const Level*> current{levels().data()};
 
-// sqrt(ln n) rounded to float; small n from a table, as a logarithm takes longer than a whole scan.
+// Returns sqrt(ln n) rounded to float. Small n are looked up in a table, because a logarithm takes
+// longer than the scan of all siblings.
 float root_log(std::int32_t n) {
     static const auto table = [] {
         std::array<float, 4096> roots{};
-        for (std::size_t i = 0; i < roots.size(); ++i) roots[i] = static_cast<float>(std::sqrt(log_visits(static_cast<int>(i))));
+        for (std::size_t i = 0; i < roots.size(); ++i)
+            roots[i] = static_cast<float>(std::sqrt(log_visits(static_cast<int>(i))));
         return roots;
     }();
     const auto index = static_cast<std::uint32_t>(n);
@@ -52,7 +55,8 @@ float root_log(std::int32_t n) {
 
 std::uint32_t shortlist_scalar(const Siblings& siblings, float) {
     std::uint32_t live = 0;
-    for (std::int32_t i = 0; i < siblings.count; ++i) live |= static_cast<std::uint32_t>((siblings.state[i] & FLAGS) == 0) << i;
+    for (std::int32_t i = 0; i < siblings.count; ++i)
+        live |= static_cast<std::uint32_t>((siblings.state[i] & FLAGS) == 0) << i;
     return live;
 }
 
@@ -65,10 +69,12 @@ std::vector<std::string> simd_levels() {
 std::string simd_level() { return current.load()->name; }
 
 void use_simd_level(const std::string& level) {
-    const auto found = std::find_if(levels().begin(), levels().end(), [&](const Level& known) { return known.name == level; });
+    const auto found = std::find_if(levels().begin(), levels().end(),
+                                    [&](const Level& known) { return known.name == level; });
     if (found == levels().end()) {
         std::string names;
-        for (const Level& known : levels()) names += (names.empty() ? "" : ", ") + std::string(known.name);
+        for (const Level& known : levels())
+            names.append(names.empty() ? "" : ", ").append(known.name);
         throw ForestError(concat("use_simd_level: expected one of ", names, ", got '", level, "'"));
     }
     current.store(&*found);
@@ -76,11 +82,12 @@ void use_simd_level(const std::string& level) {
 
 Shortlist current_shortlist() { return current.load()->shortlist; }
 
-std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count, std::int32_t parent_visits, double c,
-                        Shortlist shortlist) {
+std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count,
+                        std::int32_t parent_visits, double c, Shortlist shortlist) {
     const float explore = static_cast<float>(c) * root_log(parent_visits);
     const auto listed_of = [&](const NodeBlock& block, std::int32_t lane, std::int32_t here) {
-        return shortlist({block.value_sum + lane, block.visits + lane, block.state + lane, here}, explore);
+        return shortlist({block.value_sum + lane, block.visits + lane, block.state + lane, here},
+                         explore);
     };
     if (place_of(first).lane + count <= BLOCK) {
         const std::uint32_t listed = listed_of(arena.block(first), place_of(first).lane, count);
@@ -90,15 +97,18 @@ std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count, st
     const double log_parent_visits = log_visits(parent_visits);
     std::int32_t best = -1;
     double best_score = 0.0;
-    for_parts(arena, first, count, [&](const NodeBlock& block, std::int32_t lane, std::int32_t here, std::int32_t done) {
-        for (std::uint32_t listed = listed_of(block, lane, here); listed != 0; listed &= listed - 1) {
-            const std::int32_t i = std::countr_zero(listed);
-            const double score = uct(block.value_sum[lane + i], block.visits[lane + i], log_parent_visits, c);
-            if (best >= 0 && !(score > best_score)) continue;
-            best = done + i;
-            best_score = score;
-        }
-    });
+    for_parts(arena, first, count,
+              [&](const NodeBlock& block, std::int32_t lane, std::int32_t here, std::int32_t done) {
+                  for (std::uint32_t listed = listed_of(block, lane, here); listed != 0;
+                       listed &= listed - 1) {
+                      const std::int32_t i = std::countr_zero(listed);
+                      const double score = uct(block.value_sum[lane + i], block.visits[lane + i],
+                                               log_parent_visits, c);
+                      if (best >= 0 && !(score > best_score)) continue;
+                      best = done + i;
+                      best_score = score;
+                  }
+              });
     return best;
 }
 

@@ -1,4 +1,4 @@
-// The one selection formula, and the search for its highest value among siblings.
+// The selection formula, and the search for the sibling with its highest value.
 #pragma once
 
 #include <cmath>
@@ -11,30 +11,35 @@
 
 namespace rstar_fast {
 
-// Q, the mean value of a node; 0 if it was never visited.
-inline double mean_value(double value_sum, std::int32_t visits) { return visits > 0 ? value_sum / visits : 0.0; }
+// Q of a node: the mean of its values, 0 if it was never visited.
+inline double mean_value(double value_sum, std::int32_t visits) {
+    return visits > 0 ? value_sum / visits : 0.0;
+}
 
-// ln of the parent's visits, shared by all of its children; 0 (no exploration) for an unvisited parent.
+// ln N_parent, which all children of a parent share. It is 0, which means no exploration, for an
+// unvisited parent.
 inline double log_visits(std::int32_t parent_visits) {
     return parent_visits > 0 ? std::log(static_cast<double>(parent_visits)) : 0.0;
 }
 
-// UCT of one child (rStar-Math, section 3.1): Q + c * sqrt(ln N_parent / N), where Q is the mean value; 0 for an unvisited child.
+// UCT of one child (rStar-Math, section 3.1): Q + c * sqrt(ln N_parent / N). It is 0 for an
+// unvisited child.
 inline double uct(double value_sum, std::int32_t visits, double log_parent_visits, double c) {
     if (visits == 0) return 0.0;
     const double n = visits;
     return value_sum / n + c * std::sqrt(log_parent_visits / n);
 }
 
-// What this machine can run, best first, and which is used; a name that is not among them is refused with ForestError.
+// Names of the instruction sets that this machine can run, fastest first; the one in use; and a
+// choice among them. `use_simd_level` throws ForestError for any other name.
 std::vector<std::string> simd_levels();
 std::string simd_level();
 void use_simd_level(const std::string& level);
 Shortlist current_shortlist();
 
-// The index of the child of the highest UCT among `count` from `first`, flagged ones left out, the first of equals; -1 if all are
-// flagged.
-std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count, std::int32_t parent_visits, double c,
-                        Shortlist shortlist);
+// Returns the index of the child with the highest UCT among the `count` children from `first` on. A
+// child with flags is left out, and the first of equals wins. Returns -1 if all have flags.
+std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count,
+                        std::int32_t parent_visits, double c, Shortlist shortlist);
 
 }  // namespace rstar_fast

@@ -1,4 +1,5 @@
-// Compiled for AVX2 and FMA: nothing here may be called, nor inlined elsewhere, before the processor was asked.
+// Compiled for AVX2 and FMA. Nothing here may be called, nor inlined into other files, unless the
+// processor has both.
 #include <immintrin.h>
 
 #include "flags.hpp"
@@ -8,38 +9,46 @@ namespace rstar_fast {
 
 namespace {
 
-// rsqrtps is within 1.5 * 2^-12, its square within 3.1 * 2^-12; the rest is float rounding, some 2^-23 each.
+// The relative error of rsqrtps is at most 1.5 * 2^-12 and that of its square at most 3.1 * 2^-12.
+// Every other operation rounds to float, which adds about 2^-23.
 constexpr float SLACK = 1.0F / (1 << 10);
 constexpr int LANES = 8;
 
 struct Bounds {
     __m256 low;
     __m256 high;
-    __m256 live;  // all ones where the sibling takes part
+    // All ones where the sibling has no flags.
+    __m256 live;
 };
 
-inline Bounds bounds_of(const double* value_sum, const std::int32_t* visits_at, const std::uint16_t* state_at, __m256 explore) {
-    const __m256i state = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(state_at)));
+inline Bounds bounds_of(const double* value_sum, const std::int32_t* visits_at,
+                        const std::uint16_t* state_at, __m256 explore) {
+    const __m256i state =
+        _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(state_at)));
     const __m256i flags = _mm256_and_si256(state, _mm256_set1_epi32(FLAGS));
     const __m256i visits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(visits_at));
-    const __m256 sum =
-        _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(value_sum + 4)), _mm256_cvtpd_ps(_mm256_loadu_pd(value_sum)));
+    const __m256 sum = _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(value_sum + 4)),
+                                       _mm256_cvtpd_ps(_mm256_loadu_pd(value_sum)));
 
-    const __m256 unvisited = _mm256_castsi256_ps(_mm256_cmpeq_epi32(visits, _mm256_setzero_si256()));
+    const __m256 unvisited =
+        _mm256_castsi256_ps(_mm256_cmpeq_epi32(visits, _mm256_setzero_si256()));
     const __m256 root = _mm256_andnot_ps(unvisited, _mm256_rsqrt_ps(_mm256_cvtepi32_ps(visits)));
     const __m256 q = _mm256_mul_ps(sum, _mm256_mul_ps(root, root));
     const __m256 e = _mm256_mul_ps(explore, root);
     const __m256 score = _mm256_add_ps(q, e);
     const __m256 sign = _mm256_set1_ps(-0.0F);
-    const __m256 slack = _mm256_fmadd_ps(_mm256_add_ps(_mm256_andnot_ps(sign, q), _mm256_andnot_ps(sign, e)), _mm256_set1_ps(SLACK),
-                                         _mm256_set1_ps(UNDERFLOW_SLACK));
+    const __m256 slack =
+        _mm256_fmadd_ps(_mm256_add_ps(_mm256_andnot_ps(sign, q), _mm256_andnot_ps(sign, e)),
+                        _mm256_set1_ps(SLACK), _mm256_set1_ps(UNDERFLOW_SLACK));
     return {_mm256_sub_ps(score, slack), _mm256_add_ps(score, slack),
             _mm256_castsi256_ps(_mm256_cmpeq_epi32(flags, _mm256_setzero_si256()))};
 }
 
 inline Bounds bounds(const Siblings& siblings, int begin, __m256 explore) {
     const int count = siblings.count - begin;
-    if (count >= LANES) return bounds_of(siblings.value_sum + begin, siblings.visits + begin, siblings.state + begin, explore);
+    if (count >= LANES)
+        return bounds_of(siblings.value_sum + begin, siblings.visits + begin,
+                         siblings.state + begin, explore);
     double value_sum[LANES] = {};
     std::int32_t visits[LANES] = {};
     std::uint16_t state[LANES] = {FLAGS, FLAGS, FLAGS, FLAGS, FLAGS, FLAGS, FLAGS, FLAGS};
@@ -74,7 +83,8 @@ std::uint32_t shortlist_avx2(const Siblings& siblings, float explore_all) {
     const __m256 highest = _mm256_set1_ps(highest_lane(low));
     std::uint32_t listed = 0;
     for (int group = 0; group < groups; ++group) {
-        const __m256 kept = _mm256_and_ps(live[group], _mm256_cmp_ps(high[group], highest, _CMP_NLT_UQ));
+        const __m256 kept =
+            _mm256_and_ps(live[group], _mm256_cmp_ps(high[group], highest, _CMP_NLT_UQ));
         listed |= static_cast<std::uint32_t>(_mm256_movemask_ps(kept)) << (group * LANES);
     }
     return listed;

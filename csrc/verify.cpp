@@ -13,10 +13,14 @@ void Forest::verify() const {
         for (const std::string& fault : {tree_fault(tree), claim_fault(tree), replay_fault(tree)})
             if (!fault.empty()) throw InternalError(concat("verify: tree ", tree, ": ", fault));
     }
-    if (in_use != num_trees_) throw InternalError(concat("verify: ", in_use, " trees in use, counted ", num_trees_));
+    if (in_use != num_trees_)
+        throw InternalError(
+            concat("verify: ", in_use, " trees are in use, num_trees is ", num_trees_));
     for (TreeId tree = 0; tree < lowest_free_; ++tree)
         if (num_nodes_[tree] == 0)
-            throw InternalError(concat("verify: slot ", tree, " is free, below the lowest free one ", lowest_free_));
+            throw InternalError(concat("verify: slot ", tree,
+                                       " is free, the lowest free slot is said to be ",
+                                       lowest_free_));
 }
 
 std::string Forest::tree_fault(TreeId tree) const {
@@ -38,8 +42,9 @@ std::string Forest::tree_fault(TreeId tree) const {
         if (node < first || node - first >= num_children_of(parent))
             return concat("node ", node, " is not among the children of its parent ", parent);
     }
-    // Every node is in its parent's range, so the ranges hold nothing else if their sizes add up.
-    if (num_children != end - begin - 1) return concat(num_children, " children of ", end - begin, " nodes");
+    // Every node is in its parent's range. If the sizes add up too, the ranges hold nothing else.
+    if (num_children != end - begin - 1)
+        return concat("its ", end - begin, " nodes have ", num_children, " children");
     return {};
 }
 
@@ -50,14 +55,17 @@ std::string Forest::claim_fault(TreeId tree) const {
         const NodeId first = nodes_.first_child(node);
         const std::int32_t count = num_children_of(node);
         if ((flags & IN_FLIGHT) && (count > 0 || flags != IN_FLIGHT))
-            return concat("node ", node, " is in flight and not an open leaf");
+            return concat("node ", node, " is in flight and has children or other flags");
         if (!(flags & BLOCKED)) continue;
         bool waits = false;
         for (NodeId child = first; child < first + count; ++child) {
-            if ((nodes_.state(child) & FLAGS) == 0) return concat("node ", node, " is blocked, its child ", child, " is not");
+            if ((nodes_.state(child) & FLAGS) == 0)
+                return concat("node ", node, " is blocked and its child ", child,
+                              " can be selected");
             waits |= (nodes_.state(child) & (IN_FLIGHT | BLOCKED)) != 0;
         }
-        if (!waits || (flags & TERMINAL)) return concat("node ", node, " is blocked by nothing");
+        if (!waits || (flags & TERMINAL))
+            return concat("node ", node, " is blocked and no child is in flight or blocked");
     }
     return {};
 }
@@ -70,8 +78,10 @@ std::string Forest::replay_fault(TreeId tree) const {
     std::vector<std::int32_t> visits(size);
     for (const Given& given : given_[static_cast<std::size_t>(tree)]) {
         if (given.upward > 1 || given.node < begin || given.node - begin >= num_nodes_[tree])
-            return concat("a value was given to node ", given.node);
-        for (NodeId node = given.node; node != NO_NODE; node = given.upward ? nodes_.parent(node) : NO_NODE) {
+            return concat("a kept value belongs to node ", given.node,
+                          ", which the tree does not have");
+        for (NodeId node = given.node; node != NO_NODE;
+             node = given.upward ? nodes_.parent(node) : NO_NODE) {
             value_sums[static_cast<std::size_t>(node - begin)] += given.value;
             ++visits[static_cast<std::size_t>(node - begin)];
         }
@@ -79,8 +89,9 @@ std::string Forest::replay_fault(TreeId tree) const {
     for (std::size_t i = 0; i < size; ++i) {
         const NodeId node = begin + static_cast<NodeId>(i);
         if (visits[i] != nodes_.visits(node) || value_sums[i] != nodes_.value_sum(node))
-            return concat("node ", node, " has ", nodes_.visits(node), " visits and value sum ", nodes_.value_sum(node),
-                          ", the values it was given make ", visits[i], " and ", value_sums[i]);
+            return concat("node ", node, " has ", nodes_.visits(node), " visits and value sum ",
+                          nodes_.value_sum(node), "; its kept values make ", visits[i], " and ",
+                          value_sums[i]);
     }
     return {};
 }

@@ -1,4 +1,6 @@
-"""The tree core: every node of every tree in one forest of flat arrays, and trees packed into sequences of tokens."""
+"""The tree core: search trees in flat arrays, and trees of tokens packed into one sequence."""
+
+# The build copies these docstrings into the compiled module: see csrc/bindings/docstrings.py.
 
 import os
 from collections.abc import Sequence
@@ -8,44 +10,108 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_NODE: Final = -1
-"""No such node: a root's parent, an unexpanded node's first child, the end of an exhausted walk."""
+"""Stands for no node: a root's parent, a first child that is missing, the end of a walk that found
+only terminal nodes, the new id of a forgotten node."""
 
 BUSY: Final = -2
-"""The end of a walk that met only nodes in flight: there will be something to select again."""
+"""The end of a walk that met nodes in flight and nothing else to select. A later walk finds
+something again."""
 
 def simd_levels() -> list[str]:
-    """Instruction sets that this machine has code for, the fastest first.
+    """Return the instruction sets that this machine can run the selection with, fastest first.
 
-    Of "avx512", "avx2" and "scalar". Every one selects the same nodes, bit for bit; the first is used unless another is chosen.
+    The names are "avx512", "avx2" and "scalar". All of them select the same nodes, bit for bit. The
+    first one is used unless `use_simd_level` chooses another.
     """
 
 def simd_level() -> str:
-    """The instruction set in use."""
+    """Return the name of the instruction set in use."""
 
 def use_simd_level(level: str) -> None:
-    """Chooses the instruction set for all forests.
+    """Choose the instruction set that all forests of this process use from now on.
+
+    Args:
+        level: Name out of `simd_levels()`.
 
     Raises:
-        ForestError: this machine has no code for it.
+        ForestError: The name is not among `simd_levels()`.
     """
 
 class Forest:
-    """Trees of at most `nodes_per_tree` nodes each.
+    """Search trees in flat arrays, with selection by UCT and backup for many trees in one call.
 
-    Tree t owns the ids [t * nodes_per_tree, (t + 1) * nodes_per_tree): its root is the first of them, siblings are contiguous
-    and come after their parent, so a tree grows the same ids whatever other trees there are. Memory is used as nodes are
-    made, 22 bytes each; nothing moves. It is fastest with `nodes_per_tree` a multiple of 32, expansions of 32, and many trees
-    a call, each named once.
+    >>> import numpy as np
+    >>> from rstar_fast import Forest
+    >>> forest = Forest(max_trees=2, nodes_per_tree=64)
+    >>> roots = np.array([forest.root(tree) for tree in forest.new_trees(2)], np.int32)
+    >>> moves = np.array([8, 8], np.int32)
+    >>> leaves, moves_left = forest.select(roots, moves, c=2.0, claim=True)
+    >>> scores = np.array([0.1, 0.5, -0.2, 0.3, 0.0, 0.9])
+    >>> first_children = forest.expand(leaves, np.array([3, 3], np.int32), scores)
+    >>> forest.backup(leaves, np.array([0.5, 1.0]))
+    >>> leaves, moves_left = forest.select(roots, moves, c=2.0)
+    >>> (leaves - roots).tolist(), moves_left.tolist()
+    ([2, 3], [7, 7])
+    >>> forest.q(0).tolist()
+    [0.5, 0.1, 0.5, -0.2]
 
-    A node that a walk claimed is in flight, left out of every walk, until it is expanded, released or terminal; a node whose
-    children that are not terminal are all in flight, or in this same state, is left out with them.
+    Ids: Every node has an int32 id. Tree t owns the ids from t * nodes_per_tree on, nodes_per_tree
+    of them, and takes them from the front as its nodes are made. Its root has the first id.
+    Siblings have consecutive ids, and children come after their parent. So a tree has the same ids
+    whatever other trees there are. An id is valid from the call that makes its node until
+    `free_trees`, `reroot` or `prune` forgets the node; `reroot` and `prune` also give new ids to
+    the nodes that stay. Two ids stand for no node: NO_NODE is -1 and BUSY is -2.
 
-    Array arguments have one dimension, exactly the dtype shown, and are contiguous (else TypeError). They must not be written
-    to during the call: calls release the GIL. Threads may share a forest; their calls go one after another. Arrays returned
-    are the caller's own. Pickling takes what `save` writes.
+    States of a node:
+        Unexpanded: It has no children. A walk that still has moves ends here.
+        Expanded: `expand` gave it children, all at once.
+        Claimed, or in flight: Two names for one state. A walk with claim=True ended at this
+            unexpanded node. No other walk comes to it, so several walks of one tree find different
+            nodes. The claim ends when the node is expanded, set terminal or released.
+        Released: `release` ended the claim, and walks can come to the node again.
+        Terminal: It is out of selection for good. `set_terminal` says so, or a walk found that the
+            node is exhausted.
+        Exhausted: All its children are terminal. The first walk that comes to such a node marks it
+            terminal.
+        Blocked: Some of its children are not terminal, and every one of these is in flight or
+            blocked. Walks pass over it until one of the claims below it ends.
 
-    A call that cannot be done in full raises ForestError (CapacityError for lack of room) and changes nothing. All calls refuse
-    ids that are out of range or not in use, such as those of a freed tree.
+    A node's visits are the number of values that were added to it, and Q is their mean, 0 if there
+    are none. Neither claims nor walks change them.
+
+    Arrays: Every array argument has one dimension, exactly the dtype shown, and is contiguous; it
+    is never converted. Calls read it without the GIL, so no other thread may write to it meanwhile.
+    Every returned array is a copy that belongs to the caller: no later call changes it, and writing
+    to it does not change the forest.
+
+    Batches: A call that names many trees is much cheaper than a call for each of them. It does the
+    entries of one tree in the order given. Speed is best with `nodes_per_tree` a multiple of 32 and
+    expansions of 32 children.
+
+    Errors: Every method raises `TypeError` for an array of another dtype or that is not contiguous,
+    and for an argument of another type. It raises `ForestError` for an array of another number of
+    dimensions and for a node or tree id that is out of range or not in use. `CapacityError`, which
+    is a `ForestError`, says that there is no room for new nodes. A method that raises has changed
+    nothing.
+
+    Threads: Threads may share a forest. Its calls then run one after another. A call can also use
+    threads of its own, see `threads`.
+
+    Memory is used as nodes are made, 22 bytes each, and nodes never move. Pickling and copying a
+    forest use the form that `save` writes, and leave its limit of memory and its threads behind.
+
+    Args:
+        max_trees: Number of trees that can exist at a time, >= 1.
+        nodes_per_tree: Largest number of nodes in each tree, its root included, >= 1. The product
+            of the two is below 2^31.
+        memory_limit_bytes: Limit of `memory_bytes`, >= 1. A call that would pass it raises
+            `CapacityError`. None for no limit.
+        keep_values: Whether to keep every value that is added to a node, 16 bytes each, so that
+            `verify` can add them up again.
+
+    Raises:
+        ForestError: A size is out of range.
+        MemoryError: The machine cannot reserve the address space.
     """
 
     def __init__(
@@ -55,81 +121,90 @@ class Forest:
         *,
         memory_limit_bytes: int | None = None,
         keep_values: bool = False,
-    ) -> None:
-        """An empty forest.
-
-        Args:
-            max_trees: trees that can exist at a time, >= 1.
-            nodes_per_tree: room of each, root included, >= 1; max_trees * nodes_per_tree < 2^31.
-            memory_limit_bytes: what `memory_bytes` may become at most, >= 1; a call that would pass it raises CapacityError.
-            keep_values: keep every value that nodes are given (16 bytes each), so that `verify` can add them up again.
-
-        Raises:
-            ForestError: a size is out of range.
-            MemoryError: the machine cannot reserve the room.
-        """
-
+    ) -> None: ...
     @property
     def max_trees(self) -> int:
-        """Trees that can exist at a time."""
+        """Number of trees that can exist at a time."""
 
     @property
     def nodes_per_tree(self) -> int:
-        """Room of each tree, root included."""
+        """Largest number of nodes in each tree, its root included."""
 
     @property
     def num_trees(self) -> int:
-        """Trees in use."""
+        """Number of trees in use."""
 
     @property
     def keeps_values(self) -> bool:
-        """Whether every value given is kept, for `verify`."""
+        """Whether every value that is added to a node is kept, for `verify`."""
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that the nodes take, to whole pages.
+        """Memory that the nodes take, in bytes and whole pages.
 
-        A freed tree's memory is kept for the next tree in its slot; it is given back when `memory_limit_bytes` would be passed.
+        The memory of a freed tree is kept for the next tree in its slot. It is given back to the
+        machine when `memory_limit_bytes` would be passed.
         """
 
     @property
     def memory_limit_bytes(self) -> int | None:
-        """The most that `memory_bytes` may become, None for no limit."""
+        """Limit of `memory_bytes`. None for no limit."""
 
     @property
     def threads(self) -> int:
-        """Most threads that one call uses.
+        """Number of threads that one call may use, 1 to 1024. It is 1 at first and can be assigned.
 
-        1 at first; assign 1..1024. They share out the trees of a call that names thousands of nodes. No result depends on it.
+        Only a call of thousands of entries uses more than one, and at most one for every 1024
+        entries. No result depends on the number. No thread outlives its call, so the process may
+        fork.
+
+        Raises:
+            ForestError: The number assigned is out of range.
         """
 
     @threads.setter
     def threads(self, threads: int, /) -> None: ...
     def new_trees(self, count: int) -> NDArray[np.int32]:
-        """Plants trees of one unvisited root each, in the lowest free slots.
+        """Make trees that consist of one unvisited root each, in the lowest free slots.
 
         Args:
-            count: how many, >= 1.
+            count: Number of trees, >= 1.
 
         Returns:
             Tree ids, int32 [count], ascending.
 
         Raises:
-            CapacityError: fewer than `count` slots are free.
+            ForestError: The count is below 1.
+            CapacityError: Fewer than `count` slots are free, or the limit of memory would be
+                passed.
         """
 
     def free_trees(self, trees: NDArray[np.int32]) -> None:
-        """Forgets whole trees; their ids go out of use until their slots are planted again.
+        """Forget whole trees, so that their slots can be used again.
+
+        Their tree ids and node ids are not in use until `new_trees` takes the slots. Claims on
+        their nodes are forgotten too.
 
         Args:
-            trees: tree ids [n], none twice.
+            trees: Tree ids, int32 [n], none of them twice.
+
+        Raises:
+            ForestError: A tree is not in use or is named twice.
         """
 
     def root(self, tree: int) -> int:
-        """Node id of a tree's root: tree * nodes_per_tree."""
+        """Return the node id of a tree's root, which is tree * nodes_per_tree.
+
+        Raises:
+            ForestError: The tree is not in use.
+        """
 
     def num_nodes(self, tree: int) -> int:
-        """Nodes in a tree, root included."""
+        """Return the number of nodes in a tree, its root included.
+
+        Raises:
+            ForestError: The tree is not in use.
+        """
 
     def expand(
         self,
@@ -137,225 +212,321 @@ class Forest:
         counts: NDArray[np.int32],
         values: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int32]:
-        """Gives each node its children, unexpanded; a claim on it ends.
+        """Give each node its children. A claim on the node ends.
+
+        The children of one node get consecutive ids, the lowest that its tree has not used.
 
         Args:
-            nodes: node ids [n], without children, not terminal, none twice; of any trees.
-            counts: children of each [n], in 1..8191.
-            values: the first value of every child, as by `add`, finite [sum of counts], those of one node after another; left
-                out, the children are unvisited.
+            nodes: Node ids, int32 [n], of any trees. Each is unexpanded and not terminal, and none
+                is named twice. A claim is not needed.
+            counts: Number of children of each node, int32 [n], in 1..8191.
+            values: First value of every child, float64 [sum of counts], finite: the children of the
+                first node, then those of the second, and so on. They count as if `add` had added
+                them. None leaves the children unvisited.
 
         Returns:
-            Node id of the first child of each, int32 [n]; the others follow it.
+            Node id of the first child of each node, int32 [n].
 
         Raises:
-            CapacityError: a tree has no room for its new nodes.
+            ForestError: A node has children already, is terminal, or is named twice, a count is out
+                of range, a value is not finite, or the arrays do not fit each other.
+            CapacityError: A tree has no room for its new nodes, or the limit of memory would be
+                passed.
         """
 
     def select(
         self, nodes: NDArray[np.int32], moves: NDArray[np.int32], c: float, *, claim: bool = False
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Walks down from each node while it has children and moves are left.
+        """Walk down by UCT from each node while it has children and moves are left.
 
-        A step goes to the child of the highest UCT = Q + c * sqrt(ln N_parent / N) (rStar-Math, section 3.1), children that are
-        terminal or in flight left out, the first of equals; Q = 0 if N = 0, and the second term is 0 if N = 0 or N_parent = 0.
-        If every child is terminal the node becomes terminal itself, and the walk ends. If the others are all in flight, the walk
-        begins again without this node. Entries of one tree are done in order.
+        Each move goes to the child with the highest UCT = Q + c * sqrt(ln N_parent / N), where N
+        counts visits (rStar-Math, section 3.1). Q is 0 if N is 0, and the second term is 0 if N or
+        N_parent is 0. Children that are terminal, in flight or blocked are left out. The first of
+        equals wins.
+
+        A walk that comes to an exhausted node marks it terminal and ends with NO_NODE. It leaves
+        the parent to the next walk, even if that is exhausted now. A walk that comes to a blocked
+        node begins again from its start, now without that node.
+
+        The call changes only which nodes are claimed, blocked or terminal, never values or visits.
 
         Args:
-            nodes: where to start [n]; repeats are fine.
-            moves: most steps down from each [n], >= 0.
-            c: weight of exploration, >= 0.
-            claim: put the nodes reached in flight, where they have no children and moves are left.
+            nodes: Node ids to start from, int32 [n]. A node may be named more than once: its walks
+                are done in order, and with claim=True they find different nodes.
+            moves: Largest number of moves of each walk, int32 [n], >= 0.
+            c: Weight of exploration, finite, >= 0.
+            claim: Whether to claim the unexpanded nodes at which walks end with moves left.
 
         Returns:
-            Node reached, int32 [n], NO_NODE where the start was terminal or the walk came to a node that became so, BUSY where
-            the start is in flight or everything below it is in flight or terminal; and the moves that were left, int32 [n].
+            The node at which each walk ended, int32 [n], and the moves that it had left, int32 [n].
+            Instead of a node it is NO_NODE if the start was terminal or the walk ended at an
+            exhausted node. It is BUSY if the start is in flight or blocked, or turned out to be
+            blocked.
+
+        Raises:
+            ForestError: A number of moves is negative, `c` is negative or not finite, or the arrays
+                have different lengths.
         """
 
     def backup(self, nodes: NDArray[np.int32], values: NDArray[np.float64]) -> None:
-        """Adds a value and a visit to each node and to all its ancestors, in the order given.
+        """Add a value and a visit to each node and to all its ancestors, in the order given.
 
         Args:
-            nodes: node ids [n]; repeats are fine.
-            values: one for each node [n], finite.
+            nodes: Node ids, int32 [n]. A node may be named more than once.
+            values: One value for each node, float64 [n], finite.
+
+        Raises:
+            ForestError: A value is not finite, or the arrays have different lengths.
         """
 
     def add(self, nodes: NDArray[np.int32], values: NDArray[np.float64]) -> None:
-        """Adds a value and a visit to each node only, in the order given.
+        """Add a value and a visit to each node and not to its ancestors, in the order given.
 
         Args:
-            nodes: node ids [n]; repeats are fine.
-            values: one for each node [n], finite.
+            nodes: Node ids, int32 [n]. A node may be named more than once.
+            values: One value for each node, float64 [n], finite.
+
+        Raises:
+            ForestError: A value is not finite, or the arrays have different lengths.
         """
 
     def set_terminal(self, nodes: NDArray[np.int32]) -> None:
-        """Takes nodes out of selection for good; claims on them end.
+        """Take nodes out of selection for good. Claims on them end.
+
+        Nothing else changes: their values, visits and children stay.
 
         Args:
-            nodes: node ids [n]; repeats, and nodes that are terminal already, are fine.
+            nodes: Node ids, int32 [n]. A node may be terminal already or be named more than once.
         """
 
     def release(self, nodes: NDArray[np.int32]) -> None:
-        """Takes back the claims on nodes in flight.
+        """End the claims on nodes in flight without expanding them. Walks can come to them again.
 
         Args:
-            nodes: node ids [n], each in flight.
+            nodes: Node ids, int32 [n], each in flight.
+
+        Raises:
+            ForestError: A node is not in flight.
         """
 
     def reroot(self, node: int) -> NDArray[np.int32]:
-        """Makes a node the root of its tree; what is not below it is forgotten.
+        """Make a node the root of its tree. All nodes that are not below it are forgotten.
 
-        The nodes that stay keep their order and what they were given, and take the ids from the front of the tree's range.
+        The nodes that stay keep their order, values, visits and claims. They get the ids from the
+        front of the tree's range.
+
+        Args:
+            node: Node id.
 
         Returns:
-            New id of every node the tree had, in the order of their ids, int32 [num_nodes before]; NO_NODE where it is forgotten.
+            New id of every node that the tree had, in the order of the old ids, int32 [num_nodes
+            before]. It is NO_NODE for a forgotten node.
 
         Raises:
-            ForestError: a node that would be forgotten is in flight.
+            ForestError: A node that would be forgotten is in flight.
         """
 
     def prune(self, nodes: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Forgets nodes of one tree and everything below them.
+        """Forget nodes of one tree and everything below them.
 
-        What was backed up through them stays with their ancestors. A node that loses all of its children can be expanded again.
+        Values that were backed up through them stay with their ancestors. A node that loses all its
+        children can be expanded again. The nodes that stay get the ids from the front of the tree's
+        range, in their old order.
 
         Args:
-            nodes: node ids [n] of one tree, n >= 1, not its root.
+            nodes: Node ids of one tree, int32 [n], n >= 1, without its root.
 
         Returns:
-            New id of every node the tree had, in the order of their ids, int32 [num_nodes before]; NO_NODE where it is forgotten.
+            New id of every node that the tree had, in the order of the old ids, int32 [num_nodes
+            before]. It is NO_NODE for a forgotten node.
 
         Raises:
-            ForestError: a node that would be forgotten is in flight.
+            ForestError: No node is named, the nodes are of different trees, one of them is the
+                root, or a node that would be forgotten is in flight.
         """
 
     def visits(self, tree: int) -> NDArray[np.int32]:
-        """Values added to each node of a tree, int32 [num_nodes], in id order as all of these."""
+        """Return the number of values that were added to each node of a tree.
+
+        Returns:
+            Counts, int32 [num_nodes], in the order of the ids.
+        """
 
     def value_sums(self, tree: int) -> NDArray[np.float64]:
-        """Sum of the values added to each node, float64 [num_nodes]."""
+        """Return the sum of the values that were added to each node of a tree.
+
+        Returns:
+            Sums, float64 [num_nodes], in the order of the ids.
+        """
 
     def q(self, tree: int) -> NDArray[np.float64]:
-        """Mean of the values added to each node, 0 where there are none, float64 [num_nodes]."""
+        """Return Q of each node of a tree: the mean of its values, 0 where there are none.
+
+        Returns:
+            Means, float64 [num_nodes], in the order of the ids.
+        """
 
     def parents(self, tree: int) -> NDArray[np.int32]:
-        """Node id of each node's parent, NO_NODE at the root, int32 [num_nodes]."""
+        """Return the parent of each node of a tree.
+
+        Returns:
+            Node ids, int32 [num_nodes], in the order of the ids. The root's is NO_NODE.
+        """
 
     def first_children(self, tree: int) -> NDArray[np.int32]:
-        """Node id of each node's first child, NO_NODE where it has none, int32 [num_nodes]."""
+        """Return the first child of each node of a tree.
+
+        Returns:
+            Node ids, int32 [num_nodes], in the order of the ids. It is NO_NODE where there is no
+            child.
+        """
 
     def num_children(self, tree: int) -> NDArray[np.int32]:
-        """Children of each node, int32 [num_nodes]."""
+        """Return the number of children of each node of a tree.
+
+        Returns:
+            Counts, int32 [num_nodes], in the order of the ids.
+        """
 
     def terminal(self, tree: int) -> NDArray[np.bool_]:
-        """Whether each node is out of selection, bool [num_nodes]."""
+        """Return whether each node of a tree is terminal.
+
+        An exhausted node is terminal only after a walk has come to it.
+
+        Returns:
+            Flags, bool [num_nodes], in the order of the ids.
+        """
 
     def in_flight(self, tree: int) -> NDArray[np.bool_]:
-        """Whether each node is claimed, bool [num_nodes]."""
+        """Return whether each node of a tree is in flight, that is, claimed.
+
+        Returns:
+            Flags, bool [num_nodes], in the order of the ids.
+        """
 
     def verify(self) -> None:
-        """Checks everything the forest keeps.
+        """Check that everything the forest keeps is consistent.
 
-        Links (children contiguous, behind their parent, each of one parent), ranges, claims, the count of trees; and with
-        `keep_values` the visits and value sums of every node, bit for bit: all values are added up again from the beginning.
+        It checks that siblings are contiguous, come after their parent and have one parent; that
+        claims and blocked nodes fit the nodes below them; and the number of trees. With
+        `keep_values` it also adds up all values from the beginning and compares every node's visits
+        and sum, bit for bit.
 
         Raises:
-            InternalError: something is wrong; the message says what and where.
+            InternalError: Something is inconsistent. The message says what and where.
         """
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the forest to a file, which is replaced as a whole or not at all.
+        """Write the forest to a file. An existing file is replaced as a whole or not at all.
+
+        The file holds the trees with their claims, and the kept values if there are any. It does
+        not hold `memory_limit_bytes` and `threads`.
+
+        Args:
+            path: Path of the file.
 
         Raises:
-            ForestError: the file cannot be written.
+            ForestError: The file cannot be written.
+            InternalError: The forest is inconsistent.
         """
 
     @staticmethod
     def load(path: str | os.PathLike[str], *, memory_limit_bytes: int | None = None) -> Forest:
-        """The forest that `save` wrote.
+        """Return the forest that `save` wrote to a file.
+
+        Args:
+            path: Path of the file.
+            memory_limit_bytes: Limit of the new forest's `memory_bytes`, >= 1. None for no limit.
 
         Raises:
-            CapacityError: it takes more than `memory_limit_bytes`.
-            ForestError: the file cannot be read, is not a saved forest, or is damaged; the message names it and says why.
+            CapacityError: The forest takes more than `memory_limit_bytes`.
+            ForestError: The file cannot be read, is not a saved forest, or is damaged. The message
+                names the file and says why.
         """
 
 NO_TOKEN: Final = -1
-"""No such token: the score index of a node with no token on its path."""
+"""Stands for no token: the score index of a node that has no token on its path."""
 
 class Pack:
     """Trees of token runs as one sequence in depth-first order.
 
-    A token at packed index k is seen by the tokens at k <= q < end[k]: its own run from it on, and all below. Made by `pack`;
-    nothing in it changes. Its arrays are read-only views that keep it alive.
+    A packed index is a place in that sequence. A token at packed index k is seen by the tokens at q
+    with k <= q < end[k]: by itself, by the rest of its own run, and by all tokens below.
+
+    `pack` makes packs, and a pack never changes. Its arrays are read-only views that keep the pack
+    alive.
     """
 
     @property
     def begin(self) -> NDArray[np.int32]:
         """Packed index of each node's first token, int32 [nodes].
 
-        Of a node without tokens: where its first child begins.
+        For a node without tokens it is the packed index at which its first child begins.
         """
 
     @property
     def score_index(self) -> NDArray[np.int32]:
         """Packed index of the last token on each node's path, int32 [nodes].
 
-        A node without tokens has its parent's; NO_TOKEN if there is none on its path.
+        A node without tokens has the score index of its parent. It is NO_TOKEN if there is no token
+        on the path.
         """
 
     @property
     def tokens(self) -> NDArray[np.int32]:
-        """The packed tokens, int32 [tokens]."""
+        """Token ids in packed order, int32 [tokens]."""
 
     @property
     def position(self) -> NDArray[np.int32]:
-        """Tokens in front of each on its path, int32 [tokens]."""
+        """Number of tokens before each token on its path, int32 [tokens]."""
 
     @property
     def end(self) -> NDArray[np.int32]:
-        """End of the subtree that each token opens, int32 [tokens].
+        """End of the subtree that begins at each token, int32 [tokens].
 
-        It is the packed index behind the last token below, the token itself if there is none.
+        It is one more than the packed index of the last token that sees this one.
         """
 
 class BlockLists:
-    """Which blocks of columns each block of rows sees.
+    """For each row, a block of queries, the columns, blocks of keys, that it sees.
 
-    Row i sees the columns blocks[offsets[i]:split[i]] in full and blocks[split[i]:offsets[i + 1]] in part, both ascending. Nothing
-    in it changes. Its arrays are read-only views that keep it alive.
+    Row i sees the columns blocks[offsets[i]:split[i]] in full and blocks[split[i]:offsets[i + 1]]
+    in part. Both lists ascend. The object never changes. Its arrays are read-only views that keep
+    it alive.
     """
 
     @property
     def offsets(self) -> NDArray[np.int32]:
-        """Where each row's blocks begin, int32 [rows + 1]."""
+        """Index into `blocks` at which each row begins, int32 [rows + 1]."""
 
     @property
     def split(self) -> NDArray[np.int32]:
-        """Where each row's full blocks end and its partial ones begin, int32 [rows]."""
+        """Index into `blocks` at which each row's full columns end, int32 [rows]."""
 
     @property
     def blocks(self) -> NDArray[np.int32]:
-        """Columns, by row, int32 [visible]."""
+        """Columns of all rows, one row after the other, int32 [listed pairs]."""
 
     def transpose(self) -> BlockLists:
-        """The same pairs by column."""
+        """Return the same pairs of row and column, listed by column."""
 
 def pack(
     parents: NDArray[np.int32], num_tokens: NDArray[np.int32], tokens: NDArray[np.int32]
 ) -> Pack:
-    """Packs trees of token runs in depth-first order.
+    """Pack trees of token runs into one sequence in depth-first order.
 
-    Roots and siblings keep the order given. Array arguments have one dimension, exactly the dtype shown, and are contiguous (else
-    TypeError); calls release the GIL.
+    Roots and siblings keep the order given. The arrays have one dimension, exactly the dtype shown,
+    and are contiguous. The call releases the GIL.
 
     Args:
-        parents: each node's parent [nodes], a node before it, or -1 at a root.
-        num_tokens: of each node's own run [nodes], >= 0.
-        tokens: the nodes' runs one after the other [sum of num_tokens], fewer than 2^31.
+        parents: Parent of each node, int32 [nodes]: the index of an earlier node, or -1 for a root.
+        num_tokens: Number of tokens in each node's own run, int32 [nodes], >= 0.
+        tokens: Token ids of all runs, one node after the other, int32 [sum of num_tokens], fewer
+            than 2^31.
 
     Raises:
-        PackError: an array is malformed; the message says where.
+        PackError: An array is malformed. The message says where.
+        TypeError: An array has another dtype or is not contiguous.
     """
 
 def visible_blocks(
@@ -366,41 +537,56 @@ def visible_blocks(
     block_keys: int,
     window: int | None = None,
 ) -> BlockLists:
-    """For each block of queries, the blocks of keys it sees.
+    """Return, for each block of queries, the blocks of keys that it sees.
 
-    Query q sees key k iff k <= q < end[k] and, with a window, position[q] - position[k] < window. A block is full if every query of
-    the row sees every key of it, and it is not cut off by the end of the sequence; a partial one may turn out to be empty.
-    Memory is that of the lists returned, and so is time but for what the window cuts away.
+    Query q sees key k if k <= q < end[k] and, with a window, position[q] - position[k] < window. A
+    block of keys is listed as full if every query of the row sees all of it and the sequence does
+    not end inside it. Otherwise it is listed as partial; a partial block may turn out to be empty.
+
+    The memory used is proportional to the lists returned, and so is the time, apart from blocks
+    that the window leaves out.
 
     Args:
-        end: of each packed token [tokens], as `Pack.end`.
-        position: of each packed token [tokens], as `Pack.position`.
-        queries: packed indices of the tokens that ask [queries], ascending.
-        block_queries: consecutive queries to a row, >= 1.
-        block_keys: consecutive tokens to a column, >= 1.
-        window: positions a query can see, its own included, >= 1; None for all.
+        end: `Pack.end`, int32 [tokens].
+        position: `Pack.position`, int32 [tokens].
+        queries: Packed indices of the tokens that ask, int32 [queries], ascending.
+        block_queries: Number of consecutive queries in a row, >= 1.
+        block_keys: Number of consecutive tokens in a column, >= 1.
+        window: Number of positions that a query can see, its own included, >= 1. None for all.
 
     Raises:
-        PackError: an array is malformed; the message says where.
+        PackError: An array is malformed, a size is out of range, or more than 2^31 - 1 blocks are
+            visible. The message says where.
+        TypeError: An array has another dtype or is not contiguous.
     """
 
 def ids_to_bytes(runs: Sequence[Sequence[int]]) -> list[bytes]:
-    """Token ids as int32, each run as one bytes object.
+    """Return the token ids of each run as the bytes of an int32 array.
+
+    Args:
+        runs: Token ids, one sequence for each run.
 
     Raises:
-        OverflowError: an id is out of the range of int32.
-        TypeError: one is not an integer.
+        OverflowError: An id is out of the range of int32.
+        TypeError: An id is not an integer, or a run is not a sequence.
     """
 
 def logprobs_to_bytes(runs: Sequence[Sequence[float]]) -> list[bytes]:
-    """Log-probabilities as float32, each run as one bytes object.
+    """Return the log-probabilities of each run as the bytes of a float32 array.
+
+    Args:
+        runs: Log-probabilities, one sequence for each run.
 
     Raises:
-        TypeError: one is not a number.
+        TypeError: An element is not a number, or a run is not a sequence.
     """
 
 def untrack(objects: Sequence[object]) -> None:
-    """Spares the garbage collector objects that can be part of no cycle.
+    """Hide objects that can be part of no reference cycle from the garbage collector.
 
-    It looks at every object that it tracks again and again, and so takes a quarter of the time of a search that makes millions.
+    The collector would look at each of them again and again, which takes a quarter of the time of a
+    search that makes millions. The objects live and die as before.
+
+    Args:
+        objects: Objects to hide. An object that the collector does not track is left as it is.
     """

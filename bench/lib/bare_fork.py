@@ -1,9 +1,13 @@
-"""The other sides of bench/execute.py, each in a process of its own that answers one JSON line for every line it reads.
+"""What the executor is compared with, in a process of its own. bench/execute.py starts it.
 
     python bench/lib/bare_fork.py PACKAGE_PATHS VERIFY_PATHS ZYGOTE_OPTIONS_AS_JSON
 
-`fork N`: N bare forks of a process prepared just as a zygote is, each child ending at once: the least a process per program can
-cost. `run N SOURCE_AS_JSON`: the program N times in this process, each in a fresh namespace: a warm reused worker.
+The process is prepared as a zygote is. It answers each line that it reads with one line of JSON:
+
+    fork N                Fork N times. Each child ends at once. This is the least that a process
+                          for each program can cost.
+    run N SOURCE_AS_JSON  Run a program N times in this process, each time in a new namespace. A
+                          worker that is used again and again does the same.
 """
 
 import contextlib
@@ -15,14 +19,16 @@ import sys
 import time
 from types import ModuleType
 
-# As the zygote boots: none of the library's own imports.
-for name, paths in (("rstar_fast", sys.argv[1]), ("rstar_fast.verify", sys.argv[2])):
+# A zygote begins the same way: these packages are empty, so what they import is not loaded.
+# bench/execute.py takes the paths from `package_paths` of the supervisor.
+for name, paths in zip(("rstar_fast", "rstar_fast.verify"), sys.argv[1:3], strict=True):
     sys.modules[name] = ModuleType(name)
     sys.modules[name].__path__ = paths.split(":")
 sys.path.pop(0)
 
 
 def main() -> None:
+    """Prepare the process, then answer commands until the input ends."""
     from rstar_fast.verify.execute.child.zygote import prepare, use_huge_pages
     from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 
@@ -39,6 +45,7 @@ def main() -> None:
 
 
 def fork(count: int) -> dict[str, float]:
+    """Fork `count` times and return the wall and processor seconds."""
     begin_s, begin_cpu_s = time.perf_counter(), cpu_s()
     for _ in range(count):
         pid = os.fork()
@@ -49,6 +56,7 @@ def fork(count: int) -> dict[str, float]:
 
 
 def run(count: int, source: str) -> dict[str, float]:
+    """Run a program `count` times and return the wall and processor seconds."""
     code = compile(source, "<unknown>", "exec")
     begin_s, begin_cpu_s = time.perf_counter(), cpu_s()
     for _ in range(count):
@@ -58,6 +66,7 @@ def run(count: int, source: str) -> dict[str, float]:
 
 
 def cpu_s() -> float:
+    """Return the processor seconds of this process and of its children that ended."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 

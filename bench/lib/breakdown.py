@@ -1,4 +1,4 @@
-"""Where the time of a search went, by resource."""
+"""The time of a search by resource: models, worker processes and the thread of the trees."""
 
 from typing import Any
 
@@ -6,11 +6,12 @@ from rstar_fast.search import Searcher
 from rstar_fast.search.activity import RESOURCES
 
 Totals = dict[str, tuple[int, int, float, float]]
+"""By resource: requests, batches, busy seconds, seconds with any request open."""
 COLUMNS = ("busy", "starved", "requests_per_s", "mean_batch")
 
 
 def totals(searcher: Searcher) -> Totals:
-    """Requests, batches, busy seconds and seconds with anything open of each resource so far."""
+    """Return what each resource of a searcher has done so far."""
     found = {}
     for name in RESOURCES:
         one = searcher.stats.resources[name]
@@ -19,8 +20,18 @@ def totals(searcher: Searcher) -> Totals:
 
 
 def breakdown(before: Totals, after: Totals, wall_s: float) -> dict[str, dict[str, Any]]:
-    """What happened between two `totals`: the shares of the wall time that each resource was busy (see `Stats.record`) and had
-    nothing to do, requests answered per second, and how many at a time."""
+    """Return what each resource did between two `totals`.
+
+    Args:
+        before: Totals at the beginning.
+        after: Totals at the end.
+        wall_s: Wall time in between, seconds.
+
+    Returns:
+        By resource, the `COLUMNS`: the share of the wall time in which it was busy (see
+        `Stats.record`), the share in which it had nothing to do, the requests that it answered per
+        second, and the mean number of requests in a batch.
+    """
     rows = {}
     for name in RESOURCES:
         requests, batches, busy_s, open_s = (

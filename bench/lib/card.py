@@ -1,23 +1,30 @@
-"""The card every bench prints first: what ran, and on what."""
+"""The card that every bench prints first: the machine, the versions and the settings."""
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 
 def print_card(**facts: Any) -> None:
-    """Print machine, versions and the facts given, one line each."""
+    """Print the processor, the versions of the packages and the given facts, one line each."""
     rows: dict[str, Any] = {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("rstar_fast", "torch", "transformers", "numpy")},
+        **{name: _version(name) for name in ("rstar_fast", "torch", "transformers", "numpy")},
         **facts,
     }
     for name, value in rows.items():
         print(f"{name:16}{value}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""The baseline: all problems step together, as the released rStar-Math code does."""
+"""The baseline of the scheduler: all problems step together, as in the released rStar-Math code."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,18 @@ from rstar_fast.verify.base import StepRunner, Verifier
 
 
 class LockStep:
-    """Rounds of: steps for all problems, then all their programs and grades, then all scores.
+    """A search in rounds: steps of all problems, then their programs and grades, then their scores.
 
-    A problem that ended is replaced at the end of the round, which is kinder than the released code: there a batch of problems is
-    searched until the last of them has ended.
+    A problem that ended is replaced in the next round. That is kinder than the released code, which
+    searches a batch of problems until the last of them has ended.
+
+    Args:
+        config: How to search.
+        policy: Policy that writes the steps.
+        scorer: PPM that scores them.
+        runner: Runner of the steps.
+        verifier: Verifier that grades final answers.
+        problems: Problems without end.
     """
 
     def __init__(
@@ -38,7 +46,7 @@ class LockStep:
         self._work = Work()
 
     def round(self) -> list[Tree | Failure]:
-        """One round; the problems that ended in it."""
+        """Do one round and return the problems that ended in it."""
         search = self._search
         search.add(
             next(self._problems) for _ in range(search.config.max_active - search.num_active)

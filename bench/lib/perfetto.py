@@ -1,4 +1,4 @@
-"""What every resource did when, as a trace that Perfetto (ui.perfetto.dev) and chrome://tracing open."""
+"""A trace of what every resource did when, for Perfetto (ui.perfetto.dev) or chrome://tracing."""
 
 import itertools
 import json
@@ -16,7 +16,15 @@ from rstar_fast.verify.base import Observation, StepRunner
 
 @contextmanager
 def profiled(searcher: Searcher, path: str | None) -> Iterator[None]:
-    """Write a trace of the searches within: calls of the models and tree work, each program, how many requests are open where."""
+    """Write a trace of the searches that are made within this context.
+
+    It shows the calls of the models, the work on the trees, each program, and the number of open
+    requests of each resource.
+
+    Args:
+        searcher: Searcher whose activities and runner are replaced meanwhile.
+        path: Path of the trace file. None to trace nothing.
+    """
     if path is None:
         yield
         return
@@ -37,7 +45,7 @@ def profiled(searcher: Searcher, path: str | None) -> Iterator[None]:
 
 
 class _TracedActivity(Activity):
-    """Also notes what it counts."""
+    """An activity that also writes down what it counts."""
 
     def __init__(self, events: list[dict[str, Any]], name: str, track: int) -> None:
         super().__init__()
@@ -70,7 +78,7 @@ class _TracedActivity(Activity):
 
 
 class _TracedRunner:
-    """Notes from when to when every program waited and ran."""
+    """A runner that writes down from when to when every program waited and ran."""
 
     def __init__(self, events: list[dict[str, Any]], runner: StepRunner) -> None:
         self._events = events

@@ -1,4 +1,4 @@
-"""Search with real models and real programs: rates over several repeats, memory, and the time of each resource."""
+"""Throughput and memory of a search with real models and programs, and the time by resource."""
 
 import statistics
 import time
@@ -25,7 +25,17 @@ def measure_models(
     repeats: int,
     profile: str | None,
 ) -> dict[str, Any]:
-    """Medians over the repeats, each with its share of the problems; the first two only warm up. Prints the table."""
+    """Search the problems, print a table and return its medians.
+
+    Args:
+        config: How to search.
+        policy: Folder or hub name of the policy, or "embedded".
+        ppm: Folder of the PPM, or "embedded". None for a search without scores.
+        workers: Number of processes that run steps.
+        problems: Problems. The first two only start the workers, and the repeats share the rest.
+        repeats: Number of measured searches.
+        profile: Path of a trace of the last repeat. None for no trace.
+    """
     warm_up, parts = problems[:2], [problems[2 + i :: repeats] for i in range(repeats)]
     with open_searcher(config, policy, ppm, workers=workers) as searcher:
         list(searcher.search(warm_up))  # starts every worker
@@ -36,7 +46,7 @@ def measure_models(
 
 
 def _measure(searcher: Searcher, problems: list[Problem]) -> dict[str, Any]:
-    """One pass over the problems."""
+    """Search the problems once and return the rates."""
     forget_peak()
     held, before, started = resident_bytes(), totals(searcher), time.perf_counter()
     trees = list(searcher.search(problems))
@@ -44,7 +54,7 @@ def _measure(searcher: Searcher, problems: list[Problem]) -> dict[str, Any]:
     done = [tree for tree in trees if isinstance(tree, Tree)]
     if len(done) < len(problems):
         raise SystemExit(
-            f"{len(problems) - len(done)} of {len(problems)} problems failed: no throughput is quoted on that"
+            f"{len(problems) - len(done)} of {len(problems)} problems failed: no result"
         )
     return {
         "problems_per_s": len(done) / wall_s,
@@ -76,7 +86,8 @@ def _report(runs: list[dict[str, Any]]) -> dict[str, Any]:
     )
     for name, row in resources.items():
         print(
-            f"{name:24}{row['busy']:12.1%}{row['starved']:12.1%}{row['requests_per_s']:12.2f}{row['mean_batch']:12.2f}",
+            f"{name:24}{row['busy']:12.1%}{row['starved']:12.1%}"
+            f"{row['requests_per_s']:12.2f}{row['mean_batch']:12.2f}",
             flush=True,
         )
     return {

@@ -1,10 +1,19 @@
-"""The tree as one would write it in plain Python: an object per node. What bench/tree.py compares the core with."""
+"""The search tree in plain Python, one object per node. bench/tree.py compares the core with it."""
 
 import math
 from collections.abc import Sequence
 
 
 class PlainNode:
+    """A node of a search tree.
+
+    Attributes:
+        parent: Parent of the node. None for the root.
+        children: Children of the node. Empty until it is expanded.
+        visits: Number of values that were added to it.
+        value_sum: Sum of these values.
+    """
+
     __slots__ = ("children", "parent", "value_sum", "visits")
 
     def __init__(self, parent: "PlainNode | None" = None, value: float | None = None) -> None:
@@ -15,7 +24,17 @@ class PlainNode:
 
 
 def simulate(root: PlainNode, c: float, scores: Sequence[float], value: float) -> PlainNode:
-    """One simulation: select a leaf, give it a child for every score, back a value up. Returns the leaf."""
+    """Do one simulation: select a leaf, give it a child for every score, and back up a value.
+
+    Args:
+        root: Root of the tree, which changes.
+        c: Weight of exploration in UCT.
+        scores: First value of each child.
+        value: Value to back up.
+
+    Returns:
+        The leaf that was expanded.
+    """
     node = root
     while node.children:
         log_visits = math.log(node.visits) if node.visits else 0.0

@@ -1,20 +1,20 @@
-"""Memory of this process, by Linux's counters."""
+"""Memory of this process, as Linux counts it."""
 
 from pathlib import Path
 
 
 def resident_bytes() -> int:
-    """What it holds now."""
+    """Return the resident memory of now, bytes."""
     return _status("VmRSS")
 
 
 def peak_bytes() -> int:
-    """The most it held since `forget_peak`."""
+    """Return the largest resident memory since the last `forget_peak`, bytes."""
     return _status("VmHWM")
 
 
 def forget_peak() -> None:
-    """Let the peak begin again from what is held now."""
+    """Let the peak begin again at the resident memory of now."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -1,4 +1,4 @@
-"""How busy a scheduler keeps a large engine: ours, lock-step, and the engine alone with a queue that never ends."""
+"""How busy a scheduler keeps a simulated engine: `Searcher`, lock-step, or an endless queue."""
 
 import itertools
 import threading
@@ -29,14 +29,19 @@ from rstar_fast.search import Searcher
 
 @dataclass(frozen=True)
 class Window:
-    """What is measured: from `warm_up_s` on, for `seconds`. Lock-step: whole rounds of at least these lengths."""
+    """Time that is measured. Lock-step does whole rounds of at least these lengths.
+
+    Attributes:
+        warm_up_s: Seconds before measuring begins.
+        seconds: Seconds that are measured.
+    """
 
     warm_up_s: float
     seconds: float
 
 
 def measure_engine(machine: Machine, config: SearchConfig, window: Window) -> dict[str, Any]:
-    """The policy alone, never short of requests of the search's kind."""
+    """Measure the policy alone, with a queue of a search's requests that never ends."""
     policy, ids = SimulatedPolicy(machine), itertools.count()
 
     def feed(seconds: float) -> None:
@@ -67,7 +72,10 @@ def measure_engine(machine: Machine, config: SearchConfig, window: Window) -> di
 def measure_ours(
     machine: Machine, config: SearchConfig, window: Window, profile: str | None = None
 ) -> dict[str, Any]:
-    """`Searcher`, on an endless stream of problems."""
+    """Measure `Searcher` on an endless stream of problems.
+
+    `profile` is the path of a trace to write, or None.
+    """
     policy = SimulatedPolicy(machine)
     forget_peak()
     held = resident_bytes()
@@ -91,7 +99,7 @@ def measure_ours(
 
 
 def measure_lockstep(machine: Machine, config: SearchConfig, window: Window) -> dict[str, Any]:
-    """All problems together, on the same endless stream."""
+    """Measure `LockStep` on an endless stream of problems."""
     policy = SimulatedPolicy(machine)
     with closing(SimulatedRunner(machine)) as runner:
         loop = LockStep(

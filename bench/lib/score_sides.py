@@ -1,4 +1,4 @@
-"""What bench/score.py compares: one work, and the ways to score it and to train on it."""
+"""The work that bench/score.py measures, and the ways to score it and to train on it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ from rstar_fast.steps import Segment
 from rstar_fast.tree import Node, Tree
 
 ENGINE_BLOCK = 16
-"""Tokens of a block of an engine's prefix cache: a block is shared once it is full."""
+"""Number of tokens in a block of an engine's prefix cache. A block is shared once it is full."""
 SIBLINGS = 4
 PREFERRED, OTHERS = (0, 0, 1, 1), (2, 3, 2, 3)
-"""The pairs of a level in training: two siblings against two, as in rStar-Math."""
+"""Siblings of the pairs of a level in training: two against two, as in rStar-Math."""
 
 Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Work:
-    """Trees that grow downwards: at each level one child goes on, the others are scored and left.
+    """Trees of tokens. At each level all children are scored, and one of them gets children.
 
     Attributes:
-        prompts: int64 [trees, prompt tokens].
-        steps: int64 [trees, depth, candidates, step tokens].
-        chosen: int64 [trees, depth], the child that goes on.
+        prompts: Tokens of the prompts, int64 [trees, prompt tokens].
+        steps: Tokens of the steps, int64 [trees, depth, candidates, step tokens].
+        chosen: Index of the child that gets children, int64 [trees, depth].
     """
 
     prompts: Tensor
@@ -48,7 +48,7 @@ class Work:
     def draw(
         cls, trees: int, depth: int, candidates: int, prompt: int, step: int, vocabulary: int
     ) -> "Work":
-        """Random tokens; token 0 is left out."""
+        """Return trees of random tokens without token 0."""
         draw = torch.Generator().manual_seed(0)
         return cls(
             *(
@@ -65,16 +65,19 @@ class Work:
 
     @property
     def num_nodes(self) -> int:
-        """Nodes to score."""
+        """Number of nodes to score."""
         return self.steps[..., 0].numel()
 
     @property
     def distinct(self) -> int:
-        """Distinct tokens: prompts and steps."""
+        """Number of distinct tokens: those of prompts and steps."""
         return self.prompts.numel() + self.steps.numel()
 
     def levels(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Per level the prefixes [trees, tokens] and the children [trees, candidates, step tokens]."""
+        """Yield the prefixes and the children of each level.
+
+        Prefixes have the shape [trees, tokens], children [trees, candidates, step tokens].
+        """
         prefix, every = self.prompts, torch.arange(len(self.prompts))
         for depth in range(self.steps.shape[1]):
             yield prefix, self.steps[:, depth]
@@ -82,22 +85,27 @@ class Work:
 
 
 class Numbers:
-    """A tokenizer whose texts are the numbers of their tokens."""
+    """A tokenizer for texts that are numbers of tokens, separated by spaces."""
 
     bos_token = eos_token_id = pad_token_id = None
 
     def __call__(self, text: str, **options: Any) -> Any:
+        """Return the tokens of a text."""
         return SimpleNamespace(input_ids=[int(token) for token in text.split()])
 
     @staticmethod
     def text(tokens: Tensor) -> str:
-        """The text of these tokens."""
+        """Return the text of tokens."""
         return " ".join(map(str, tokens.tolist()))
 
 
 @torch.inference_mode()
 def per_path(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
-    """The whole path of every node, as the reference does: scores [nodes] and tokens encoded."""
+    """Score the whole path of every node, as the reference does.
+
+    Returns:
+        Scores, float64 [nodes], and the number of tokens encoded.
+    """
     scores, encoded = [], 0
     for prefix, children in work.levels():
         rows = torch.cat([prefix[:, None].expand(-1, children.shape[1], -1), children], 2).flatten(
@@ -113,7 +121,10 @@ def per_path(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
 
 @torch.inference_mode()
 def prefix_cached(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
-    """As an engine with a prefix cache: a path's full blocks are there, what is behind them is encoded for every sibling."""
+    """Score as an engine with a prefix cache does.
+
+    The full blocks of a path are in the cache. The rest of the path is encoded for every sibling.
+    """
     known, encoded, scores = _cache_of(ppm, work.prompts), work.prompts.numel(), []
     trees, _, candidates, _ = work.steps.shape
     for depth, (prefix, children) in enumerate(work.levels()):
@@ -137,7 +148,10 @@ def prefix_cached(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]
 
 @torch.inference_mode()
 def packed_dense(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
-    """Siblings in one row behind their cached path, under a mask of queries x keys, by the model's own attention."""
+    """Score siblings in one row after their cached path, under a mask of queries x keys.
+
+    The attention is the model's own.
+    """
     known, encoded, scores = _cache_of(ppm, work.prompts), work.prompts.numel(), []
     trees, _, candidates, step = work.steps.shape
     every = torch.arange(trees)
@@ -172,7 +186,7 @@ def packed_dense(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
 
 
 def packed_sparse(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
-    """Ours, as in a search."""
+    """Score with `PackedScorer`, level by level as in a search."""
     scorer = PackedScorer(ppm, batch_tokens)
     texts = _texts(work)
     paths: list[tuple[Segment, ...]] = [() for _ in work.prompts]
@@ -190,13 +204,13 @@ def packed_sparse(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]
         ]
         if scorer.kept_bytes > scorer.cache_bytes:
             raise SystemExit(
-                f"{scorer.kept_bytes} bytes are kept, the budget is {scorer.cache_bytes}"
+                f"the scorer keeps {scorer.kept_bytes} bytes, its limit is {scorer.cache_bytes}"
             )
     return np.concatenate(found), scorer.stats.encoded_tokens
 
 
 def whole_trees(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
-    """Ours, for finished trees."""
+    """Score finished trees with `PackedScorer`."""
     trees, depth, candidates, _ = work.steps.shape
     texts, finished = _texts(work), []
     for i in range(trees):
@@ -224,7 +238,11 @@ SCORING: dict[str, Callable[[PPM, Work, int], tuple[Scores, int]]] = {
 
 
 def pair_by_pair(ppm: PPM, work: Work, batch_tokens: int) -> tuple[float, int]:
-    """Gradients of the pairs' loss, each pair as two texts of its own: the loss and the tokens encoded."""
+    """Compute the gradients of the loss over pairs, each pair as two texts of its own.
+
+    Returns:
+        The loss and the number of tokens encoded.
+    """
     return _train_rows(
         ppm,
         work,
@@ -236,7 +254,7 @@ def pair_by_pair(ppm: PPM, work: Work, batch_tokens: int) -> tuple[float, int]:
 
 
 def text_by_text(ppm: PPM, work: Work, batch_tokens: int) -> tuple[float, int]:
-    """The same with each text once, however many pairs it is in."""
+    """Compute the gradients with each text once, however many pairs it is in."""
     return _train_rows(ppm, work, batch_tokens, range(SIBLINGS), PREFERRED, OTHERS)
 
 
@@ -248,7 +266,16 @@ def _train_rows(
     preferred: Sequence[int],
     others: Sequence[int],
 ) -> tuple[float, int]:
-    """With these siblings of a level as rows, and these of the rows as pairs."""
+    """Compute the gradients over rows of siblings.
+
+    Args:
+        ppm: PPM that is trained.
+        work: Trees.
+        batch_tokens: Largest number of tokens in a batch.
+        rows: Indices of the siblings of a level that are rows.
+        preferred: Index of the preferred row of each pair.
+        others: Index of the other row of each pair.
+    """
     total, encoded = 0.0, 0
     for prefix, children in work.levels():
         groups = torch.cat([prefix[:, None].expand(-1, len(rows), -1), children[:, list(rows)]], 2)
@@ -266,7 +293,7 @@ def _train_rows(
 
 
 def packed_training(ppm: PPM, work: Work, batch_tokens: int) -> tuple[float, int]:
-    """Ours: each token of all pairs once."""
+    """Compute the gradients on packed trees, with each token once."""
     trees, depth, candidates, step = work.steps.shape
     parents: list[int] = []
     for i in range(trees):
@@ -323,7 +350,7 @@ def _hidden(
 
 
 def _cache_of(ppm: PPM, prompts: Tensor) -> list[tuple[Tensor, ...]]:
-    """Keys and values [trees, heads, tokens, dim] of the prompts, by layer."""
+    """Return the keys and values of the prompts by layer, [trees, heads, tokens, dim]."""
     found = DynamicCache()
     _hidden(ppm, prompts, found)
     return [(layer.keys, layer.values) for layer in found.layers]

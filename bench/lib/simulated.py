@@ -1,9 +1,10 @@
-"""Engines that take as long as large ones would, in real time, and answer from a script.
+"""Engines that take as long as those of a large machine, in real time, and answer from a script.
 
-The policy batches continuously: a request's candidates take places as they become free, and every step writes one token of each.
-A step lasts as long as its tokens take at the full rate, or the latency of a forward if that is longer. It does nothing between two
-calls of `step`, so what a scheduler does there, or keeps the interpreter from doing, is lost to it. Prefixes cost it nothing. A
-program takes a worker for its duration, a batch of scores the time of its rows.
+The policy batches continuously. The candidates of a request take places as these become free, and
+every step writes one token of each. A step lasts as long as its tokens take at the full rate, but
+at least the latency of a forward pass. Between two calls of `step` the policy does nothing,
+so time that the scheduler spends there is lost to it. Prefixes cost it nothing. A program takes one
+worker for its duration, and a batch of scores takes the time of its rows.
 """
 
 import heapq
@@ -27,19 +28,19 @@ from rstar_fast.verify.base import Grade, Observation, Status
 
 @dataclass(frozen=True)
 class Machine:
-    """What is simulated.
+    """The machine that is simulated.
 
     Attributes:
-        tokens_per_s: of the policy with all places taken.
-        places: candidates written at once.
-        latency_s: shortest step of the policy.
-        step_tokens: mean length of a candidate.
-        scores_per_s: partial solutions scored per second.
-        score_latency_s: shortest batch of scores.
-        workers: programs run at once.
-        program_s: mean duration of a program.
-        slow_share: of programs that take `slow_s` instead.
-        slow_s: see `slow_share`.
+        tokens_per_s: Tokens that the policy writes per second with all places taken.
+        places: Number of candidates that are written at once.
+        latency_s: Shortest duration of a step of the policy, seconds.
+        step_tokens: Mean length of a candidate, tokens.
+        scores_per_s: Partial solutions that are scored per second.
+        score_latency_s: Shortest duration of a batch of scores, seconds.
+        workers: Number of programs that run at once.
+        program_s: Mean duration of a program, seconds.
+        slow_share: Share of programs that take `slow_s` instead, in [0, 1].
+        slow_s: Duration of a slow program, seconds.
     """
 
     tokens_per_s: float = 20_000.0
@@ -55,7 +56,7 @@ class Machine:
 
 
 def endless_problems() -> Iterator[Problem]:
-    """Problems whose right answer is 3."""
+    """Return problems without end. The right answer of each is 3."""
     return (Problem(f"p{i}", f"question {i}", ("3",)) for i in itertools.count())
 
 
@@ -67,7 +68,12 @@ class _Request:
 
 
 class SimulatedPolicy:
-    """A `Policy`. `occupied_s` is the time of its steps, each by the share of places that were taken."""
+    """A `Policy` that takes time and writes from a script.
+
+    Attributes:
+        stats: Counts of the policy.
+        occupied_s: Seconds in steps, each multiplied by the share of places that were taken.
+    """
 
     name = "simulated"
 
@@ -83,7 +89,7 @@ class SimulatedPolicy:
 
     @property
     def pending(self) -> int:
-        """Requests added and not yet returned."""
+        """Number of requests that were added and not returned yet."""
         return self._num_open
 
     def add(self, requests: Sequence[ExpandRequest]) -> None:
@@ -142,11 +148,22 @@ class SimulatedPolicy:
 
 
 def write(key: int, depth: int, num_tokens: int) -> Candidate:
-    """The candidate of a key: an answer at depth 3 or deeper with probability 0.4, else a step of code."""
+    """Return the candidate of a key.
+
+    It is an answer with probability 0.4 at depth 3 or deeper. Otherwise it is a step of code.
+
+    Args:
+        key: Random number that the candidate depends on.
+        depth: Number of steps before it.
+        num_tokens: Length of the candidate, tokens.
+    """
     if depth >= 3 and key % 10 < 4:
         text = f"\n<answer>{key >> 96:x} gives $\\boxed{{{key % 7}}}$.<end_of_answer>"
     else:
-        text = f"\n# Step {depth}: as was said, the amount that is left becomes the one before, less what was given away.\n"
+        text = (
+            f"\n# Step {depth}: as was said, the amount that is left becomes the one before, "
+            "less what was given away.\n"
+        )
         text += f"amount_{depth} = amount_{max(0, depth - 1)} - {key % 100_003}\n<end_of_step>"
     first = 1000 + key % 100_000
     return Candidate(
@@ -155,7 +172,7 @@ def write(key: int, depth: int, num_tokens: int) -> Candidate:
 
 
 def _length(key: int, mean: float) -> int:
-    """Between 5 and four times the mean, geometric in between."""
+    """Return a random length, geometric but at least 5 and at most four times the mean."""
     return max(5, min(int(4 * mean), int(-math.log(1.0 - _uniform(key)) * mean)))
 
 
@@ -164,7 +181,7 @@ def _uniform(key: int) -> float:
 
 
 class SimulatedScorer:
-    """A `Scorer`."""
+    """A `Scorer` that takes time and draws the scores from the texts."""
 
     name = "simulated"
 
@@ -172,7 +189,7 @@ class SimulatedScorer:
         self._machine = machine
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
-        """Take the time that the rows take."""
+        """Score all children, after the time that their rows take."""
         num_rows = sum(len(request.children) for request in requests)
         time.sleep(max(self._machine.score_latency_s, num_rows / self._machine.scores_per_s))
         return [
@@ -184,12 +201,8 @@ class SimulatedScorer:
         ]
 
 
-def _score(child: str) -> float:
-    return 2.0 * _uniform(draw_key(0, child, 0, 0)) - 1.0
-
-
 class SimulatedRunner:
-    """A `StepRunner`: programs that only take time, which follows from their text."""
+    """A `StepRunner` whose programs only take time. The time follows from their text."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -202,7 +215,7 @@ class SimulatedRunner:
         self._thread.start()
 
     def submit(self, steps: tuple[str, ...]) -> "Future[Observation]":
-        """Begin a program as soon as a worker is free."""
+        """Begin a program once a worker is free."""
         key = draw_key(1, steps[-1], len(steps), 0)
         slow = key % 10_000 < 10_000 * self._machine.slow_share
         duration = (
@@ -218,7 +231,7 @@ class SimulatedRunner:
         return future
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread of the runner."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -245,10 +258,10 @@ class InstantVerifier:
     """A `Verifier` that compares texts."""
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
-        """Answer at once."""
+        """Return the grade at once."""
         future: Future[Grade] = Future()
         future.set_result(Grade(answer in problem.answers))
         return future
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Do nothing: there is nothing to stop."""

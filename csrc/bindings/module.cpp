@@ -1,9 +1,9 @@
+#include "docstrings.hpp"
 #include "register.hpp"
 
-// Forests hold a lock of their own, packs never change: no call needs the GIL.
+// No call needs the GIL: every forest has a lock of its own, and a pack never changes.
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
-    module.doc() =
-        "The tree core: every node of every tree in one forest of flat arrays, and trees packed into sequences of tokens.";
+    module.doc() = rstar_fast::bindings::docs::core;
     rstar_fast::bindings::register_errors(module);
     rstar_fast::bindings::register_forest(module);
     rstar_fast::bindings::register_pack(module);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "docstrings.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -12,7 +13,8 @@ namespace rstar_fast::bindings {
 
 namespace {
 
-// A tuple as it is, of other sequences a copy: nothing that a number's own code does may change it.
+// Returns the sequence as a tuple, a copy unless it is one already. Python code that runs while an
+// element is converted to a number can then not change it.
 py::tuple tuple_of(PyObject* sequence) {
     auto tuple = py::reinterpret_steal<py::tuple>(PySequence_Tuple(sequence));
     if (!tuple) throw py::error_already_set();
@@ -22,7 +24,8 @@ py::tuple tuple_of(PyObject* sequence) {
 std::int32_t to_id(PyObject* item) {
     const long value = PyLong_AsLong(item);
     if (value == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
-    if (value < std::numeric_limits<std::int32_t>::min() || value > std::numeric_limits<std::int32_t>::max()) {
+    if (value < std::numeric_limits<std::int32_t>::min() ||
+        value > std::numeric_limits<std::int32_t>::max()) {
         PyErr_Format(PyExc_OverflowError, "expected a token id of 32 bits, got %ld", value);
         throw py::error_already_set();
     }
@@ -35,7 +38,7 @@ float to_logprob(PyObject* item) {
     return static_cast<float>(value);
 }
 
-// Every run of numbers as the bytes of an array of T.
+// Returns every run of numbers as the bytes of an array of T.
 template <class T, T (*to_element)(PyObject*)>
 py::list to_bytes(const py::object& runs) {
     const py::tuple all = tuple_of(runs.ptr());
@@ -43,11 +46,13 @@ py::list to_bytes(const py::object& runs) {
     for (std::size_t i = 0; i < all.size(); ++i) {
         const py::tuple run = tuple_of(PyTuple_GET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i)));
         const auto size = static_cast<Py_ssize_t>(run.size());
-        auto bytes = py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(nullptr, size * Py_ssize_t{sizeof(T)}));
+        auto bytes = py::reinterpret_steal<py::object>(
+            PyBytes_FromStringAndSize(nullptr, size * Py_ssize_t{sizeof(T)}));
         if (!bytes) throw py::error_already_set();
-        // What a bytes object holds begins at a multiple of 8.
+        // The content of a bytes object begins at a multiple of 8, so it is aligned for T.
         auto* elements = reinterpret_cast<T*>(PyBytes_AS_STRING(bytes.ptr()));
-        for (Py_ssize_t k = 0; k < size; ++k) elements[k] = to_element(PyTuple_GET_ITEM(run.ptr(), k));
+        for (Py_ssize_t k = 0; k < size; ++k)
+            elements[k] = to_element(PyTuple_GET_ITEM(run.ptr(), k));
         PyList_SET_ITEM(packed.ptr(), static_cast<Py_ssize_t>(i), bytes.release().ptr());
     }
     return packed;
@@ -61,12 +66,11 @@ void untrack(const py::object& objects) {
 }  // namespace
 
 void register_nodes(py::module_& module) {
-    // The first line of each docstring in _core.pyi, which says the rest.
     module.def("ids_to_bytes", &to_bytes<std::int32_t, &to_id>, py::arg("runs"),
-               "Token ids as int32, each run as one bytes object.");
+               docs::ids_to_bytes);
     module.def("logprobs_to_bytes", &to_bytes<float, &to_logprob>, py::arg("runs"),
-               "Log-probabilities as float32, each run as one bytes object.");
-    module.def("untrack", &untrack, py::arg("objects"), "Spares the garbage collector objects that can be part of no cycle.");
+               docs::logprobs_to_bytes);
+    module.def("untrack", &untrack, py::arg("objects"), docs::untrack);
 }
 
 }  // namespace rstar_fast::bindings

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "../errors.hpp"
+#include "docstrings.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -17,11 +18,12 @@ namespace {
 using Ints = py::array_t<std::int32_t, py::array::c_style>;
 
 std::span<const std::int32_t> span_of(const char* name, const Ints& array) {
-    if (array.ndim() != 1) throw PackError(concat(name, " must have one dimension, got ", array.ndim()));
+    if (array.ndim() != 1)
+        throw PackError(concat(name, " must have one dimension, got ", array.ndim()));
     return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
-// A read-only view that keeps its owner alive; the vectors of a pack never change.
+// Returns a read-only view that keeps its owner alive. The vectors of a pack never change.
 template <auto member, class Owner>
 Ints view(const py::object& self) {
     const auto& values = self.cast<const Owner&>().*member;
@@ -38,8 +40,9 @@ Pack make_pack(const Ints& parents, const Ints& num_tokens, const Ints& tokens) 
     return pack(parent_span, count_span, token_span);
 }
 
-BlockLists make_blocks(const Ints& end, const Ints& position, const Ints& queries, std::int64_t block_queries,
-                       std::int64_t block_keys, std::optional<std::int64_t> window) {
+BlockLists make_blocks(const Ints& end, const Ints& position, const Ints& queries,
+                       std::int64_t block_queries, std::int64_t block_keys,
+                       std::optional<std::int64_t> window) {
     const auto end_span = span_of("visible_blocks: end", end);
     const auto position_span = span_of("visible_blocks: position", position);
     const auto query_span = span_of("visible_blocks: queries", queries);
@@ -52,28 +55,29 @@ BlockLists make_blocks(const Ints& end, const Ints& position, const Ints& querie
 void register_pack(py::module_& module) {
     module.attr("NO_TOKEN") = NO_TOKEN;
 
-    // The first line of each docstring in _core.pyi, which says the rest.
-    py::class_<Pack, py::smart_holder>(module, "Pack", "Trees of token runs as one sequence in depth-first order.")
-        .def_property_readonly("begin", &view<&Pack::begin, Pack>, "Packed index of each node's first token, int32 [nodes].")
+    py::class_<Pack, py::smart_holder>(module, "Pack", docs::Pack)
+        .def_property_readonly("begin", &view<&Pack::begin, Pack>, docs::Pack_begin)
         .def_property_readonly("score_index", &view<&Pack::score_index, Pack>,
-                               "Packed index of the last token on each node's path, int32 [nodes].")
-        .def_property_readonly("tokens", &view<&Pack::tokens, Pack>, "The packed tokens, int32 [tokens].")
-        .def_property_readonly("position", &view<&Pack::position, Pack>, "Tokens in front of each on its path, int32 [tokens].")
-        .def_property_readonly("end", &view<&Pack::end, Pack>, "End of the subtree that each token opens, int32 [tokens].");
-    py::class_<BlockLists, py::smart_holder>(module, "BlockLists", "Which blocks of columns each block of rows sees.")
+                               docs::Pack_score_index)
+        .def_property_readonly("tokens", &view<&Pack::tokens, Pack>, docs::Pack_tokens)
+        .def_property_readonly("position", &view<&Pack::position, Pack>, docs::Pack_position)
+        .def_property_readonly("end", &view<&Pack::end, Pack>, docs::Pack_end);
+    py::class_<BlockLists, py::smart_holder>(module, "BlockLists", docs::BlockLists)
         .def_property_readonly("offsets", &view<&BlockLists::offsets, BlockLists>,
-                               "Where each row's blocks begin, int32 [rows + 1].")
+                               docs::BlockLists_offsets)
         .def_property_readonly("split", &view<&BlockLists::split, BlockLists>,
-                               "Where each row's full blocks end and its partial ones begin, int32 [rows].")
-        .def_property_readonly("blocks", &view<&BlockLists::blocks, BlockLists>, "Columns, by row, int32 [visible].")
+                               docs::BlockLists_split)
+        .def_property_readonly("blocks", &view<&BlockLists::blocks, BlockLists>,
+                               docs::BlockLists_blocks)
         .def(
-            "transpose", [](const BlockLists& self) { return self.transpose(); }, py::call_guard<py::gil_scoped_release>(),
-            "The same pairs by column.");
-    module.def("pack", &make_pack, py::arg("parents").noconvert(), py::arg("num_tokens").noconvert(), py::arg("tokens").noconvert(),
-               "Packs trees of token runs in depth-first order.");
-    module.def("visible_blocks", &make_blocks, py::arg("end").noconvert(), py::arg("position").noconvert(),
-               py::arg("queries").noconvert(), py::arg("block_queries"), py::arg("block_keys"), py::arg("window") = py::none(),
-               "For each block of queries, the blocks of keys it sees.");
+            "transpose", [](const BlockLists& self) { return self.transpose(); },
+            py::call_guard<py::gil_scoped_release>(), docs::BlockLists_transpose);
+    module.def("pack", &make_pack, py::arg("parents").noconvert(),
+               py::arg("num_tokens").noconvert(), py::arg("tokens").noconvert(), docs::pack);
+    module.def("visible_blocks", &make_blocks, py::arg("end").noconvert(),
+               py::arg("position").noconvert(), py::arg("queries").noconvert(),
+               py::arg("block_queries"), py::arg("block_keys"), py::arg("window") = py::none(),
+               docs::visible_blocks);
 }
 
 }  // namespace rstar_fast::bindings

@@ -1,4 +1,4 @@
-// What each file of this folder adds to the module.
+// Functions that add the names of each file in this folder to the module.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,28 +1,24 @@
-"""The benches of the scorer and of the kernels run, and what they hold their sides to holds."""
+"""The benches of the scorer and of the kernels run, and their sides agree."""
 
-import json
-import sys
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import kernels
 import pytest
 import score
 
-
-def last_line(
-    main: Any, arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> dict[str, Any]:
-    monkeypatch.setattr(sys, "argv", ["bench", *arguments.split()])
-    main()
-    document: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
-    return document
+DocumentOf = Callable[[ModuleType, str], dict[str, Any]]
 
 
 def test_every_way_to_score_agrees_and_ours_encodes_each_token_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    document_of: DocumentOf,
 ) -> None:
-    arguments = "--device cpu --depth 3 --candidates 5 --trees 2 --question 20 --step 7 --repeats 1 --batch-tokens 60"
-    found = last_line(score.main, arguments, monkeypatch, capsys)
+    arguments = (
+        "--device cpu --depth 3 --candidates 5 --trees 2 --question 20 --step 7 --repeats 1 "
+        "--batch-tokens 60"
+    )
+    found = document_of(score, arguments)
     assert found["tokens_encoded_per_distinct"] == 1.0
     scoring, training = found["rows"]
     assert len(scoring["sides"]) == 5 and len(training["sides"]) == 3
@@ -33,10 +29,10 @@ def test_every_way_to_score_agrees_and_ours_encodes_each_token_once(
 
 
 def test_every_implementation_of_the_kernels_agrees(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, document_of: DocumentOf
 ) -> None:
     monkeypatch.setattr(kernels.torch.cuda, "is_available", lambda: False)
-    found = last_line(kernels.main, "--tokens 200 --repeats 1", monkeypatch, capsys)
+    found = document_of(kernels, "--tokens 200 --repeats 1")
     sides = {(row["kernel"], row["side"]) for row in found["rows"]}
     assert {side for kernel, side in sides if kernel == "tree_attention"} == {
         "ours, blockwise",

@@ -1,6 +1,6 @@
-// Random calls to forests on several threads, for the sanitizers: `make sanitize`. What the calls must give is checked against the
-// oracle in Python; here every instruction set must agree with the scalar code, every refusal leave the forest alone, and every
-// state pass verify.
+// Makes random calls to forests on several threads, under the sanitizers (`make sanitize`). The
+// results of calls are checked elsewhere, against the oracle in Python. Here every instruction set
+// must select the same nodes as the scalar code, and every state must pass `verify`.
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -29,13 +29,15 @@ void require(bool holds, const char* what) {
     std::abort();
 }
 
-// Mostly nodes in use, sometimes any number.
-std::vector<NodeId> some_nodes(Random& random, const Forest& forest, const std::vector<TreeId>& trees, std::int64_t most) {
+// Returns random ids: mostly of nodes in use, sometimes of none.
+std::vector<NodeId> some_nodes(Random& random, const Forest& forest,
+                               const std::vector<TreeId>& trees, std::int64_t most) {
     std::vector<NodeId> nodes(static_cast<std::size_t>(below(random, most + 1)));
     for (NodeId& node : nodes) {
         const TreeId tree = trees[static_cast<std::size_t>(below(random, std::ssize(trees)))];
-        node = static_cast<NodeId>(below(random, 100) == 0 ? below(random, 1 << 20) - 8
-                                                           : forest.root(tree) + below(random, forest.num_nodes(tree)));
+        node = static_cast<NodeId>(below(random, 100) == 0
+                                       ? below(random, 1 << 20) - 8
+                                       : forest.root(tree) + below(random, forest.num_nodes(tree)));
     }
     return nodes;
 }
@@ -44,14 +46,16 @@ std::vector<double> some_values(Random& random, std::size_t count) {
     constexpr double VALUES[] = {-1.0, 1.0, 0.25, -0.0, 1e-40, 1e300};
     std::vector<double> values(count);
     for (double& value : values)
-        value = below(random, 3) ? VALUES[below(random, 6)] : std::uniform_real_distribution(-1.0, 1.0)(random);
+        value = below(random, 3) ? VALUES[below(random, 6)]
+                                 : std::uniform_real_distribution(-1.0, 1.0)(random);
     return values;
 }
 
-// One random call; true if it was done.
+// Makes one random call. Returns whether it was done, and not refused.
 bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
     try {
-        const std::vector<NodeId> nodes = some_nodes(random, forest, trees, below(random, 20) ? 6 : 4000);
+        const std::vector<NodeId> nodes =
+            some_nodes(random, forest, trees, below(random, 20) ? 6 : 4000);
         switch (below(random, 12)) {
             case 0:
             case 1:
@@ -73,7 +77,8 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
             case 3:
             case 4:
             case 5: {
-                const std::vector<std::int32_t> moves(nodes.size(), static_cast<std::int32_t>(below(random, 8)));
+                const std::vector<std::int32_t> moves(nodes.size(),
+                                                      static_cast<std::int32_t>(below(random, 8)));
                 std::vector<NodeId> reached(nodes.size()), scalar(nodes.size());
                 std::vector<std::int32_t> left(nodes.size());
                 const double c = below(random, 4) * 0.5;
@@ -132,13 +137,15 @@ std::int64_t fuzz(std::uint64_t seed, std::int64_t num_calls, std::mutex* lock, 
     Forest& forest = shared ? *shared : own;
     std::vector<TreeId> trees;
     {
-        const std::unique_lock guard = lock ? std::unique_lock(*lock) : std::unique_lock<std::mutex>();
+        const std::unique_lock guard =
+            lock ? std::unique_lock(*lock) : std::unique_lock<std::mutex>();
         forest.set_threads(3);
         trees = forest.new_trees(4);
     }
     std::int64_t done = 0;
     for (std::int64_t i = 0; i < num_calls; ++i) {
-        const std::unique_lock guard = lock ? std::unique_lock(*lock) : std::unique_lock<std::mutex>();
+        const std::unique_lock guard =
+            lock ? std::unique_lock(*lock) : std::unique_lock<std::mutex>();
         done += call(random, forest, trees);
         if (i % 16 == 0) forest.verify();
     }
@@ -155,12 +162,14 @@ int main(int argc, char** argv) {
         std::mutex lock;
         Forest shared(16, 4000, NO_LIMIT, true);
         std::int64_t counts[4] = {};
-        // Two threads on one forest, two on one each.
-        in_parallel(4, [&](std::size_t i) { counts[i] = fuzz(i, num_calls, i < 2 ? &lock : nullptr, i < 2 ? &shared : nullptr); });
+        // Two threads share one forest, and two have one each.
+        in_parallel(4, [&](std::size_t i) {
+            counts[i] = fuzz(i, num_calls, i < 2 ? &lock : nullptr, i < 2 ? &shared : nullptr);
+        });
         for (const std::int64_t count : counts) done += count;
         tried += 4 * num_calls;
         shared.verify();
     }
-    std::printf("%lld random calls, %lld of them done, the rest refused\n", static_cast<long long>(tried),
-                static_cast<long long>(done));
+    std::printf("%lld random calls: %lld were done, the rest were refused\n",
+                static_cast<long long>(tried), static_cast<long long>(done));
 }

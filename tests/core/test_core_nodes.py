@@ -1,4 +1,4 @@
-"""What the core does for nodes in Python: tokens as bytes, objects out of the garbage collector's sight."""
+"""Tokens as bytes, and objects that are hidden from the garbage collector."""
 
 import gc
 import subprocess
@@ -22,7 +22,7 @@ def test_runs_become_arrays() -> None:
     assert ids_to_bytes([]) == [] == logprobs_to_bytes(())
 
 
-def test_any_sequence_of_numbers_will_do() -> None:
+def test_any_sequence_of_numbers_is_taken() -> None:
     assert (
         ids_to_bytes(([1, np.int64(2)], np.array([1, 2]), range(1, 3)))
         == [array("i", [1, 2]).tobytes()] * 3
@@ -37,13 +37,13 @@ def test_any_sequence_of_numbers_will_do() -> None:
     ("run", "error"),
     [((2**31,), OverflowError), ((2**70,), OverflowError), ((1.5,), TypeError), (5, TypeError)],
 )
-def test_what_is_no_id_is_refused(run: object, error: type[Exception]) -> None:
+def test_anything_but_an_id_is_refused(run: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         ids_to_bytes([(1, 2), run])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("run", [("a",), (None,), None])
-def test_what_is_no_number_is_refused(run: object) -> None:
+def test_anything_but_a_number_is_refused(run: object) -> None:
     with pytest.raises(TypeError):
         logprobs_to_bytes([(1.0,), run])  # type: ignore[list-item]
 
@@ -57,7 +57,7 @@ def test_errors_leak_nothing() -> None:
     assert (sys.getrefcount(run), sys.getrefcount(bad)) == before
 
 
-def test_untracked_objects_live_and_die_as_others() -> None:
+def test_untracked_objects_live_and_die_like_any_others() -> None:
     class Thing:
         __slots__ = ("text",)
 
@@ -78,7 +78,7 @@ def test_untracked_objects_live_and_die_as_others() -> None:
 
 
 def test_the_core_needs_no_gil() -> None:
-    """On a free-threaded Python; a module that did need it would bring it back."""
+    """On a free-threaded Python, a module that needed the GIL would turn it on again."""
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
         pytest.skip("this Python has a GIL")
     program = "import sys, rstar_fast._core; sys.exit(sys._is_gil_enabled())"

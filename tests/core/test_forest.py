@@ -1,57 +1,20 @@
-"""The forest: what each call does, what each call refuses, and that a refused call changes nothing."""
+"""What each call of the forest does and refuses. A refused call changes nothing."""
 
 import math
 import threading
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from forests import floats, ids, small_forest, state
 
 from rstar_fast._core import NO_NODE, Forest
 from rstar_fast.errors import CapacityError, ForestError, RStarError
 
 
-def ids(*values: int) -> NDArray[np.int32]:
-    return np.array(values, np.int32)
-
-
-def floats(*values: float) -> NDArray[np.float64]:
-    return np.array(values, np.float64)
-
-
-def state(forest: Forest) -> list[object]:
-    """Everything that can be seen of a forest."""
-    seen: list[object] = [forest.max_trees, forest.nodes_per_tree, forest.num_trees]
-    for tree in range(forest.max_trees):
-        try:
-            seen.append((tree, forest.root(tree), forest.num_nodes(tree)))
-        except ForestError:
-            continue
-        for statistic in (
-            "visits",
-            "value_sums",
-            "q",
-            "parents",
-            "first_children",
-            "num_children",
-            "terminal",
-        ):
-            seen.append(getattr(forest, statistic)(tree).tolist())
-    return seen
-
-
 @pytest.fixture
 def forest() -> Forest:
-    """Room for 4 trees of 10; tree 0 is 0 -> 1 2 3, 1 -> 4 5; tree 1 is a root; tree 2 was freed; tree 3 is untouched."""
-    forest = Forest(4, 10)
-    forest.new_trees(3)
-    forest.expand(ids(0, 20), ids(3, 2))
-    forest.expand(ids(1), ids(2))
-    forest.backup(ids(4, 2), floats(1.0, -0.5))
-    forest.free_trees(ids(2))
-    return forest
+    return small_forest()
 
 
 def test_a_new_tree_is_an_unvisited_root() -> None:
@@ -112,7 +75,7 @@ def test_an_unvisited_child_scores_zero_and_the_first_of_equals_wins() -> None:
     forest.new_trees(1)
     forest.expand(ids(0), ids(4))
     assert forest.select(ids(0), ids(1), 2.0)[0].tolist() == [1]
-    # The root is still unvisited, so nothing is added for exploration.
+    # The root is unvisited, so the term of exploration is 0.
     forest.add(ids(1, 2, 3), floats(-0.5, 0.25, 0.25))
     assert forest.select(ids(0), ids(1), 100.0)[0].tolist() == [2]
     forest.add(ids(2, 3), floats(-1.0, -1.0))
@@ -311,7 +274,7 @@ def test_what_is_refused_changes_nothing(
     assert type(refusal.value) is error
     assert str(refusal.value).startswith(message)
     assert state(forest) == before
-    # Room taken by the refused call would show here.
+    # If the refused call had taken room, these ids would be higher.
     assert forest.expand(ids(2), ids(4)).tolist() == [6]
 
 
@@ -353,112 +316,6 @@ def test_room_costs_nothing_until_it_is_used() -> None:
     forest = Forest(4096, 20_000)
     forest.new_trees(4096)
     assert forest.num_nodes(4095) == 1
-
-
-def test_save_and_load(forest: Forest, tmp_path: Path) -> None:
-    forest.set_terminal(ids(3))
-    path = tmp_path / "forest"
-    forest.save(path)
-    forest.save(str(path))
-    loaded = Forest.load(path)
-    assert state(loaded) == state(forest)
-    assert loaded.new_trees(1).tolist() == [2]
-    assert [file.name for file in tmp_path.iterdir()] == ["forest"]
-
-
-def test_an_empty_forest_is_saved_too(tmp_path: Path) -> None:
-    Forest(2, 5).save(tmp_path / "forest")
-    assert Forest.load(tmp_path / "forest").num_trees == 0
-
-
-def test_load_refuses_what_save_did_not_write(tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign"
-    for content in (b"", b"rstarfst", b"{}" * 100):
-        foreign.write_bytes(content)
-        with pytest.raises(ForestError, match="foreign: not a saved forest"):
-            Forest.load(foreign)
-    with pytest.raises(ForestError, match="nowhere: No such file or directory"):
-        Forest.load(tmp_path / "nowhere")
-    with pytest.raises(ForestError, match=f"{tmp_path.name}: Is a directory"):
-        Forest.load(tmp_path)
-
-
-def test_a_failed_save_leaves_the_old_file(forest: Forest, tmp_path: Path) -> None:
-    with pytest.raises(ForestError, match=r"save: .*/nowhere/forest: No such file or directory"):
-        forest.save(tmp_path / "nowhere" / "forest")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(ForestError, match=r"save: .*/folder: Is a directory"):
-        forest.save(tmp_path / "folder")
-    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
-
-
-def damaged(content: bytes) -> Iterable[bytes]:
-    """Every truncation, two forms of excess, and every byte changed."""
-    yield from (content[:size] for size in range(len(content)))
-    yield from (content + b"\0", content + content)
-    yield from (
-        content[:at] + bytes([content[at] ^ 0x41]) + content[at + 1 :] for at in range(len(content))
-    )
-
-
-def test_load_refuses_any_damage(forest: Forest, tmp_path: Path) -> None:
-    path = tmp_path / "forest"
-    forest.save(path)
-    for content in damaged(path.read_bytes()):
-        path.write_bytes(content)
-        with pytest.raises(
-            ForestError,
-            match=r"load: .*/forest: (not a saved forest|saved as version|truncated or|damaged)",
-        ):
-            Forest.load(path)
-
-
-def checksum(content: bytes) -> bytes:
-    """FNV-1a over 64 bits."""
-    value = 0xCBF29CE484222325
-    for byte in content:
-        value = ((value ^ byte) * 0x100000001B3) % 2**64
-    return value.to_bytes(8, "little")
-
-
-def test_load_checks_the_structure_behind_a_right_checksum(forest: Forest, tmp_path: Path) -> None:
-    path = tmp_path / "forest"
-    forest.save(path)
-    body = path.read_bytes()[:-8]
-    # 16: max_trees, 20: nodes_per_tree, 32 to 48: num_nodes of trees 0 to 3, then the six nodes of tree 0.
-    value_sums = 32 + 4 * 4
-    visits = value_sums + 6 * 8
-    first_children = visits + 6 * 4
-    parents = first_children + 6 * 4
-    states = parents + 6 * 4
-    changes: list[tuple[int, bytes, str]] = [
-        *(
-            (at, value, "damaged: ")
-            for at in (16, 20, 32, 40)
-            for value in (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f")
-        ),
-        (36, b"\x00\x00\x00\x00", "damaged: sizes don't add up"),
-        (40, b"\x01\x00\x00\x00", "damaged: sizes don't add up"),
-        (value_sums, b"\x00\x00\x00\x00\x00\x00\xf8\x7f", "node 0 has 2 visits and value sum nan"),
-        (visits, b"\xff\xff\xff\xff", "node 0 has -1 visits"),
-        (first_children, b"\x02\x00\x00\x00", "node 1 is not among the children of its parent 0"),
-        (parents, b"\x00\x00\x00\x00", "root 0 has a parent"),
-        (parents + 4, b"\x01\x00\x00\x00", "node 1 has parent 1"),
-        (parents + 8, b"\xff\xff\xff\xff", "node 2 has parent -1"),
-        (parents + 16, b"\x02\x00\x00\x00", "node 4 is not among the children of its parent 2"),
-        (states, b"\x04\x00", "6 children of 6 nodes"),
-        (28, b"\x01", "truncated or damaged"),
-        (12, b"\x17", "saved as version 2, 23 bytes a node"),
-        (14, b"\x02", "damaged: keeps_values is 2"),
-    ]
-    for at, value, reason in changes:
-        changed = body[:at] + value + body[at + len(value) :]
-        path.write_bytes(changed + checksum(changed))
-        with pytest.raises(ForestError, match=reason):
-            Forest.load(path)
-
-    path.write_bytes(body + checksum(body))
-    assert state(Forest.load(path)) == state(forest)
 
 
 def test_threads_share_a_forest() -> None:

@@ -1,20 +1,16 @@
-"""Nodes in flight: left out of every walk until they are expanded, released or terminal."""
+"""Nodes in flight are left out of every walk until they are expanded, released or terminal."""
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from forests import ids
 
 from rstar_fast._core import BUSY, NO_NODE, Forest
 from rstar_fast.errors import ForestError
 
 
-def ids(*values: int) -> NDArray[np.int32]:
-    return np.array(values, np.int32)
-
-
 @pytest.fixture
 def forest() -> Forest:
-    """0 -> 1 2, 1 -> 3 4; 1 is better than 2, and 3 than 4."""
+    """One tree: 0 -> 1 2, 1 -> 3 4. Node 1 is better than 2, and 3 is better than 4."""
     forest = Forest(1, 20)
     forest.new_trees(1)
     forest.backup(ids(0), np.zeros(1))
@@ -24,7 +20,7 @@ def forest() -> Forest:
 
 
 def claims(forest: Forest, count: int) -> list[int]:
-    """The nodes that so many walks from the root claim."""
+    """Return the nodes that `count` walks from the root claim."""
     reached, _ = forest.select(
         np.zeros(count, np.int32), np.full(count, 9, np.int32), 0.0, claim=True
     )
@@ -46,7 +42,7 @@ def test_a_claim_ends_when_its_node_is_expanded_released_or_terminal(forest: For
     forest.expand(ids(3), ids(2))
     assert claims(forest, 3) == [5, 6, BUSY]
     forest.set_terminal(ids(4, 5, 6))
-    # 3, and with it 1, turn out to be exhausted one after the other; 2 is still in flight.
+    # The first walk finds that 3 is exhausted, the second that 1 is. Node 2 is still in flight.
     assert claims(forest, 3) == [NO_NODE, NO_NODE, BUSY]
     assert forest.terminal(0).tolist() == [False, True, False, True, True, True, True]
     forest.set_terminal(ids(2))
@@ -70,7 +66,7 @@ def test_only_nodes_in_flight_are_released(forest: Forest) -> None:
 def test_nodes_in_flight_are_not_forgotten(forest: Forest) -> None:
     assert claims(forest, 1) == [3]
     for call in (lambda: forest.prune(ids(1)), lambda: forest.reroot(2)):
-        with pytest.raises(ForestError, match="node 3, which would go, is in flight"):
+        with pytest.raises(ForestError, match="node 3 would be forgotten and is in flight"):
             call()
     assert forest.prune(ids(2)).tolist() == [0, 1, NO_NODE, 2, 3]
     assert forest.in_flight(0).tolist() == [False, False, True, False]
@@ -87,7 +83,7 @@ def test_repeats_in_one_call_are_done_in_order_whatever_the_threads() -> None:
             roots, np.full(64, 30, np.int32), np.random.default_rng(0).uniform(-1, 1, 64 * 30)
         )
         forest.backup(roots, np.zeros(64))
-        # In no order of trees, forty times each: more than there are leaves.
+        # Every root forty times, in random order: more walks than there are leaves.
         starts = np.random.default_rng(1).permutation(np.repeat(roots, 40))
         reached, _ = forest.select(starts, np.full(len(starts), 9, np.int32), 2.0, claim=True)
         assert np.count_nonzero(reached == BUSY) == 64 * 10

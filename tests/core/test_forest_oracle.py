@@ -1,4 +1,4 @@
-"""Random calls, some of them wrong, to the forest and to the oracle: equal answers, equal state, equal refusals."""
+"""Random calls, some of them wrong, get the same answers and refusals from forest and oracle."""
 
 import pickle
 from pathlib import Path
@@ -13,9 +13,9 @@ from rstar_fast._core import NO_NODE, Forest, simd_levels, use_simd_level
 from rstar_fast.errors import ForestError
 
 VALUES = [-1.0, 1.0, 0.25, -0.0, 1e-40, 1e-200, 1e300]
-"""Few, so that ties happen, and some that single precision can't hold."""
+"""Few values, so that ties happen. Some are out of the range or precision of float32."""
 WRONG = 0.05
-"""Probability that one value of a call is replaced by a wrong one."""
+"""Probability that a wrong value replaces one value of a call."""
 
 
 def assert_same(forest: Forest, oracle: Oracle) -> None:
@@ -43,7 +43,7 @@ def assert_same(forest: Forest, oracle: Oracle) -> None:
 
 
 def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
-    """The name of a method and its arguments."""
+    """Return the name of a method and its arguments."""
 
     def maybe(value: Any, *wrong: Any) -> Any:
         return random.choice(wrong) if random.random() < WRONG else value
@@ -69,7 +69,7 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
             chosen = random.sample(waiting, min(len(waiting), random.randrange(3)))
             return name, [[maybe(node, -1, *nodes) for node in chosen]]
         case "reroot":
-            # Mostly the root itself or a node near it, or trees would stay small.
+            # Mostly the root itself or a node near it, because trees would stay small otherwise.
             return name, [maybe(min(random.choices(known, k=3)), -1, capacity, 2**40)]
         case "prune":
             return name, [nodes[: maybe(1, 0, 2)]]
@@ -99,7 +99,7 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
 
 
 def call_forest(forest: Forest, name: str, arguments: list[Any]) -> Any:
-    """The same call with arrays for lists."""
+    """Make a call with arrays in place of lists."""
     if name == "select":
         nodes, moves, c, claim = arguments
         return forest.select(np.array(nodes, np.int32), np.array(moves, np.int32), c, claim=claim)

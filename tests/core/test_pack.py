@@ -1,4 +1,4 @@
-"""Packing: depth-first sequences, and the block lists against a dense mask."""
+"""Trees are packed in depth-first order, and block lists agree with a dense mask."""
 
 import gc
 
@@ -22,7 +22,7 @@ def packed(tree: TokenTree) -> Pack:
 
 
 def dense_mask(end: Ints, position: Ints, queries: Ints, window: int | None) -> NDArray[np.bool_]:
-    """bool [queries, tokens], straight from the definition."""
+    """Return the mask by its definition, bool [queries, tokens]."""
     keys = np.arange(len(end))
     seen = (keys[None] <= queries[:, None]) & (queries[:, None] < end[None])
     if window is not None:
@@ -68,7 +68,10 @@ def test_nothing_to_pack() -> None:
 def check_lists(
     lists: BlockLists, mask: NDArray[np.bool_], rows: int, columns: int, exact: bool
 ) -> None:
-    """Full blocks are wholly visible, unlisted ones not at all, each row ascends, none is listed twice."""
+    """Check that full blocks are wholly visible and unlisted ones not at all.
+
+    Each list of a row ascends, and no block is listed twice.
+    """
     for i in range(len(lists.split)):
         full = lists.blocks[lists.offsets[i] : lists.split[i]].tolist()
         partial = lists.blocks[lists.split[i] : lists.offsets[i + 1]].tolist()
