@@ -1,4 +1,7 @@
-"""The implementations that run on any device, and what the front doors refuse. Triton's tiers are in tests/kernels."""
+"""The implementations that run on any device, and the arguments that the front doors refuse.
+
+Triton's kernels are tested in the folders beside: by the interpreter, by compiling, and on a GPU.
+"""
 
 import numpy as np
 import pytest
@@ -92,7 +95,7 @@ class TestTreeAttention:
                 (rows[:, :3], rows, rows),
                 r"the layout has 52 queries and 52 keys, got query \[2, 3, 8\]",
             ),
-            ((rows.double(), rows, rows), "expected one type, got torch.float64, torch.float32"),
+            ((rows.double(), rows, rows), "expected one dtype, got torch.float64, torch.float32"),
             ((rows.to("meta"), rows, rows), "expected one device, got meta, cpu"),
         ]:
             with pytest.raises(KernelError, match=says):

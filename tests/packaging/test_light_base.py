@@ -32,7 +32,7 @@ for name in ("TransformersPolicy", "PPM", "PackedScorer"):
         assert "rstar-fast[local]" in str(error), error
     else:
         raise AssertionError(f"{name} was found")
-import rstar_fast.data, rstar_fast.evaluate, rstar_fast.evolve, rstar_fast.training, rstar_fast.store
+import rstar_fast.data, rstar_fast.evaluate, rstar_fast.evolve, rstar_fast.training
 from rstar_fast.cli import main
 assert main(["search", "--problems", "graded:train:1", "--policy", "embedded", "--ppm", "embedded",
              "--preset", "fast", "--out", sys.argv[1] + "/run"]) == 2

@@ -66,7 +66,7 @@ class Recorder:
 
 
 def repeated(forest: Forest, calls: list[tuple[str, list[Any], dict[str, Any], Any]]) -> None:
-    """The calls of tree 0 done to all trees of a forest at once, which must give the same in each."""
+    """Repeat the calls of tree 0 in all trees of a forest at once, and hold all results equal."""
     trees = forest.new_trees(COPIES)
     offsets = trees[:, None] * np.int32(forest.nodes_per_tree)
     for name, arguments, options, answer in calls:

@@ -42,7 +42,10 @@ def done(value: Any) -> "Future[Any]":
 
 
 def write(request: ExpandRequest) -> list[Candidate]:
-    """One step of code, then answers of which the first is right; the words "fail" and "broken" in a question do what they say."""
+    """Write one step of code, then answers of which the first is right.
+
+    The words "fail" and "broken" in a question do what they say.
+    """
     if "broken" in request.question:
         raise PolicyError("the engine broke")
     if "fail" in request.question:

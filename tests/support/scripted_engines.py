@@ -1,4 +1,4 @@
-"""Small made-up engines for the tests of what drives engines. Every answer follows from its request alone."""
+"""Small made-up engines. Every answer follows from its request alone."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ def problems(count: int, first: int = 0) -> list[Problem]:
 
 
 class Policy(QueuedPolicy):
-    """Writes steps by key; `fault` may raise for the requests of a batch, and is called before each."""
+    """Writes steps by key. `fault` is called before each batch, and may raise for its requests."""
 
     def __init__(
         self, batch: int = 0, fault: Callable[[Sequence[ExpandRequest]], None] | None = None

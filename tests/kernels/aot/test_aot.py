@@ -1,4 +1,4 @@
-"""Every committed configuration, compiled for its target without a GPU: it fits, and spills nothing."""
+"""Every committed configuration compiles for its target, fits it and spills no registers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +20,7 @@ from lib.ahead_of_time import (
 
 from rstar_fast.kernels.launch import TARGETS as COMMITTED_TARGETS
 from rstar_fast.kernels.launch import interpreting, target
+from rstar_fast.kernels.tree_attention import layout
 from rstar_fast.kernels.tree_attention.configs import KERNELS, table
 
 if interpreting():
@@ -28,7 +29,7 @@ if interpreting():
 
 @pytest.fixture(params=TARGETS)
 def compiled(request: pytest.FixtureRequest) -> Iterator[list[tuple[str, Any]]]:
-    """What the real launchers compile, by kernel, when they believe to be on a target."""
+    """Pairs (name, compiled kernel) of what the launchers start while they believe in a target."""
     with compiling_for(request.param) as found:
         assert target() == request.param
         yield found
@@ -60,6 +61,16 @@ def test_tree_attention_with_a_window(
 ) -> None:
     start_tree_attention(96, 2, 49, window=7, dtype=torch.float16)
     assert len(compiled) == len(KERNELS)
+    hold_to_limits(compiled, record_property)
+
+
+def test_long_lists_are_cut_into_parts(
+    compiled: list[tuple[str, Any]], record_property: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "_PARTS", 1 << 20)
+    monkeypatch.setattr(layout, "_MAX_UNCUT_TILES", 1)
+    start_tree_attention(128, 2, 64)
+    assert tuple(name for name, _ in compiled) == (*KERNELS, "add_parts")
     hold_to_limits(compiled, record_property)
 
 

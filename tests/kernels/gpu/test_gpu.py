@@ -1,4 +1,4 @@
-"""The Triton kernels on a GPU: all types, large shapes, and FlexAttention beside them."""
+"""The Triton kernels on a GPU in all dtypes and large shapes, and FlexAttention beside them."""
 
 import pytest
 import torch

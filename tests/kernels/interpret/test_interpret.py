@@ -1,4 +1,7 @@
-"""The Triton kernels in Triton's interpreter, on a CPU: run with TRITON_INTERPRET=1 in a process of its own."""
+"""The Triton kernels in Triton's interpreter, on a CPU.
+
+The tests need a process of their own, started with TRITON_INTERPRET=1.
+"""
 
 import os
 from collections.abc import Iterator
@@ -17,12 +20,13 @@ from random_trees import SHAPES, random_tree
 from torch import Tensor
 
 from rstar_fast.errors import KernelError
+from rstar_fast.kernels.tree_attention import layout as tree_layout
 from rstar_fast.kernels.tree_attention import tree_attention
 
 pytest.importorskip("triton", reason="the package triton is not installed")
 pytestmark = pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET") != "1",
-    reason="TRITON_INTERPRET=1 turns the interpreter on, for a process of its own",
+    reason="the interpreter is off: it needs TRITON_INTERPRET=1 and a process of its own",
 )
 
 DTYPES = [torch.float32, torch.float16]
@@ -31,9 +35,10 @@ _GUARD = 64
 
 @pytest.fixture(autouse=True)
 def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Allocate every result between guards, filled with NaN: what is not written shows, and what is written outside shows too.
+    """Fill every result and a guard on either side of it with NaN, and check both afterwards.
 
-    The interpreter does not catch a store out of bounds.
+    A result that is left unwritten shows, and so does a store out of bounds, which the interpreter
+    does not catch.
     """
     torch.set_num_threads(1)
     made: list[tuple[Tensor, int]] = []
@@ -43,7 +48,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         self: Tensor, *shape: int, dtype: torch.dtype | None = None, device: str | None = None
     ) -> Tensor:
         if device is not None:
-            # The interpreter's own.
+            # The interpreter itself allocates this tensor.
             return new_empty(self, *shape, dtype=dtype, device=device)
         size = torch.Size(shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
         storage = new_empty(self, size.numel() + 2 * _GUARD, dtype=dtype).fill_(float("nan"))
@@ -69,10 +74,20 @@ def test_tree_attention(case: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("window", [None, 40])
 def test_full_blocks(window: int | None) -> None:
-    """A long trunk is seen in full by what hangs from it."""
+    """All tokens below a long trunk see it in full."""
     layout = layout_of(random_tree(6, 30, longest=30))
-    assert layout.device_blocks(32, 32, window).split.diff().any()
+    begin, split = layout.device_blocks(32, 32, window).parts[:, 1:3].T
+    assert window or (begin < split).any()
     check_attention(layout, torch.float32, "triton", window=window, heads=(2, 2))
+
+
+def test_long_lists_are_cut_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_layout, "_PARTS", 1 << 20)
+    monkeypatch.setattr(tree_layout, "_MAX_UNCUT_TILES", 2)
+    layout = layout_of(random_tree(7, 60, longest=20))
+    check_attention(layout, torch.float32, "triton", dim=24)
+    parts = [blocks for (*_, by_key), blocks in layout._device_lists.items() if by_key]
+    assert parts[0].num_slots > len(parts[0].joins) > 0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
