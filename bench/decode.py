@@ -23,12 +23,13 @@ from typing import NamedTuple
 
 import torch
 from lib.card import print_card
+from lib.device_speed import peak_memory_bytes
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from rstar_fast.embedded import held_out_problems, policy_path
+from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy import Candidate, ExpandRequest, Sampling, TransformersPolicy
-from rstar_fast.policy.loading import load_tokenizer
 from rstar_fast.prompts import make_prompt
 from rstar_fast.steps import Segment
 
@@ -249,6 +250,7 @@ def report(rates: dict[str, list[Rate]], policy: TransformersPolicy) -> None:
         "encoded_tokens": stats.encoded_tokens,
         "reused_tokens": stats.reused_tokens,
         "peak_memory_gib": peak,
+        "peak_gpu_memory_bytes": peak_memory_bytes(),
         "threads": torch.get_num_threads(),
     }
     print(json.dumps(document))

@@ -1,18 +1,28 @@
-"""The kernels: each against what torch has for the same work, forward and backward.
+"""How fast are the kernels, forward and backward, against what torch has for the same work?
 
-    python bench/kernels.py [--quick] [--tokens 8192 32768 131072]        # on a GPU: all implementations, in bfloat16
-    python bench/kernels.py --tune                                        # on a GPU: write the configurations' table for it
-    python bench/kernels.py --aot                                         # without one: registers, spills and shared memory
+    python bench/kernels.py [--quick] [--tokens 8192 32768 131072]
+    python bench/kernels.py --tune   # on a GPU: write the rows of the table for this card
+    python bench/kernels.py --aot    # without one: registers, spills and shared memory
 
-The packed tokens are those of a search's trees: a question of 150 tokens and 16 levels of 8 siblings of 60, as many trees as it
-takes. Rates count what has to be computed, 4 * dim operations for each query head and visible pair of tokens (10 * dim backward);
-"on tiles" counts the tiles of 128 x 128 that have a visible pair, which is what no implementation by tiles can do without. "dense
-causal" is torch's attention (FlashAttention on a GPU) over one causal text of as many tokens: other work, the rate to aim for. The
-peak is measured: a large product of matrices in the same type. The value head and the preference loss move memory: their rates are
-bytes per second, and the peak is that of a copy.
+On a GPU all implementations run in bfloat16. On a CPU only those for a CPU run, in float32 and on
+few tokens.
 
-On a CPU only the implementations for it run, on few tokens. Results are held to the definition before anything is timed; the sides
-take turns; medians of the repeats. Prints a card, tables and, as the last line, one JSON document.
+The packed tokens are those of a search's trees, as many trees as it takes. A tree has a question of
+150 tokens, and 16 levels of 8 siblings of 60 tokens.
+
+Rates count the work that cannot be avoided. For each query head and visible pair of tokens, it is
+4 * dim operations forward and 10 * dim backward. "On tiles" counts the tiles of 128 x 128 tokens
+that have a visible pair, which every implementation by tiles computes. "Dense causal" is torch's
+attention (FlashAttention on a GPU) over one causal text of as many tokens. That is other work, and
+a rate to aim for. The peak is that of a large product of matrices in the same dtype, measured in
+the same run.
+
+The value head and the preference loss move memory. Their rates are bytes per second, and their peak
+is that of a large copy.
+
+All results are compared with the definition before anything is timed. The sides take turns, and the
+results are medians of the repeats. The bench prints a card, tables and, as the last line, one JSON
+document.
 """
 
 import argparse
@@ -26,7 +36,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lib.card import print_card
-from lib.device_speed import peak_bandwidth, peak_flops, seconds_of
+from lib.device_speed import peak_bandwidth, peak_flops, peak_memory_bytes, seconds_of
 from lib.packed_trees import STEP, search_trees
 from torch import Tensor
 
@@ -36,40 +46,56 @@ from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
 from rstar_fast.kernels.value_head import value_head
 
 TILE = 128
+"""Number of queries and of keys in a tile that the rates "on tiles" count."""
 TOLERANCE = 0.02
+"""Largest error that counts as agreement, as a share of the expected result's norm."""
 MASK_BYTES = 1 << 30
-"""Dense masks larger than this are not tried."""
+"""Size of the largest dense mask that is tried, bytes."""
 
 Run = Callable[[], Tensor]
+"""A forward pass."""
 
 
 def main() -> None:
+    """Measure, tune or compile, and print the JSON document."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--tokens", type=int, nargs="+", help="packed (default: 8192 32768 131072; on a CPU 2048)"
+        "--tokens",
+        type=int,
+        nargs="+",
+        help="numbers of packed tokens (default: 8192 32768 131072; on a CPU 2048)",
     )
     parser.add_argument(
         "--heads",
         type=int,
         nargs=2,
         default=[28, 4],
-        help="of queries and of keys (default: a 7B model's)",
+        help="number of query heads and of key heads (default: 28 4, as in a 7B model; "
+        "on a CPU always 14 2)",
     )
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--width", type=int, default=3584, help="of the model, for the value head")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="of torch, on a CPU")
+    parser.add_argument("--dim", type=int, default=128, help="head dimension")
+    parser.add_argument(
+        "--width",
+        type=int,
+        default=3584,
+        help="width of the value head's rows (default: 3584; on a CPU always 896)",
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="timed turns of every side")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch on a CPU")
     parser.add_argument(
         "--tune",
         action="store_true",
-        help="find the fastest configurations for this GPU and write them down",
+        help="find the fastest configurations for this GPU and write them into the table",
     )
+    parser.add_argument("--budget", type=float, default=150, help="seconds of --tune")
     parser.add_argument(
-        "--aot", action="store_true", help="compile for every target, and print what that takes"
+        "--aot",
+        action="store_true",
+        help="compile for every target without a GPU, and print what the kernels take",
     )
-    parser.add_argument("--quick", action="store_true", help="ends within a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="end within a minute on two cores")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.aot:
@@ -80,7 +106,7 @@ def main() -> None:
     if args.tune:
         from lib.tune import tune
 
-        print(json.dumps({"rows": tune(args.tokens[0] if args.tokens else 32768)}))
+        print(json.dumps({"rows": tune(args.tokens[0] if args.tokens else 32768, args.budget)}))
         return
     on_gpu = torch.cuda.is_available()
     device, dtype = ("cuda", torch.bfloat16) if on_gpu else ("cpu", torch.float32)
@@ -93,7 +119,7 @@ def main() -> None:
     print_card(
         device=torch.cuda.get_device_name() if on_gpu else "cpu",
         dtype=dtype,
-        heads=f"{args.heads[0]} over {args.heads[1]}, {args.dim} wide",
+        heads=f"{args.heads[0]} over {args.heads[1]}, dimension {args.dim}",
         peak=f"{flops / 1e12:.3g} T operations/s, {bandwidth / 1e9:.3g} GB/s (measured)",
     )
     rows = []
@@ -101,19 +127,32 @@ def main() -> None:
         for tokens in args.tokens:
             rows += attention_rows(tokens, args, dtype, flops)
         rows += value_head_rows(args, dtype, bandwidth) + preference_loss_rows(args, bandwidth)
-    print(json.dumps({"peak_flops": flops, "peak_bytes_per_s": bandwidth, "rows": rows}))
+    document = {
+        "peak_flops": flops,
+        "peak_bytes_per_s": bandwidth,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "rows": rows,
+    }
+    print(json.dumps(document))
 
 
 def attention_rows(
     tokens: int, args: argparse.Namespace, dtype: torch.dtype, peak: float
 ) -> list[dict[str, Any]]:
-    """Tree attention over so many tokens."""
+    """Measure tree attention over a number of packed tokens.
+
+    Args:
+        tokens: Number of tokens.
+        args: Options of the bench.
+        dtype: Dtype of the tensors.
+        peak: Operations per second of a product of matrices.
+    """
     heads, kv_heads = args.heads
     device = str(torch.get_default_device())
     layout = search_trees(tokens, device)
     shapes = [(count, tokens, args.dim) for count in (heads, kv_heads, kv_heads)]
     inputs = [torch.randn(shape, dtype=dtype).requires_grad_() for shape in shapes]
-    # Each token sees those on its path: as many as its position, and itself.
+    # The position of a token is the number of tokens before it on its path. It sees itself too.
     pairs = int(layout.position.astype(np.int64).sum()) + tokens
     tiles = len(layout.blocks(TILE, TILE).blocks) * TILE * TILE
     causal = tokens * (tokens + 1) // 2
@@ -132,7 +171,7 @@ def attention_rows(
         )
         for name, (run, cost) in sides.items():
             if cost == pairs:
-                _hold(name, run(), expected)
+                _check(name, run(), expected)
     del expected
     share = (
         f"visible of all pairs {2 * pairs / tokens**2:.1%}, of those in tiles {pairs / tiles:.1%}"
@@ -144,7 +183,8 @@ def attention_rows(
             {name: _timed(run, inputs, backward) for name, (run, _) in sides.items()}, args.repeats
         )
         print(
-            f"{'backward' if backward else 'forward':28}{'ms':>10}{'T op/s':>10}{'of peak':>9}{'on tiles':>10}{'ours is':>10}"
+            f"{'backward' if backward else 'forward':28}{'ms':>10}{'T op/s':>10}{'of peak':>9}"
+            f"{'on tiles':>10}{'ours is':>10}"
         )
         ours = found[next(iter(sides))]
         for name, seconds in found.items():
@@ -154,10 +194,8 @@ def attention_rows(
             rate = cost * args.dim * heads * sides[name][1] / seconds
             on_tiles = rate * tiles / pairs if sides[name][1] == pairs else rate
             faster = f"{seconds / ours:9.2f}x" if ours and sides[name][1] == pairs else ""
-            print(
-                f"{name:28}{1e3 * seconds:10.3f}{rate / 1e12:10.3f}{rate / peak:9.1%}{on_tiles / peak:10.1%}{faster}",
-                flush=True,
-            )
+            rates = f"{rate / 1e12:10.3f}{rate / peak:9.1%}{on_tiles / peak:10.1%}"
+            print(f"{name:28}{1e3 * seconds:10.3f}{rates}{faster}", flush=True)
             rows.append(
                 {
                     "kernel": "tree_attention",
@@ -176,7 +214,7 @@ def attention_rows(
 def value_head_rows(
     args: argparse.Namespace, dtype: torch.dtype, bandwidth: float
 ) -> list[dict[str, Any]]:
-    """The value head at one token in sixty, against norm and projection of all."""
+    """Measure the value head at one token in sixty, against norm and projection of all tokens."""
     tokens = max(args.tokens)
     hidden = torch.randn(tokens, args.width, dtype=dtype).requires_grad_()
     norm, head = (torch.randn(args.width, dtype=dtype).requires_grad_() for _ in range(2))
@@ -202,7 +240,7 @@ def value_head_rows(
 
 
 def preference_loss_rows(args: argparse.Namespace, bandwidth: float) -> list[dict[str, Any]]:
-    """The preference loss over groups of two against two."""
+    """Measure the preference loss over 4,096 groups of two against two."""
     count = 4096
     scores = torch.randn(4 * count).requires_grad_()
     groups = PairGroups.of(
@@ -231,12 +269,11 @@ def _memory_rows(
     with torch.no_grad():
         expected = next(iter(sides.values()))()
         for name, run in sides.items():
-            _hold(name, run(), expected)
+            _check(name, run(), expected)
     rows = []
     for backward in (False, True):
-        print(
-            f"\n{kernel + (', backward' if backward else ''):28}{'us':>10}{'GB/s':>10}{'of peak':>9}"
-        )
+        title = f"{kernel}, backward" if backward else kernel
+        print(f"\n{title:28}{'us':>10}{'GB/s':>10}{'of peak':>9}")
         found = take_turns(
             {name: _timed(run, inputs, backward) for name, run in sides.items()}, args.repeats
         )
@@ -263,7 +300,15 @@ def _memory_rows(
 def take_turns(
     sides: dict[str, Callable[[], float] | None], repeats: int
 ) -> dict[str, float | None]:
-    """The median seconds of each side; None where it cannot run."""
+    """Time each side in turns.
+
+    Args:
+        sides: Functions by name. Each runs once and returns its seconds.
+        repeats: Number of turns after the first one, which does not count.
+
+    Returns:
+        Median seconds by name. None where a side cannot run.
+    """
     found: dict[str, list[float]] = {name: [] for name in sides}
     for i in range(repeats + 1):
         for name, side in sides.items():
@@ -272,13 +317,13 @@ def take_turns(
                     seconds = side()
                 except KernelError:
                     continue
-                # The first time things are compiled and allocated.
+                # The first turn also compiles kernels and allocates memory.
                 found[name] += [seconds] if i else []
     return {name: statistics.median(values) if values else None for name, values in found.items()}
 
 
 def _timed(run: Run, inputs: list[Tensor], backward: bool) -> Callable[[], float]:
-    """Seconds of one forward, or of the backward behind one."""
+    """Return a function that times one forward pass, or the backward pass after one."""
 
     def forward() -> float:
         with torch.no_grad():
@@ -309,7 +354,7 @@ def _causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _flash_attention(inputs: list[Tensor], pairs: int) -> dict[str, tuple[Run, int]]:
-    """The package flash_attn, where it is installed."""
+    """Return the side of the package flash_attn if it is installed."""
     try:
         from flash_attn import flash_attn_func
     except ImportError:
@@ -324,10 +369,13 @@ def _flash_attention(inputs: list[Tensor], pairs: int) -> dict[str, tuple[Run, i
     }
 
 
-def _hold(name: str, found: Tensor, expected: Tensor) -> None:
+def _check(name: str, found: Tensor, expected: Tensor) -> None:
     error = float((found.float() - expected.float()).norm() / expected.float().norm())
     if not error < TOLERANCE:
-        raise SystemExit(f"{name}: off by {error:.2g} of the result: nothing is timed")
+        raise SystemExit(
+            f"{name}: expected an error below {TOLERANCE} of the result's norm, got {error:.2g}: "
+            "nothing is timed"
+        )
 
 
 if __name__ == "__main__":

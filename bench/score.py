@@ -35,12 +35,14 @@ from typing import Any
 import numpy as np
 import torch
 from lib.card import print_card
+from lib.device_speed import peak_memory_bytes
 from lib.score_sides import SCORING, SIBLINGS, TRAINING, Numbers, Work
 from transformers import AutoModelForSequenceClassification, Qwen2Config
 
 from rstar_fast.embedded import ppm_path
+from rstar_fast.models import DTYPES
 from rstar_fast.ppm import PPM, ScoreSpec
-from rstar_fast.search.engines import DTYPES, EMBEDDED
+from rstar_fast.search.engines import EMBEDDED
 
 SHAPES: dict[str, dict[str, int]] = {
     "0.5B": {
@@ -137,6 +139,7 @@ def main() -> None:
                 "tokens_encoded_per_distinct": max(ours),
                 "speedup_vs_per_path": speedups,
                 "rows": rows,
+                "peak_memory_bytes": peak_memory_bytes(),
             }
         )
     )

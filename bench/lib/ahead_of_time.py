@@ -1,4 +1,7 @@
-"""Compiling the kernels for GPUs that are not there: a stub driver, and what a compiled kernel takes of its target."""
+"""Compiling the kernels for GPUs that are not there.
+
+A stub driver names the target. What a compiled kernel takes is read from the compiler's reports.
+"""
 
 import re
 import subprocess
@@ -26,11 +29,12 @@ from rstar_fast.kernels.value_head import value_head
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may take on a target.
+    """The most that one program may take on a target.
 
     Attributes:
-        shared_bytes: of shared memory (the smallest card of the generation; see the vendors' occupancy tables).
-        registers: per thread, beyond which the compiler spills.
+        shared_bytes: Shared memory of the smallest card of the generation, bytes. The numbers are
+            from the vendors' occupancy tables.
+        registers: Registers per thread. With more the compiler spills.
     """
 
     shared_bytes: int
@@ -43,29 +47,39 @@ TARGETS = {
     "sm_100": (GPUTarget("cuda", 100, 32), Limits(227 << 10, 255)),
     "gfx942": (GPUTarget("hip", "gfx942", 64), Limits(64 << 10, 512)),
 }
+"""Triton's target and the limits of every entry of `launch.TARGETS`."""
 
 
 class StubDriver:
-    """Stands in for a GPU's driver: says which target it is, and nothing else."""
+    """A stand-in for a GPU's driver that only says which target it is."""
 
     def __init__(self, target: str) -> None:
-        # A device number of its own: Triton keeps what it compiled by device.
+        # Triton keeps compiled kernels by device, so each target needs a number of its own.
         self._device = 1000 + list(TARGETS).index(target)
         self._target = TARGETS[target][0]
 
     def get_current_target(self) -> GPUTarget:
+        """Return the target that was given."""
         return self._target
 
     def get_current_device(self) -> int:
+        """Return a number that stands for the target."""
         return self._device
 
     def get_current_stream(self, device: int) -> int:
+        """Return the default stream."""
         return 0
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a compiled kernel takes: registers per thread, bytes spilled per thread, bytes of shared memory."""
+    """What a compiled kernel takes.
+
+    Attributes:
+        registers: Registers per thread.
+        spilled_bytes: Bytes per thread that do not fit into registers.
+        shared_bytes: Bytes of shared memory per program.
+    """
 
     registers: int
     spilled_bytes: int
@@ -73,24 +87,33 @@ class Usage:
 
 
 TOKENS = (49, 64)
-"""One count that is a multiple of 16, and one that is not."""
+"""Numbers of tokens to compile for: one that is no multiple of 16, and one that is."""
 FORMS = sorted({(dim, size) for _, _, dim, size in table()})
-"""(head dimension, bytes of an element) of the tree attention kernels."""
+"""Pairs (head dimension, bytes of an element) that have configurations of tree attention."""
 
 _DTYPES = {2: torch.bfloat16, 4: torch.float32}
 
 
 @contextmanager
-def compiling_for(target: str) -> Iterator[list[tuple[str, Any]]]:
-    """In it the launchers believe to be on a target, and compile what they would start: (name, compiled kernel), in order."""
+def compiling_for(target: str, only: str | None = None) -> Iterator[list[tuple[str, Any]]]:
+    """Make the launchers compile for a target the kernels that they would start.
+
+    Args:
+        target: Entry of `TARGETS`.
+        only: Name of the only kernel to compile. None for all.
+
+    Yields:
+        A list that fills with pairs (name, compiled kernel), in order.
+    """
     found: list[tuple[str, Any]] = []
 
     def compile_only(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
         if not all(grid):
             raise ValueError(
-                f"{kernel.fn.__name__}: expected programs to compile for, got a grid of {grid}"
+                f"{kernel.fn.__name__}: expected a grid with programs in it, got {grid}"
             )
-        found.append((kernel.fn.__name__, kernel.warmup(*arguments, grid=grid, **options)))
+        if only in (None, kernel.fn.__name__):
+            found.append((kernel.fn.__name__, kernel.warmup(*arguments, grid=grid, **options)))
 
     triton.runtime.driver.set_active(StubDriver(target))
     try:
@@ -110,21 +133,31 @@ def start_tree_attention(
     num_tokens: int,
     window: int | None = None,
     dtype: torch.dtype | None = None,
+    heads: tuple[int, int] = (8, 2),
 ) -> None:
-    """Forward and backward over tensors without storage, 8 query heads over 2; a multiple of 16 tokens compiles to other code."""
+    """Start forward and backward of tree attention on tensors without storage.
+
+    Args:
+        dim: Head dimension.
+        size: Size of an element, 2 or 4 bytes.
+        num_tokens: Number of tokens. Triton compiles other code for a multiple of 16.
+        window: Number of positions that a query sees. None for all.
+        dtype: Dtype of the tensors. None for bfloat16 or float32, by `size`.
+        heads: Number of query heads and of key heads.
+    """
     end = np.full(num_tokens, num_tokens, np.int32)
     layout = TreeLayout(end, np.arange(num_tokens, dtype=np.int32), device="meta")
     dtype = dtype or _DTYPES[size]
     inputs = [
-        torch.empty(heads, num_tokens, dim, dtype=dtype, device="meta", requires_grad=True)
-        for heads in (8, 2, 2)
+        torch.empty(count, num_tokens, dim, dtype=dtype, device="meta", requires_grad=True)
+        for count in (*heads, heads[1])
     ]
     out = tree_attention(*inputs, layout, window=window, impl="triton")
     out.backward(torch.empty_like(out))
 
 
 def start_small_kernels() -> None:
-    """Forward and backward of the value head and the preference loss, for a 7B model's width."""
+    """Start value head and preference loss, forward and backward, for the width of a 7B model."""
     hidden = torch.empty(9, 3584, dtype=torch.bfloat16, device="meta", requires_grad=True)
     weights = [
         torch.empty(3584, dtype=torch.bfloat16, device="meta", requires_grad=True) for _ in range(2)
@@ -137,7 +170,7 @@ def start_small_kernels() -> None:
 
 
 def usage(compiled: Any) -> Usage:
-    """Read from ptxas's report, or from the metadata in the AMD assembly."""
+    """Read from ptxas's report, or from the metadata of AMD's assembly, what a kernel takes."""
     shared = int(compiled.metadata.shared)
     target = compiled.metadata.target
     if target.backend == "hip":
@@ -172,12 +205,16 @@ def usage(compiled: Any) -> Usage:
 def _number(pattern: str, text: str) -> int:
     found = re.search(pattern, text)
     if not found:
-        raise ValueError(f"expected {pattern!r} in: {text[-2000:]}")
+        raise ValueError(f"expected {pattern!r} in the compiler's report, got: {text[-2000:]}")
     return int(found[1])
 
 
 def report() -> list[dict[str, Any]]:
-    """Compile every committed configuration for its target, print what it takes, and give the rows."""
+    """Compile every committed configuration for its target, and print what it takes.
+
+    Returns:
+        One row for each line printed.
+    """
     rows = []
     shape = f"{'dim':>5}{'bytes':>6}{'tokens':>7}  {'rows x keys':14}"
     print(f"{'target':8}{'kernel':20}{shape}{'registers':>10}{'spilled':>9}{'shared':>9}{'of':>9}")
@@ -200,9 +237,8 @@ def report() -> list[dict[str, Any]]:
                     else ""
                 )
                 shape = f"{dim or '':>5}{size or '':>6}{num_tokens or '':>7}  {tile:14}"
-                print(
-                    f"{target:8}{name:20}{shape}{used.registers:10}{used.spilled_bytes:9}{used.shared_bytes:9}{limits.shared_bytes:9}"
-                )
+                taken = f"{used.registers:10}{used.spilled_bytes:9}{used.shared_bytes:9}"
+                print(f"{target:8}{name:20}{shape}{taken}{limits.shared_bytes:9}")
                 rows.append(
                     {
                         "target": target,

@@ -1,4 +1,4 @@
-"""Trees like those of a search, as one packed sequence."""
+"""Trees of tokens like those of a search, as one packed sequence."""
 
 import numpy as np
 
@@ -6,11 +6,16 @@ from rstar_fast._core import pack
 from rstar_fast.kernels.tree_attention import TreeLayout
 
 QUESTION, STEP, DEPTH, SIBLINGS = 150, 60, 16, 8
-"""Tokens of a question and of a step; levels of a tree, and steps of a level."""
+"""Number of tokens in a question and in a step, of levels in a tree, and of steps in a level."""
 
 
 def search_trees(tokens: int, device: str) -> TreeLayout:
-    """The layout of a search's trees, cut off at a number of tokens."""
+    """Return the layout of trees in which one step of each level has the next level below it.
+
+    Args:
+        tokens: Number of tokens of all trees together. The last tree is cut off there.
+        device: Device of the layout.
+    """
     parents: list[int] = []
     counts: list[int] = []
     while sum(counts) < tokens:

@@ -23,7 +23,8 @@ from rstar_fast.evolve.folders import fresh_folder
 from rstar_fast.evolve.manifest import read_manifest
 from rstar_fast.evolve.report import METHOD_NAMES
 from rstar_fast.evolve.summary import summarize
-from rstar_fast.policy.loading import load, load_tokenizer
+from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.policy.loading import load
 from rstar_fast.ppm import PPM
 from rstar_fast.store.config_file import read_config, write_json
 

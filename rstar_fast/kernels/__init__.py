@@ -1,5 +1,7 @@
-"""The operations that packed trees need, each as `api / reference / triton / configs`.
+"""The operations that packed trees need: attention, value head and preference loss.
 
-An operation's `api` checks its arguments and hands them to one implementation; implementations never import one another.
-`impl=None` picks by the tensors' device. A name given is used or refused, never replaced.
+Each operation is a package. Its `api` checks the arguments and calls one implementation, such as
+`reference` or `triton`. Implementations never import one another. `impl=None` picks one by the
+tensors' device. An implementation that is asked for by name runs or raises; no other takes its
+place.
 """

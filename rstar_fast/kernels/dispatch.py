@@ -1,6 +1,7 @@
-"""Which implementation of an operation runs."""
+"""The choice of the implementation that runs an operation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -8,34 +9,33 @@ import torch
 
 from rstar_fast.errors import KernelError
 
-Loader = Callable[[], Callable[..., Any]]
-
 
 def choose(
-    operation: str,
-    impls: Mapping[str, Loader],
-    impl: str | None,
-    device: torch.device,
-    portable: str,
+    operation: str, impls: Sequence[str], impl: str | None, device: torch.device
 ) -> Callable[..., Any]:
-    """The implementation to call.
+    """Return the function that runs an operation.
+
+    It is the function named like the operation in the module
+    `rstar_fast.kernels.<operation>.<implementation>`. Only that module is imported.
 
     Args:
-        operation: its name, for messages.
-        impls: how each implementation is loaded.
-        impl: the one asked for; None for triton on a GPU where it is installed, `portable` elsewhere.
-        device: of the tensors.
-        portable: the implementation that runs everywhere.
+        operation: Name of the operation and of its package.
+        impls: Names of all implementations. The first one runs on any device.
+        impl: Name of the implementation to take. None takes "triton" on a GPU where the package
+            triton is installed, and the first of `impls` elsewhere.
+        device: Device of the tensors.
 
     Raises:
-        KernelError: no such implementation, or it cannot run here.
+        KernelError: There is no such implementation, or it needs triton, which is not installed.
     """
     if impl is None:
-        impl = "triton" if device.type == "cuda" and find_spec("triton") else portable
+        impl = "triton" if device.type == "cuda" and find_spec("triton") else impls[0]
     if impl not in impls:
         raise KernelError(f"{operation}: impl: expected one of {', '.join(impls)}, got {impl!r}")
     if impl == "triton" and not find_spec("triton"):
         raise KernelError(
             f"{operation}: impl='triton' needs the package triton, which is not installed"
         )
-    return impls[impl]()
+    module = import_module(f"rstar_fast.kernels.{operation}.{impl}")
+    run: Callable[..., Any] = getattr(module, operation)
+    return run

@@ -1,4 +1,4 @@
-"""What every Triton launcher needs: the target, the interpreter's limits, and one place where kernels are started."""
+"""The target, the check of tensors and the start of a kernel, for every Triton launcher."""
 
 from typing import Any
 
@@ -9,18 +9,22 @@ from torch import Tensor
 from rstar_fast.errors import KernelError
 
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
-"""What the committed configurations are for."""
+"""Names of the GPU generations that have committed configurations."""
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 def interpreting() -> bool:
-    """Whether kernels run in Triton's interpreter, on CPU tensors."""
+    """Return whether kernels run in Triton's interpreter, on CPU tensors."""
     return bool(triton.knobs.runtime.interpret)
 
 
 def target() -> str:
-    """The entry of `TARGETS` whose configurations the current device takes: its own, or those of the generation it belongs to."""
+    """Return the entry of `TARGETS` whose configurations the current device takes.
+
+    NVIDIA GPUs of compute capability 9 take "sm_90", those of 10 and 11 "sm_100", and all others
+    "sm_80". AMD GPUs take "gfx942". The interpreter takes "sm_80".
+    """
     if interpreting():
         return "sm_80"
     current = triton.runtime.driver.active.get_current_target()
@@ -31,27 +35,41 @@ def target() -> str:
 
 
 def check(operation: str, *tensors: Tensor) -> None:
-    """Refuse tensors that the kernels cannot take.
+    """Raise `KernelError` unless the Triton kernels can take these tensors.
 
-    Raises:
-        KernelError: a type without a kernel, a CPU tensor outside the interpreter, or bfloat16 inside it.
+    They take float16, bfloat16 and float32 on a GPU. In the interpreter they take float16 and
+    float32 on any device.
+
+    Args:
+        operation: Name of the operation, for the message.
+        tensors: Tensors of any shape.
     """
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:
             raise KernelError(
-                f"{operation}: impl='triton' takes float16, bfloat16 and float32, got {tensor.dtype}"
+                f"{operation}: impl='triton' takes float16, bfloat16 and float32, "
+                f"got {tensor.dtype}"
             )
         if interpreting() and tensor.dtype == torch.bfloat16:
             raise KernelError(
-                f"{operation}: Triton's interpreter computes bfloat16 wrongly; it takes float16 and float32"
+                f"{operation}: Triton's interpreter computes bfloat16 wrongly: "
+                "expected float16 or float32, got torch.bfloat16"
             )
         if not interpreting() and tensor.device.type == "cpu":
             raise KernelError(
-                f"{operation}: impl='triton' takes GPU tensors, got {tensor.device} (without TRITON_INTERPRET=1)"
+                f"{operation}: impl='triton' takes GPU tensors, got {tensor.device} "
+                "(without TRITON_INTERPRET=1)"
             )
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
-    """Start a kernel; a grid without programs is nothing to do."""
+    """Start a kernel. Do nothing if the grid has no programs.
+
+    Args:
+        kernel: Function decorated by `triton.jit`.
+        grid: Number of programs along each axis.
+        arguments: Arguments of the kernel.
+        options: Constants of the kernel, and Triton's options such as `num_warps`.
+    """
     if all(grid):
         kernel[grid](*arguments, **options)

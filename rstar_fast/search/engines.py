@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.models import DTYPES as DTYPES
 from rstar_fast.search.searcher import Searcher, step_runner
 from rstar_fast.verify.grade.by_source import SourceVerifier
 

@@ -1,7 +1,4 @@
-"""The preference loss: groups and arguments checked, one implementation called."""
-
-from collections.abc import Callable
-from typing import Any
+"""The front door of the preference loss. It checks the arguments and calls one implementation."""
 
 from torch import Tensor
 
@@ -9,47 +6,38 @@ from rstar_fast.errors import KernelError
 from rstar_fast.kernels.dispatch import choose
 from rstar_fast.kernels.preference_loss.groups import PairGroups
 
+_IMPLS = ("reference", "triton")
+
 
 def preference_loss(scores: Tensor, groups: PairGroups, *, impl: str | None = None) -> Tensor:
-    """Per group, -1 / (n_preferred * n_others) * the sum over its pairs of log sigmoid(preferred - other).
+    """Return the loss of each group: the mean of -log sigmoid(preferred - other) over its pairs.
 
-    That is the loss of rStar-Math, section 3.3, with as many on either side as there are.
+    A group pairs each of its preferred scores with each of its others. This is the loss of
+    rStar-Math (arXiv 2501.04519, section 3.3) for any number of scores on either side; the paper
+    has two and two. The scores may be of any finite size: nothing overflows.
 
     Args:
-        scores: floating [scores], any finite size: nothing overflows.
-        groups: on the same device.
-        impl: "reference" (torch, any device) or "triton"; None picks triton on a GPU, else reference.
+        scores: Scores, floating, [scores].
+        groups: Groups of indices into `scores`, on the same device.
+        impl: Implementation: "reference" (torch, any device) or "triton". None picks triton on a
+            GPU, and reference elsewhere.
 
     Returns:
-        [groups], float32 (float64 for float64 scores); differentiable.
+        Losses [groups], float32 (float64 for float64 scores). They are differentiable in `scores`.
 
     Raises:
-        KernelError: a group names a score that is not there, or the implementation cannot run.
+        KernelError: A group has an index of no score, the devices differ, or the implementation
+            cannot run.
     """
     if scores.ndim != 1 or len(scores) < groups.num_scores:
         raise KernelError(
-            f"preference_loss: expected scores [{groups.num_scores} or more], got {list(scores.shape)}"
+            f"preference_loss: expected scores [{groups.num_scores} or more], "
+            f"got {list(scores.shape)}"
         )
     if scores.device != groups.entries.device:
         raise KernelError(
-            f"preference_loss: expected one device, got {scores.device} and {groups.entries.device}"
+            "preference_loss: expected scores and groups on one device, "
+            f"got {scores.device} and {groups.entries.device}"
         )
-    found: Tensor = choose("preference_loss", _IMPLS, impl, scores.device, "reference")(
-        scores, groups
-    )
-    return found
-
-
-def _reference() -> Callable[..., Any]:
-    from rstar_fast.kernels.preference_loss.reference import preference_loss
-
-    return preference_loss
-
-
-def _triton() -> Callable[..., Any]:
-    from rstar_fast.kernels.preference_loss.triton import preference_loss
-
-    return preference_loss
-
-
-_IMPLS = {"reference": _reference, "triton": _triton}
+    losses: Tensor = choose("preference_loss", _IMPLS, impl, scores.device)(scores, groups)
+    return losses

@@ -1,5 +1,9 @@
-"""How the preference loss is cut up: groups are small (2 against 2 in the paper), so one tile mostly takes all."""
+"""Sizes of the preference loss's kernel. They are equal for all targets.
+
+Groups are small (2 against 2 in the paper), so one tile mostly holds all pairs of a group.
+"""
 
 BLOCK = 16
-"""Preferred or other scores to a side of a tile."""
+"""Number of preferred scores, and of other scores, in a tile."""
 NUM_WARPS = 1
+"""Number of warps of a program."""

@@ -1,4 +1,4 @@
-"""Which scores the preference loss compares."""
+"""The groups of scores that the preference loss compares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ from rstar_fast.errors import KernelError
 
 @dataclass(frozen=True)
 class PairGroups:
-    """Which scores are preferred to which: in each group, every one of the preferred to every one of the others.
+    """Groups of scores. In each group every preferred score is paired with every other one.
+
+    The tensors are on one device.
 
     Attributes:
-        entries: int64 [entries], indices of scores, group by group, in each the preferred ones first.
-        offsets: int32 [groups + 1], where each group begins in `entries`.
-        split: int32 [groups], where each group's preferred ones end and the others begin.
-        num_scores: how many scores the entries index into, at least.
+        entries: Indices of scores, int64 [entries], group by group. In each group the preferred
+            ones come first.
+        offsets: Index into `entries` at which each group begins, int32 [groups + 1].
+        split: Index into `entries` at which the others of each group begin, int32 [groups].
+        num_scores: Smallest number of scores that all entries are valid for.
     """
 
     entries: Tensor
@@ -31,17 +34,24 @@ class PairGroups:
         groups: Sequence[tuple[Sequence[int], Sequence[int]]],
         device: torch.device | str = "cpu",
     ) -> "PairGroups":
-        """From (preferred, others) of each group, as indices of scores; a score may be in several groups.
+        """Make groups from pairs (indices of preferred scores, indices of other scores).
+
+        A score may be in several groups.
+
+        Args:
+            groups: Pairs of indices, >= 0.
+            device: Device of the tensors.
 
         Raises:
-            KernelError: a group has an empty side, or an index is negative.
+            KernelError: A group has an empty side, or an index is negative.
         """
         entries: list[int] = []
         offsets, split = [0], []
         for number, (preferred, others) in enumerate(groups):
             if not preferred or not others:
                 raise KernelError(
-                    f"preference_loss: group {number}: expected scores on both sides, got {len(preferred)} and {len(others)}"
+                    f"preference_loss: group {number}: expected scores on both sides, "
+                    f"got {len(preferred)} and {len(others)}"
                 )
             split.append(len(entries) + len(preferred))
             entries += [*preferred, *others]

@@ -1,4 +1,4 @@
-"""The definition, by torch: any device, differentiable, all pairs of all groups at once."""
+"""The definition of the preference loss in torch: all pairs of all groups at once."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from rstar_fast.kernels.preference_loss.groups import PairGroups
 
 
 def preference_loss(scores: Tensor, groups: PairGroups) -> Tensor:
-    """See `rstar_fast.kernels.preference_loss`."""
+    """Compute the losses on any device, differentiable. See `api.preference_loss`."""
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     begin, split, end = groups.offsets[:-1].long(), groups.split.long(), groups.offsets[1:].long()
     others = end - split

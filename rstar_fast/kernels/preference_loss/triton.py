@@ -1,4 +1,7 @@
-"""The preference loss in Triton: loss and gradient come from one launch."""
+"""The launcher of the preference loss's Triton kernel.
+
+One launch computes the losses and their derivatives.
+"""
 
 from typing import Any
 
@@ -12,7 +15,7 @@ from rstar_fast.kernels.preference_loss.triton_kernels import loss_and_gradient
 
 
 def preference_loss(scores: Tensor, groups: PairGroups) -> Tensor:
-    """See `rstar_fast.kernels.preference_loss`."""
+    """Compute the losses on a GPU, differentiable. See `api.preference_loss`."""
     check("preference_loss", scores)
     loss: Tensor = _PreferenceLoss.apply(scores, groups)  # type: ignore[no-untyped-call]
     return loss
@@ -22,12 +25,20 @@ class _PreferenceLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, groups: PairGroups) -> Tensor:
         loss = scores.new_empty(len(groups.split), dtype=torch.float32)
-        # By entry: a score that is in several groups has several.
+        # One slope for each entry, because a score may be in several groups.
         slope = scores.new_empty(len(groups.entries), dtype=torch.float32)
         launch(
-            loss_and_gradient, (len(loss),), scores.contiguous(), groups.entries, groups.offsets, groups.split, loss, slope,
-            BLOCK=BLOCK, num_warps=NUM_WARPS,
-        )  # fmt: skip
+            loss_and_gradient,
+            (len(loss),),
+            scores.contiguous(),
+            groups.entries,
+            groups.offsets,
+            groups.split,
+            loss,
+            slope,
+            BLOCK=BLOCK,
+            num_warps=NUM_WARPS,
+        )
         ctx.save_for_backward(scores, slope)
         ctx.groups = groups
         return loss

@@ -1,4 +1,4 @@
-"""The kernel. Names as in the tree attention kernels."""
+"""The kernel of the preference loss. Its names follow `tree_attention.triton_tiles`."""
 
 import triton.language as tl
 from triton import jit
@@ -6,7 +6,10 @@ from triton import jit
 
 @jit
 def _pair_tile(b_preferred, b_other, m_pairs):
-    """[preferred, others]: softplus(other - preferred) and its slope, 0 where there is no pair; nothing overflows."""
+    """Return softplus(other - preferred) and its derivative, float32 [preferred, others].
+
+    Both are 0 where `m_pairs` is false. Nothing overflows.
+    """
     b_margin = b_preferred[:, None] - b_other[None, :]
     b_small = tl.exp(-tl.abs(b_margin))
     b_loss = tl.maximum(-b_margin, 0.0) + tl.log(1.0 + b_small)
@@ -18,7 +21,19 @@ def _pair_tile(b_preferred, b_other, m_pairs):
 def loss_and_gradient(
     p_scores, p_entries, p_offsets, p_split, p_loss, p_slope, BLOCK: tl.constexpr
 ):
-    """One group: its loss, and the loss's derivative by each of its entries."""
+    """Compute the loss of one group, and its derivative by each entry of the group.
+
+    One program works on one group, and it alone writes that group's results. The grid is [groups].
+
+    Args:
+        p_scores: Scores, float16, bfloat16 or float32 [scores].
+        p_entries: `PairGroups.entries`, int64 [entries].
+        p_offsets: `PairGroups.offsets`, int32 [groups + 1].
+        p_split: `PairGroups.split`, int32 [groups].
+        p_loss: Losses, float32 [groups], written.
+        p_slope: Derivative of the group's loss by each entry's score, float32 [entries], written.
+        BLOCK: Number of scores on a side of a tile, a power of two.
+    """
     i_group = tl.program_id(0)
     begin, split, end = (
         tl.load(p_offsets + i_group),
@@ -27,7 +42,8 @@ def loss_and_gradient(
     )
     weight = 1.0 / ((split - begin).to(tl.float32) * (end - split).to(tl.float32))
     b_total = tl.zeros([BLOCK], tl.float32)
-    # Twice over the pairs: the first pass sums over the others for each of the preferred, the second the other way round.
+    # The first pass over the pairs sums over the others of each preferred score. The second pass
+    # sums over the preferred scores of each other one.
     for i in range(begin, split, BLOCK):
         o_preferred = i + tl.arange(0, BLOCK)
         m_preferred = o_preferred < split

@@ -1,13 +1,12 @@
-"""Attention over packed trees: arguments checked, one implementation called."""
-
-from collections.abc import Callable
-from typing import Any
+"""The front door of tree attention. It checks the arguments and calls one implementation."""
 
 from torch import Tensor
 
 from rstar_fast.errors import KernelError
 from rstar_fast.kernels.dispatch import choose
 from rstar_fast.kernels.tree_attention.layout import TreeLayout
+
+_IMPLS = ("blockwise", "flex", "triton", "reference")
 
 
 def tree_attention(
@@ -20,32 +19,35 @@ def tree_attention(
     window: int | None = None,
     impl: str | None = None,
 ) -> Tensor:
-    """Softmax attention in which query q sees key k iff k <= q < end[k].
+    """Compute softmax attention in which query q sees key k if and only if k <= q < end[k].
 
-    Heads of queries share those of keys in groups, in order (grouped-query attention). Keys and values of tokens that do not ask,
-    the cached prefix, stand among the others at their packed indices.
+    Query heads share key heads in groups, in order (grouped-query attention). Keys and values of
+    tokens that do not ask, such as a cached prefix, stand among the others at their packed indices.
 
     Args:
-        query: [query_heads, queries, dim]; query_heads a multiple of kv_heads.
-        key: [kv_heads, keys, dim].
-        value: [kv_heads, keys, dim].
-        layout: who sees whom, on the tensors' device.
-        scale: of the products, default dim ** -0.5.
-        window: positions a query sees, its own included; None for all.
-        impl: "blockwise" (torch, any device), "flex" (FlexAttention), "triton" or "reference" (a dense mask); None picks triton
-            on a GPU, else blockwise.
+        query: Queries [query_heads, queries, dim], floating. The number of heads is a multiple of
+            kv_heads.
+        key: Keys [kv_heads, keys, dim], in the dtype of `query`.
+        value: Values [kv_heads, keys, dim], in the dtype of `query`.
+        layout: Layout of the packed tokens, on the tensors' device.
+        scale: Factor of the products of queries and keys. None for dim ** -0.5.
+        window: Number of positions that a query sees, its own included, >= 1. None for all.
+        impl: Implementation: "blockwise" (torch, any device), "flex" (torch's FlexAttention),
+            "triton" or "reference" (torch with a dense mask). None picks triton on a GPU, and
+            blockwise elsewhere.
 
     Returns:
-        [query_heads, queries, dim], in the type of `query`; differentiable.
+        Results [query_heads, queries, dim], in the dtype of `query`. They are differentiable in
+        `query`, `key` and `value`.
 
     Raises:
-        KernelError: shapes, types or devices do not fit together, or the implementation cannot run them.
+        KernelError: Shapes, dtypes or devices do not fit together, or the implementation cannot
+            run.
     """
     _check(query, key, value, layout)
-    run = choose("tree_attention", _IMPLS, impl, query.device, "blockwise")
-    out: Tensor = run(
-        query, key, value, layout, query.shape[-1] ** -0.5 if scale is None else scale, window
-    )
+    run = choose("tree_attention", _IMPLS, impl, query.device)
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    out: Tensor = run(query, key, value, layout, scale, window)
     return out
 
 
@@ -58,7 +60,8 @@ def _check(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout) -> Non
         or query.shape[-1] != key.shape[-1]
     ):
         raise KernelError(
-            f"tree_attention: expected query [query_heads, queries, dim], key and value [kv_heads, keys, dim], got {shapes}"
+            "tree_attention: expected query [query_heads, queries, dim], "
+            f"key and value [kv_heads, keys, dim], got {shapes}"
         )
     if not len(key) or len(query) % len(key):
         raise KernelError(
@@ -66,40 +69,14 @@ def _check(query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout) -> Non
         )
     if (query.shape[1], key.shape[1]) != (layout.num_queries, layout.num_keys):
         raise KernelError(
-            f"tree_attention: the layout has {layout.num_queries} queries and {layout.num_keys} keys, got {shapes}"
+            f"tree_attention: the layout has {layout.num_queries} queries "
+            f"and {layout.num_keys} keys, got {shapes}"
         )
     if not query.dtype == key.dtype == value.dtype:
         raise KernelError(
-            f"tree_attention: expected one type, got {query.dtype}, {key.dtype}, {value.dtype}"
+            f"tree_attention: expected one dtype, got {query.dtype}, {key.dtype}, {value.dtype}"
         )
     if not query.device == key.device == value.device:
         raise KernelError(
             f"tree_attention: expected one device, got {query.device}, {key.device}, {value.device}"
         )
-
-
-def _reference() -> Callable[..., Any]:
-    from rstar_fast.kernels.tree_attention.reference import attend
-
-    return attend
-
-
-def _blockwise() -> Callable[..., Any]:
-    from rstar_fast.kernels.tree_attention.blockwise import attend
-
-    return attend
-
-
-def _flex() -> Callable[..., Any]:
-    from rstar_fast.kernels.tree_attention.flex import attend
-
-    return attend
-
-
-def _triton() -> Callable[..., Any]:
-    from rstar_fast.kernels.tree_attention.triton import attend
-
-    return attend
-
-
-_IMPLS = {"blockwise": _blockwise, "flex": _flex, "triton": _triton, "reference": _reference}

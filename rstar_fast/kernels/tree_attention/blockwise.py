@@ -1,7 +1,8 @@
-"""Block by block of queries over the keys it sees, by torch's own attention: any device, differentiable, no mask of queries x keys.
+"""Tree attention in torch, block by block of queries.
 
-Each block of queries gathers its visible blocks of keys (a path from the root is a few runs of them) and attends under a mask of
-that size. Runs and masks serve all layers.
+Each block of queries gathers the blocks of keys that it sees, and attends to them by torch's own
+attention under a mask of that size. So there is no mask of all queries by all keys. A path from the
+root is a few runs of adjacent blocks. Runs and masks are made once for all layers.
 """
 
 from collections.abc import Iterator
@@ -18,10 +19,10 @@ _BLOCK_QUERIES = 128
 _BLOCK_KEYS = 16
 
 
-def attend(
+def tree_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
 ) -> Tensor:
-    """See `tree_attention`."""
+    """Attend on any device, differentiable. See `api.tree_attention`."""
     heads, num_queries, dim = query.shape
     grouped = query.view(len(key), -1, num_queries, dim)
     blocks: list[tuple[list[tuple[int, int]], Tensor]] | None = layout.kept.get(
@@ -53,7 +54,7 @@ def attend(
 def _visible(
     layout: TreeLayout, window: int | None, dtype: torch.dtype
 ) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
-    """Per block of queries, the half-open runs of keys that its visible blocks make up, and the mask over them."""
+    """Yield, for each block of queries, its runs of visible keys, half-open, and their mask."""
     lists = layout.blocks(_BLOCK_QUERIES, _BLOCK_KEYS, window)
     for i, (begin, end) in enumerate(zip(lists.offsets[:-1], lists.offsets[1:], strict=True)):
         blocks = np.sort(lists.blocks[begin:end])
@@ -62,16 +63,8 @@ def _visible(
             (int(run[0]) * _BLOCK_KEYS, min((int(run[-1]) + 1) * _BLOCK_KEYS, layout.num_keys))
             for run in for_runs
         ]
-        yield (
-            runs,
-            _mask(
-                layout,
-                layout.queries[i * _BLOCK_QUERIES : (i + 1) * _BLOCK_QUERIES, None],
-                runs,
-                window,
-                dtype,
-            ),
-        )
+        queries = layout.queries[i * _BLOCK_QUERIES : (i + 1) * _BLOCK_QUERIES, None]
+        yield runs, _mask(layout, queries, runs, window, dtype)
 
 
 def _gather(rows: Tensor, runs: list[tuple[int, int]]) -> Tensor:
@@ -86,11 +79,12 @@ def _mask(
     window: int | None,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Additive [queries, keys of the runs], for queries [queries, 1]."""
+    """Return the additive mask [queries, keys of the runs], for packed indices [queries, 1]."""
     keys: NDArray[np.int64] = np.concatenate([np.arange(*run) for run in runs])
     hidden = (keys > queries) | (queries >= layout.end[keys])
     if window is not None:
         hidden |= layout.position[queries] - layout.position[keys] >= window
-    mask = torch.zeros(hidden.shape, dtype=dtype)
-    # Not -inf: a kernel that goes over the keys in parts may see nothing in one of them.
+    # The mask is made on the CPU, where the arrays are, even if torch's default device is a GPU.
+    mask = torch.zeros(hidden.shape, dtype=dtype, device="cpu")
+    # -inf would be wrong: a kernel that reads the keys in parts may see no key of a part.
     return mask.masked_fill_(torch.from_numpy(hidden), torch.finfo(dtype).min).to(layout.device)

@@ -1,8 +1,12 @@
-"""Block sizes and pipelines of the tree attention kernels, per target, head dimension and element size.
+"""Configurations of the tree attention kernels for each target, head dimension and element size.
 
-The table is committed, and made by `bench/kernels.py --tune` on the target; there is no tuning at run time. Where a target was not
-tuned its numbers are careful ones: they fit the shared memory of every card of its generation (99 KiB on sm_86 and sm_89, 64 KiB
-on gfx942).
+The table is committed, and nothing is tuned at run time. `bench/kernels.py --tune` writes the rows
+of the GPU that it runs on. The rows of sm_90 were tuned on an H200 under triton 3.6, with two
+exceptions in float32. With a head dimension of 64 the fastest rows spilled registers under triton
+3.7.1, and their replacements were never timed. With 128 the row of `backward_key` was not reached.
+
+The other targets were not tuned. Their rows are cautious and fit the shared memory of every card of
+the generation (99 KiB on sm_86 and sm_89, 64 KiB on gfx942).
 """
 
 import json
@@ -13,20 +17,23 @@ from pathlib import Path
 from rstar_fast.errors import KernelError
 
 DIMS = (64, 128, 256)
+"""Head dimensions that have configurations."""
 KERNELS = ("forward", "backward_query", "backward_key")
+"""Names of the kernels that have configurations, in the order in which they are started."""
 TABLE = Path(__file__).with_name("configs.json")
+"""File of the table."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """How a kernel is cut up.
+    """Tile sizes and resources of a kernel.
 
     Attributes:
-        block_rows: rows of a tile of queries, a power of two; heads of a group are packed into rows, so that it covers
-            block_rows // group tokens.
-        block_keys: keys to a tile, a power of two.
-        num_warps: of a program.
-        num_stages: of the loads' pipeline.
+        block_rows: Number of rows in a tile of queries, a power of two. The query heads of a group
+            take a row each, so that a tile covers block_rows // group tokens.
+        block_keys: Number of keys in a tile, a power of two.
+        num_warps: Number of warps of a program.
+        num_stages: Number of stages in the pipeline of loads.
     """
 
     block_rows: int
@@ -37,7 +44,7 @@ class Config:
 
 @cache
 def table() -> dict[tuple[str, str, int, int], Config]:
-    """All committed configurations, by (kernel, target, head dimension, bytes of an element)."""
+    """Return all configurations by (kernel, target, head dimension, bytes of an element)."""
     rows = json.loads(TABLE.read_text())
     return {
         (kernel, target, dim, size): Config(*values) for kernel, target, dim, size, *values in rows
@@ -45,10 +52,16 @@ def table() -> dict[tuple[str, str, int, int], Config]:
 
 
 def config_for(kernel: str, target: str, dim: int, element_bytes: int) -> Config:
-    """The configuration of a kernel; head dimensions take the next larger one of `DIMS`.
+    """Return the configuration of a kernel.
+
+    Args:
+        kernel: Entry of `KERNELS`.
+        target: Entry of `launch.TARGETS`.
+        dim: Head dimension. It takes the configuration of the next larger one in the table.
+        element_bytes: Size of an element, 2 or 4 bytes.
 
     Raises:
-        KernelError: the heads are too wide.
+        KernelError: The head dimension is larger than all in the table.
     """
     fitting = next(
         (size for size in DIMS if size >= dim and (kernel, target, size, element_bytes) in table()),
@@ -61,6 +74,7 @@ def config_for(kernel: str, target: str, dim: int, element_bytes: int) -> Config
             if [*rest, num_bytes] == [kernel, target, element_bytes]
         )
         raise KernelError(
-            f"tree_attention: impl='triton' takes head dimensions up to {widest} in {element_bytes} bytes a number, got {dim}"
+            f"tree_attention: impl='triton' takes head dimensions up to {widest} "
+            f"for elements of {element_bytes} bytes, got {dim}"
         )
     return table()[kernel, target, fitting, element_bytes]

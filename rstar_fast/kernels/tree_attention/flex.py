@@ -1,7 +1,8 @@
-"""The same by torch's FlexAttention, its block mask made from our lists.
+"""Tree attention by torch's FlexAttention, with a block mask that is made of our block lists.
 
-On a CPU it is there to compare with, no more: without gradients (torch has none for it) and not compiled (the code that torch 2.13
-generates for such masks is not valid C++), so it makes all scores at once.
+On a CPU it only serves comparisons. It has no gradients there, because torch has none for it. It is
+not compiled there either, because the code that torch 2.13 generates for such masks is not valid
+C++. So it makes the scores of all queries by all keys at once.
 """
 
 import warnings
@@ -20,16 +21,20 @@ from rstar_fast.kernels.tree_attention.layout import TreeLayout
 _BLOCK = 128
 
 
-def attend(
+def tree_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
 ) -> Tensor:
-    """See `tree_attention`."""
+    """Attend, differentiable on a GPU. See `api.tree_attention`.
+
+    Raises:
+        KernelError: Gradients are asked for on a CPU.
+    """
     if query.device.type == "cpu":
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value)):
             raise KernelError(
                 "tree_attention: impl='flex' has no backward on a CPU; impl='blockwise' has"
             )
-        # Torch refuses whatever could ask for gradients, where they are turned off too.
+        # Even where gradients are turned off, torch refuses tensors that could ask for them.
         query, key, value = query.detach(), key.detach(), value.detach()
     mask = layout.kept.get(("flex", window))
     if mask is None:
@@ -45,7 +50,7 @@ def attend(
 
 @cache
 def _compiled() -> Callable[..., Any]:
-    # With dynamic=False every new length is compiled anew.
+    # With dynamic=False every new length would be compiled again.
     return torch.compile(flex_attention, dynamic=True)
 
 
@@ -67,10 +72,14 @@ def _block_mask(layout: TreeLayout, window: int | None) -> BlockMask:
 
 
 def _dense(lists: BlockLists, begins: Any, ends: Any, layout: TreeLayout) -> tuple[Tensor, Tensor]:
-    """The lists as FlexAttention wants them: counts [1, 1, rows] and indices [1, 1, rows, columns], unused ones 0."""
+    """Return the blocks `begins` to `ends` of each row in FlexAttention's form.
+
+    Returns:
+        Counts int32 [1, 1, rows] and indices int32 [1, 1, rows, columns], padded with 0.
+    """
     columns = -(-layout.num_keys // _BLOCK)
     counts = torch.from_numpy(ends - begins)
-    indices = torch.zeros(len(begins), columns, dtype=torch.int32)
+    indices = torch.zeros(len(begins), columns, dtype=torch.int32, device="cpu")
     for row, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         indices[row, : end - begin] = torch.from_numpy(lists.blocks[begin:end].copy())
     return counts[None, None].to(layout.device), indices[None, None].to(layout.device)

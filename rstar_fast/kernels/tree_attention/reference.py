@@ -1,4 +1,4 @@
-"""The definition, with a dense mask: for tests, in any floating type."""
+"""The definition of tree attention in torch, with a dense mask. It serves tests."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,10 @@ from torch import Tensor
 from rstar_fast.kernels.tree_attention.layout import TreeLayout
 
 
-def attend(
+def tree_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, scale: float, window: int | None
 ) -> Tensor:
-    """See `tree_attention`."""
+    """Attend on any device in any floating dtype, differentiable. See `api.tree_attention`."""
     group = len(query) // len(key)
     key, value = key.repeat_interleave(group, 0), value.repeat_interleave(group, 0)
     queries, end, position = (layout.tensor(name).long() for name in ("queries", "end", "position"))

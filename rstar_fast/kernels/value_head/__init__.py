@@ -1,4 +1,4 @@
-"""Final norm, scalar projection and squash, at the score positions only."""
+"""The final norm, scalar projection and squash of a PPM, at the score positions only."""
 
 from rstar_fast.kernels.value_head.api import value_head
 

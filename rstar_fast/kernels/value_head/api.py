@@ -1,12 +1,11 @@
-"""The value head: arguments checked, one implementation called."""
-
-from collections.abc import Callable
-from typing import Any
+"""The front door of the value head. It checks the arguments and calls one implementation."""
 
 from torch import Tensor
 
 from rstar_fast.errors import KernelError
 from rstar_fast.kernels.dispatch import choose
+
+_IMPLS = ("reference", "triton")
 
 
 def value_head(
@@ -20,25 +19,29 @@ def value_head(
     scale: float = 1.0,
     impl: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Root-mean-square norm, projection to one number and tanh, of some rows; the normed rows are never written.
+    """Compute the values and scores of some rows: root-mean-square norm, projection and tanh.
 
-    value = sum(x * norm_weight * head_weight) / sqrt(mean(x ** 2) + eps), score = tanh((value + bias) / scale).
+    For a row x, value = sum(x * norm_weight * head_weight) / sqrt(mean(x ** 2) + eps), and score =
+    tanh((value + bias) / scale). The normed rows are never written to memory.
 
     Args:
-        hidden: [tokens, width], in front of the model's final norm.
-        index: int64 [scores], the rows to score; repeats are fine.
-        norm_weight: [width].
-        head_weight: [width].
-        eps: of the norm.
-        bias: added to the value, see `PPM.bias`.
-        scale: the sum is divided by it, > 0, see `PPM.scale`.
-        impl: "reference" (torch, any device) or "triton"; None picks triton on a GPU, else reference.
+        hidden: Results of the model's last layer, before its final norm, floating [tokens, width].
+        index: Rows to score, int64 [scores]. A row may occur several times.
+        norm_weight: Weight of the norm, [width].
+        head_weight: Weight of the projection, [width].
+        eps: Number that the norm adds to the mean square.
+        bias: Number that is added to the value. See `PPM.bias`.
+        scale: Divisor of the sum of value and bias, > 0. See `PPM.scale`.
+        impl: Implementation: "reference" (torch, any device) or "triton". None picks triton on a
+            GPU, and reference elsewhere.
 
     Returns:
-        Values and scores, both [scores], float32 (float64 for float64 rows); differentiable in hidden and both weights.
+        Values and scores, both [scores], float32 (float64 for float64 rows). They are
+        differentiable in `hidden` and both weights.
 
     Raises:
-        KernelError: shapes or devices do not fit together, or the implementation cannot run them.
+        KernelError: Shapes or devices do not fit together, `scale` is not above 0, or the
+            implementation cannot run.
     """
     width = hidden.shape[-1]
     if (
@@ -55,25 +58,11 @@ def value_head(
         )
     if not hidden.device == index.device == norm_weight.device == head_weight.device:
         raise KernelError(
-            f"value_head: expected all tensors on one device, got {hidden.device}, {index.device}, {norm_weight.device}"
+            "value_head: expected all tensors on one device, got "
+            f"{hidden.device}, {index.device}, {norm_weight.device}, {head_weight.device}"
         )
     if scale <= 0:
         raise KernelError(f"value_head: scale: expected a number above 0, got {scale}")
-    run = choose("value_head", _IMPLS, impl, hidden.device, "reference")
+    run = choose("value_head", _IMPLS, impl, hidden.device)
     found: tuple[Tensor, Tensor] = run(hidden, index, norm_weight, head_weight, eps, bias, scale)
     return found
-
-
-def _reference() -> Callable[..., Any]:
-    from rstar_fast.kernels.value_head.reference import value_head
-
-    return value_head
-
-
-def _triton() -> Callable[..., Any]:
-    from rstar_fast.kernels.value_head.triton import value_head
-
-    return value_head
-
-
-_IMPLS = {"reference": _reference, "triton": _triton}

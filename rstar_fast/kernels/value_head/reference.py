@@ -1,4 +1,4 @@
-"""The definition, by torch: any device, differentiable, and as fast as a CPU needs."""
+"""The definition of the value head in torch, which is also what runs on a CPU."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def value_head(
     bias: float,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """See `rstar_fast.kernels.value_head`."""
+    """Compute values and scores on any device, differentiable. See `api.value_head`."""
     dtype = torch.promote_types(hidden.dtype, torch.float32)
     rows = hidden[index].to(dtype)
     values = (

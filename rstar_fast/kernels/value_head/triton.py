@@ -1,4 +1,4 @@
-"""The value head in Triton: launchers."""
+"""The launchers of the value head's Triton kernels."""
 
 from typing import Any
 
@@ -25,9 +25,11 @@ def value_head(
     bias: float,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """See `rstar_fast.kernels.value_head`."""
+    """Compute values and scores on a GPU, differentiable. See `api.value_head`."""
     check("value_head", hidden, norm_weight, head_weight)
-    values: Tensor = _Values.apply(hidden, index, norm_weight, head_weight, eps)  # type: ignore[no-untyped-call]
+    values: Tensor = _Values.apply(  # type: ignore[no-untyped-call]
+        hidden, index, norm_weight, head_weight, eps
+    )
     return values, torch.tanh((values + bias) / scale)
 
 
@@ -66,15 +68,39 @@ class _Values(torch.autograd.Function):
         grad, (num_scores, width) = grad.float().contiguous(), (len(index), hidden.shape[1])
         grad_rows = hidden.new_empty(num_scores, width)
         launch(
-            backward_rows, (num_scores, triton.cdiv(width, BLOCK_WIDTH)), hidden, index, norm_weight, head_weight, values,
-            inverse_rms, grad, grad_rows, width, BLOCK_WIDTH=BLOCK_WIDTH, num_warps=NUM_WARPS,
-        )  # fmt: skip
+            backward_rows,
+            (num_scores, triton.cdiv(width, BLOCK_WIDTH)),
+            hidden,
+            index,
+            norm_weight,
+            head_weight,
+            values,
+            inverse_rms,
+            grad,
+            grad_rows,
+            width,
+            BLOCK_WIDTH=BLOCK_WIDTH,
+            num_warps=NUM_WARPS,
+        )
         grad_norm, grad_head = torch.empty_like(norm_weight), torch.empty_like(head_weight)
         launch(
-            backward_weights, (triton.cdiv(width, BLOCK_COLUMNS),), hidden, index, norm_weight, head_weight, inverse_rms, grad,
-            grad_norm, grad_head, num_scores, width, BLOCK_COLUMNS=BLOCK_COLUMNS, BLOCK_SCORES=BLOCK_SCORES, num_warps=NUM_WARPS,
-        )  # fmt: skip
-        # Rows may repeat: steps without tokens share their parent's last one.
+            backward_weights,
+            (triton.cdiv(width, BLOCK_COLUMNS),),
+            hidden,
+            index,
+            norm_weight,
+            head_weight,
+            inverse_rms,
+            grad,
+            grad_norm,
+            grad_head,
+            num_scores,
+            width,
+            BLOCK_COLUMNS=BLOCK_COLUMNS,
+            BLOCK_SCORES=BLOCK_SCORES,
+            num_warps=NUM_WARPS,
+        )
+        # A row may occur several times: a step without tokens has the last token of its parent.
         return (
             torch.zeros_like(hidden).index_add_(0, index, grad_rows),
             None,

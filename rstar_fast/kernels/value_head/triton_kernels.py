@@ -1,7 +1,16 @@
-"""The three kernels. Names as in the tree attention kernels.
+"""The kernels of the value head. Their names follow `tree_attention.triton_tiles`.
 
-With r = 1 / sqrt(mean(x ** 2) + eps) and w = norm_weight * head_weight, value = r * sum(x * w), so that
-d value / d x = r * w - value * r ** 2 * x / width and d value / d w = r * x.
+With r = 1 / sqrt(mean(x ** 2) + eps) and w = norm_weight * head_weight, value = r * sum(x * w).
+Therefore d value / d x = r * w - value * r ** 2 * x / width, and d value / d w = r * x.
+
+The kernels share these arguments. Rows and weights are float16, bfloat16 or float32.
+
+- `p_hidden`: rows [tokens, width], contiguous.
+- `p_index`: row of each score, int64 [scores].
+- `p_norm`, `p_head`: weights of norm and projection, [width].
+- `p_values`: values, float32 [scores].
+- `p_inverse_rms`: r of each score's row, float32 [scores].
+- `p_grad`: gradient of each value, float32 [scores].
 """
 
 import triton.language as tl
@@ -10,9 +19,14 @@ from triton import jit
 
 @jit
 def forward(
-    p_hidden, p_index, p_norm, p_head, p_values, p_inverse_rms, width, eps, BLOCK_WIDTH: tl.constexpr
+    p_hidden, p_index, p_norm, p_head, p_values, p_inverse_rms, width, eps,
+    BLOCK_WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """One score: a single pass over its row."""
+    """Compute the value and r of one score in a single pass over its row.
+
+    One program works on one score, and it alone writes that score's `p_values` and
+    `p_inverse_rms`. The grid is [scores].
+    """
     i_score = tl.program_id(0).to(tl.int64)
     p_row = p_hidden + tl.load(p_index + i_score).to(tl.int64) * width
     b_product = tl.zeros([BLOCK_WIDTH], tl.float32)
@@ -33,9 +47,14 @@ def forward(
 
 @jit
 def backward_rows(
-    p_hidden, p_index, p_norm, p_head, p_values, p_inverse_rms, p_grad, p_grad_rows, width, BLOCK_WIDTH: tl.constexpr
+    p_hidden, p_index, p_norm, p_head, p_values, p_inverse_rms, p_grad, p_grad_rows, width,
+    BLOCK_WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Part of one score's row: its gradient."""
+    """Compute the gradient of BLOCK_WIDTH columns of one score's row.
+
+    One program owns these columns of `p_grad_rows`, [scores, width] in the type of the rows. The
+    grid is [scores, blocks of columns].
+    """
     i_score = tl.program_id(0).to(tl.int64)
     o_column = tl.program_id(1) * BLOCK_WIDTH + tl.arange(0, BLOCK_WIDTH)
     m_column = o_column < width
@@ -56,10 +75,14 @@ def backward_rows(
 
 @jit
 def backward_weights(
-    p_hidden, p_index, p_norm, p_head, p_inverse_rms, p_grad, p_grad_norm, p_grad_head, num_scores, width,
-    BLOCK_COLUMNS: tl.constexpr, BLOCK_SCORES: tl.constexpr,
+    p_hidden, p_index, p_norm, p_head, p_inverse_rms, p_grad, p_grad_norm, p_grad_head,
+    num_scores, width, BLOCK_COLUMNS: tl.constexpr, BLOCK_SCORES: tl.constexpr,
 ):  # fmt: skip
-    """Some columns: the gradients of both weights, summed over the scores in order."""
+    """Compute the gradients of both weights in BLOCK_COLUMNS columns, over all scores in order.
+
+    One program owns these columns of `p_grad_norm` and `p_grad_head`, [width] in the types of the
+    weights. The grid is [blocks of columns].
+    """
     o_column = tl.program_id(0) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     m_column = o_column < width
     b_grad = tl.zeros([BLOCK_COLUMNS], tl.float32)
