@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.attention import AttentionSwap
-from rstar_fast.models.loading import load_tokenizer as load_tokenizer
 from rstar_fast.policy.attention import DecodeBatch, ShapeProbe, shared_prefix_attention
 from rstar_fast.policy.kv import Layout
 

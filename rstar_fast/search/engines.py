@@ -35,8 +35,8 @@ def open_searcher(
         ppm: Folder or hub name of a PPM, or "embedded". Needed exactly if `config.use_scores`.
         workers: Number of processes that run steps, >= 1. None for one per core.
         device: Device of both models, as in "cuda:0". None for a GPU where there is one.
-        dtype: Type of both models' weights, one of `DTYPES`. None for each engine's default; the
-            embedded policy's is float32.
+        dtype: Type of both models' weights, one of `rstar_fast.models.DTYPES`. None for each
+            engine's default; the embedded policy's is float32.
         max_rows: Number of candidates that the policy writes at once, >= 1. None for the engine's
             default.
 
