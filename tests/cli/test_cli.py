@@ -232,7 +232,7 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_progress_moves_within_a_problem() -> None:
     write_problems(2)
     process = run_scripted(2.0, search("--set", "rollouts=24", "candidates=3"))
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     lines = [line for line in out.splitlines() if line.startswith("problems 0/2 (2 under way, ")]
     assert lines and "rollouts)" in lines[0]
@@ -279,7 +279,7 @@ def run_scripted(seconds_per_step: float, words: list[str], **more: Any) -> "sub
 
 
 def wait_for_trees(count: int, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         path = Path("run/trees.jsonl")
@@ -294,7 +294,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on() -> None:
     process = run_scripted(0.05, search())
     wait_for_trees(3, process)  # a line that is just being written is taken back
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     first = ids()
@@ -304,7 +304,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on() -> None:
     assert command == ["rstar-fast", *search()]
 
     process = run_scripted(0.0, command[1:])
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert ids()[: len(first)] == first
     assert sorted(ids()) == sorted(f"p-{i}" for i in range(12))
@@ -320,7 +320,7 @@ def test_a_killed_run_loses_and_repeats_nothing() -> None:
     with Path("run/trees.jsonl").open("ab") as file:
         file.write(b'{"id": "p-11", "torn')
     process = run_scripted(0.0, search())
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert sorted(ids()) == sorted(f"p-{i}" for i in range(12))
 
@@ -335,7 +335,7 @@ def test_piped_output_is_plain_lines() -> None:
         ["show", "run", "p-0", "--trajectory"],
     ):
         process = run_scripted(0.0, words, env=environment)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         assert out and not any(ord(char) < 32 and char != "\n" for char in out)
 
@@ -357,7 +357,7 @@ def test_a_terminal_gets_a_live_display() -> None:
         pass  # the other end is closed
     finally:
         os.close(main_fd)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=300) == 0
     text = shown.decode()
     assert "\x1b[" in text and "━" in text and "4/4, solved 4, failed 0" in text
 
@@ -367,7 +367,7 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     main(search())
     command = " ".join([*SCRIPTED, "0", "show", "run"]) + " | true"
     done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=300
     )
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
 
@@ -377,7 +377,7 @@ def test_python_m() -> None:
         [sys.executable, "-m", "rstar_fast", "--version"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0 and done.stdout.startswith("rstar-fast ")
 

@@ -25,7 +25,7 @@ SHORTEST = {10: 3, 97: 7, 246: 6, 1000: 9, 4095: 13}
 """Fewest moves of the game in batched_forest.py, found by breadth-first search."""
 
 
-def output_of(*command: str, timeout_s: float = 100) -> str:
+def output_of(*command: str, timeout_s: float = 300) -> str:
     ran = subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, timeout=timeout_s, cwd=ROOT
     )

@@ -45,7 +45,7 @@ def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-c", BLOCK + program, *arguments],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
     )
 
 

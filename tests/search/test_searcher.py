@@ -42,7 +42,7 @@ def test_same_seed_same_trees_whatever_the_batches_and_the_workers(strategy: str
 
 def test_engines_work_at_the_same_time() -> None:
     """A call of the policy, a batch of scores and a program can only end together."""
-    meeting = threading.Barrier(3, timeout=30)
+    meeting = threading.Barrier(3, timeout=300)
     calls = {"policy": itertools.count(), "scorer": itertools.count(), "program": itertools.count()}
 
     def meets(engine: str, call: int) -> None:
@@ -81,7 +81,7 @@ def test_the_search_goes_on_while_problems_are_waited_for() -> None:
 
     def slow() -> Iterator[Problem]:
         yield from problems(1)
-        assert one_is_done.wait(30)
+        assert one_is_done.wait(300)
         yield from problems(1, first=1)
 
     ids = []
