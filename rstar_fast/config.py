@@ -1,25 +1,47 @@
 """Typed, validated configuration of a search, and its named presets."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, get_args
 
 from rstar_fast.checks import (
     check_boolean,
     check_choice,
     check_integer,
-    check_known,
     check_number,
 )
 from rstar_fast.errors import ConfigError
+from rstar_fast.options import Options
 from rstar_fast.prompts import PromptStyle
 
 Strategy = Literal["mcts", "greedy", "beam", "best_of_n"]
 ObservationStyle = Literal["stdout", "reference"]
 
 
+_GROUND_TRUTH = {"annotate_terminals_with_ground_truth": True, "use_scores": False}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "rstar-math": {"candidates": 32, "rollouts": 12, "max_depth": 16, "c": 2.0},
+    "rstar-math-data": {"candidates": 12, "rollouts": 48, **_GROUND_TRUTH},
+    "paper-round-1": {"candidates": 5, "rollouts": 8, "prompt": "few_shot", **_GROUND_TRUTH},
+    "paper-round-2": {"candidates": 8, "rollouts": 16, **_GROUND_TRUTH},
+    "paper-round-3": {
+        "candidates": 8,
+        "rollouts": 16,
+        "annotate_terminals_with_ground_truth": True,
+    },
+    "paper-round-4": {
+        "candidates": 16,
+        "rollouts": 16,
+        "annotate_terminals_with_ground_truth": True,
+    },
+    "fast": {"candidates": 8, "rollouts": 4},
+    "beam": {"strategy": "beam", "candidates": 8, "beam_width": 4},
+    "greedy": {"strategy": "greedy", "candidates": 1, "temperature": 0.0, "use_scores": False},
+}
+
+
 @dataclass(frozen=True, slots=True)
-class SearchConfig:
+class SearchConfig(Options):
     """Configuration of a search, the same for every problem.
 
     Attributes:
@@ -56,6 +78,8 @@ class SearchConfig:
         max_active: Number of problems searched at once, >= 1.
         seed: Seed of every random draw, 0..2**63-1.
     """
+
+    presets: ClassVar = PRESETS
 
     strategy: Strategy = "mcts"
     candidates: int = 8
@@ -96,30 +120,6 @@ class SearchConfig:
                 "strategy 'beam' keeps the best-scored steps: it needs use_scores (a PPM)"
             )
 
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> "SearchConfig":
-        """Return a preset, with changes.
-
-        Raises:
-            ConfigError: The name or an option is unknown, or a value is out of range.
-        """
-        check_known([name], PRESETS, kind="preset")
-        return cls.from_dict({**PRESETS[name], **changes})
-
-    @classmethod
-    def from_dict(cls, options: Mapping[str, Any]) -> "SearchConfig":
-        """Make a configuration from plain values.
-
-        Raises:
-            ConfigError: An option is unknown, or a value is out of range.
-        """
-        check_known(options, [field.name for field in fields(cls)])
-        return cls(**options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `from_dict` takes them."""
-        return asdict(self)
-
     @property
     def nodes_per_tree(self) -> int:
         """Largest number of nodes that one tree can have."""
@@ -132,32 +132,6 @@ class SearchConfig:
         }
         return 1 + expansions[self.strategy] * self.candidates
 
-    def with_changes(self, **changes: Any) -> "SearchConfig":
-        """Return a copy with some options changed."""
-        return SearchConfig.from_dict({**self.to_dict(), **changes})
-
-
-_GROUND_TRUTH = {"annotate_terminals_with_ground_truth": True, "use_scores": False}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "rstar-math": {"candidates": 32, "rollouts": 12, "max_depth": 16, "c": 2.0},
-    "rstar-math-data": {"candidates": 12, "rollouts": 48, **_GROUND_TRUTH},
-    "paper-round-1": {"candidates": 5, "rollouts": 8, "prompt": "few_shot", **_GROUND_TRUTH},
-    "paper-round-2": {"candidates": 8, "rollouts": 16, **_GROUND_TRUTH},
-    "paper-round-3": {
-        "candidates": 8,
-        "rollouts": 16,
-        "annotate_terminals_with_ground_truth": True,
-    },
-    "paper-round-4": {
-        "candidates": 16,
-        "rollouts": 16,
-        "annotate_terminals_with_ground_truth": True,
-    },
-    "fast": {"candidates": 8, "rollouts": 4},
-    "beam": {"strategy": "beam", "candidates": 8, "beam_width": 4},
-    "greedy": {"strategy": "greedy", "candidates": 1, "temperature": 0.0, "use_scores": False},
-}
 
 _INTEGERS: dict[str, tuple[int, int]] = {
     "candidates": (1, 1024),

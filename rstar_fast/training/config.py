@@ -1,100 +1,15 @@
 """Typed, validated configuration of a training, and its named presets."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
 
-from rstar_fast.checks import check_boolean, check_choice, check_integer, check_known, check_number
+from rstar_fast.checks import check_boolean, check_choice, check_integer, check_number
 from rstar_fast.errors import ConfigError
+from rstar_fast.options import Options
 
 Precision = Literal["float32", "bfloat16", "mixed"]
 Schedule = Literal["linear", "cosine", "constant"]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """How a policy or a PPM is trained.
-
-    Attributes:
-        epochs: Number of passes over the data, >= 1.
-        batch_size: Number of rows (policy), pairs (PPM), trajectories (ORM) or steps (PQM) per
-            optimizer step, over all devices, >= 1.
-        micro_batch_tokens: Most tokens in one forward pass on one device, >= 1. One row or one
-            tree is always taken.
-        max_length: Most tokens of a text, >= 1. Longer texts are left out.
-        learning_rate: Highest learning rate, > 0.
-        schedule: Name of the learning rate's course: "linear" or "cosine" down to 0, or "constant".
-        warmup: Share of the steps in which the learning rate rises, in [0, 1).
-        weight_decay: Weight decay of AdamW, >= 0.
-        precision: Name of the number format. "float32"; "bfloat16" (bfloat16 weights and
-            arithmetic, and float32 copies of the weights in the optimizer; one device only);
-            "mixed" (float32 weights, bfloat16 arithmetic; policies only).
-        gradient_checkpointing: Whether activations are computed again in the backward pass. It
-            takes less memory and about a quarter more time.
-        lora_rank: Rank of the LoRA adapters, >= 0. Adapters are merged after training, and the
-            embeddings of new marks train too. 0 trains all weights. Policies only.
-        likelihood: Weight of a path's log-probability under the policy, which is added to the value
-            of a PPM, >= 0. 0 is the paper's. PPMs only.
-        seed: Seed of the order of the data and of new weights, >= 0.
-
-    Raises:
-        ConfigError: An option is out of range.
-    """
-
-    epochs: int = 1
-    batch_size: int = 128
-    micro_batch_tokens: int = 16384
-    max_length: int = 4096
-    learning_rate: float = 7e-6
-    schedule: Schedule = "linear"
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    precision: Precision = "mixed"
-    gradient_checkpointing: bool = False
-    lora_rank: int = 0
-    likelihood: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "micro_batch_tokens", "max_length"):
-            check_integer(name, getattr(self, name), low=1)
-        for name in ("lora_rank", "seed"):
-            check_integer(name, getattr(self, name), low=0)
-        for name in ("learning_rate", "warmup", "weight_decay", "likelihood"):
-            check_number(name, getattr(self, name), low=0)
-        check_choice("schedule", self.schedule, get_args(Schedule))
-        check_choice("precision", self.precision, get_args(Precision))
-        check_boolean("gradient_checkpointing", self.gradient_checkpointing)
-        if not self.learning_rate or self.warmup >= 1:
-            raise ConfigError(
-                "expected a learning_rate above 0 and a warmup below 1, "
-                f"got learning_rate {self.learning_rate} and warmup {self.warmup}"
-            )
-
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> "TrainConfig":
-        """Return the preset `name` with some options changed.
-
-        Raises:
-            ConfigError: The preset or an option is unknown, or a value is out of range.
-        """
-        check_known([name], TRAIN_PRESETS, kind="preset")
-        return cls.from_dict({**TRAIN_PRESETS[name], **changes})
-
-    @classmethod
-    def from_dict(cls, options: Mapping[str, Any]) -> "TrainConfig":
-        """Return the config of plain values. Options that are left out keep their defaults.
-
-        Raises:
-            ConfigError: An option is unknown, or a value is out of range.
-        """
-        check_known(options, [field.name for field in fields(cls)])
-        return cls(**options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `from_dict` takes them."""
-        return asdict(self)
 
 
 TRAIN_PRESETS: dict[str, dict[str, Any]] = {
@@ -136,6 +51,69 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
 
 The `cpu-*` presets are for models of a few million parameters on one core.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig(Options):
+    """How a policy or a PPM is trained.
+
+    Attributes:
+        epochs: Number of passes over the data, >= 1.
+        batch_size: Number of rows (policy), pairs (PPM), trajectories (ORM) or steps (PQM) per
+            optimizer step, over all devices, >= 1.
+        micro_batch_tokens: Most tokens in one forward pass on one device, >= 1. One row or one
+            tree is always taken.
+        max_length: Most tokens of a text, >= 1. Longer texts are left out.
+        learning_rate: Highest learning rate, > 0.
+        schedule: Name of the learning rate's course: "linear" or "cosine" down to 0, or "constant".
+        warmup: Share of the steps in which the learning rate rises, in [0, 1).
+        weight_decay: Weight decay of AdamW, >= 0.
+        precision: Name of the number format. "float32"; "bfloat16" (bfloat16 weights and
+            arithmetic, and float32 copies of the weights in the optimizer; one device only);
+            "mixed" (float32 weights, bfloat16 arithmetic; policies only).
+        gradient_checkpointing: Whether activations are computed again in the backward pass. It
+            takes less memory and about a quarter more time.
+        lora_rank: Rank of the LoRA adapters, >= 0. Adapters are merged after training, and the
+            embeddings of new marks train too. 0 trains all weights. Policies only.
+        likelihood: Weight of a path's log-probability under the policy, which is added to the value
+            of a PPM, >= 0. 0 is the paper's. PPMs only.
+        seed: Seed of the order of the data and of new weights, >= 0.
+
+    Raises:
+        ConfigError: An option is out of range.
+    """
+
+    presets: ClassVar = TRAIN_PRESETS
+
+    epochs: int = 1
+    batch_size: int = 128
+    micro_batch_tokens: int = 16384
+    max_length: int = 4096
+    learning_rate: float = 7e-6
+    schedule: Schedule = "linear"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    precision: Precision = "mixed"
+    gradient_checkpointing: bool = False
+    lora_rank: int = 0
+    likelihood: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "micro_batch_tokens", "max_length"):
+            check_integer(name, getattr(self, name), low=1)
+        for name in ("lora_rank", "seed"):
+            check_integer(name, getattr(self, name), low=0)
+        for name in ("learning_rate", "warmup", "weight_decay", "likelihood"):
+            check_number(name, getattr(self, name), low=0)
+        check_choice("schedule", self.schedule, get_args(Schedule))
+        check_choice("precision", self.precision, get_args(Precision))
+        check_boolean("gradient_checkpointing", self.gradient_checkpointing)
+        if not self.learning_rate or self.warmup >= 1:
+            raise ConfigError(
+                "expected a learning_rate above 0 and a warmup below 1, "
+                f"got learning_rate {self.learning_rate} and warmup {self.warmup}"
+            )
 
 
 def num_devices() -> int:
