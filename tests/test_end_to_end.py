@@ -41,6 +41,7 @@ def search(
     return {tree.problem.id: tree for tree in trees if isinstance(tree, Tree)}
 
 
+@pytest.mark.slow
 def test_same_seed_same_trees_whatever_the_batch_and_the_workers() -> None:
     first = search(max_rows=64, workers=2, max_active=64)
     for max_rows, workers, batch_tokens, cache_bytes, max_active in (

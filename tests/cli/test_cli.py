@@ -229,6 +229,7 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["nodes"][0]["parent"] == -1
 
 
+@pytest.mark.slow
 def test_progress_moves_within_a_problem() -> None:
     write_problems(2)
     process = run_scripted(2.0, search("--set", "rollouts=24", "candidates=3"))

@@ -17,6 +17,7 @@ from rstar_fast.ppm import PPM
 from rstar_fast.store.config_file import write_config
 
 
+@pytest.mark.slow
 def test_the_package_takes_the_models_of_the_last_finished_round(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def test_what_is_finished_is_not_done_again_and_other_options_are_refused(finish
         options(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["round-1/search-0/part-0", "round-1/policy", "round-1/ppm"])
 def test_a_killed_stage_ends_as_an_unbroken_one(
     finished: Path, tmp_path: Path, killed: str
@@ -91,6 +92,7 @@ def test_a_killed_stage_ends_as_an_unbroken_one(
         assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_gone_on_from(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def test_what_was_trained_on_is_not_held_out(tmp_path: Path) -> None:
         held_out(str(tmp_path / "copies.jsonl"))
 
 
+@pytest.mark.slow
 def test_a_round_that_solved_nothing_says_so(tmp_path: Path) -> None:
     opened = options(tmp_path)
     wrong = [
@@ -163,6 +164,7 @@ def test_a_round_that_solved_nothing_says_so(tmp_path: Path) -> None:
         do_all(tmp_path / "run", opened)
 
 
+@pytest.mark.slow
 def test_only_right_trajectories_give_no_pairs(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def repeated(forest: Forest, calls: list[tuple[str, list[Any], dict[str, Any], A
             ), name
 
 
+@pytest.mark.slow
 def test_recorded_trees_are_reproduced_in_batches_by_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -53,6 +53,7 @@ def test_reference_observations(native: bool, snapshot_bytes: int) -> None:
         assert [observation.text for observation in step_by_step] == expected
 
 
+@pytest.mark.slow
 def test_hostile_programs_among_siblings(hostile_executor: Executor) -> None:
     hostile_executor.run(["1"])
     before = hostile.state(hostile_executor)
@@ -64,6 +65,7 @@ def test_hostile_programs_among_siblings(hostile_executor: Executor) -> None:
     assert hostile.state(hostile_executor) == before
 
 
+@pytest.mark.slow
 def test_an_ordinary_user_is_as_safe() -> None:
     if os.geteuid() != 0:
         pytest.skip("every other test runs as an ordinary user already")

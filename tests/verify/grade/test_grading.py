@@ -140,6 +140,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_answers_are_wrong_and_end() -> None:
     with MathVerifier(workers=2, limit_s=0.5) as verifier:
         futures = [verifier.submit(problem("5", r"\frac{1}{2}"), answer) for answer in HOSTILE]
@@ -149,6 +150,7 @@ def test_hostile_answers_are_wrong_and_end() -> None:
         assert grades[1].status is Status.TIMEOUT
 
 
+@pytest.mark.slow
 def test_same_grades_for_any_number_of_workers() -> None:
     pairs = [pair for pair in EQUAL + UNEQUAL if pair[0]] * 2
 
