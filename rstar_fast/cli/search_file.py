@@ -1,7 +1,6 @@
 """The arguments of a search, from the command line and from a TOML file."""
 
 import argparse
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from rstar_fast.checks import check_known
 from rstar_fast.cli.options import merged, parse_settings
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
+from rstar_fast.toml_file import beside, read_toml
 
 _REQUIRED = ("problems", "policy", "preset", "out")
 _PATHS = ("problems", "policy", "ppm")
@@ -94,15 +94,12 @@ def read_search_file(path: str, names: list[str]) -> dict[str, Any]:
     Raises:
         ConfigError: It cannot be read, or a name or a type in it is wrong.
     """
-    try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"--config {path}: cannot be read: {error}") from error
+    found = read_toml(Path(path), where="--config ")
     check_known(found, names, where=f"{path}: ")
     for name, value in found.items():
         _check_type(path, name, value)
-        if name in _PATHS and (Path(path).parent / value).exists():
-            found[name] = str((Path(path).parent / value).resolve())
+        if name in _PATHS:
+            found[name] = beside(Path(path), value)
     return found
 
 

@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from scripted_cli import scripted_open_searcher
 
 from rstar_fast.cli import main
-from rstar_fast.search import engines
 from rstar_fast.store import RunFolder
 
 FILE = """
@@ -23,9 +21,7 @@ candidates = 3
 
 
 @pytest.fixture(autouse=True)
-def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(engines, "open_searcher", scripted_open_searcher(0.0))
-    monkeypatch.chdir(tmp_path)
+def configs(scripted: None, tmp_path: Path) -> None:
     (tmp_path / "configs").mkdir()
     rows = [json.dumps({"question": f"What is 7? ({i})", "answer": "7"}) for i in range(4)]
     (tmp_path / "configs" / "p.jsonl").write_text("\n".join(rows))

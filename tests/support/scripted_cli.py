@@ -1,13 +1,15 @@
 """The command line with scripted engines in place of models and worker processes.
 
-python tests/scripted_cli.py SECONDS_PER_STEP search ...
+python tests/support/scripted_cli.py SECONDS_PER_STEP search ...
 """
 
+import json
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rstar_fast.cli import main
@@ -16,6 +18,7 @@ from rstar_fast.policy import Candidate, ExpandRequest, FunctionPolicy
 from rstar_fast.ppm import ScriptedScorer
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher, engines
+from rstar_fast.store import RunFolder
 from rstar_fast.verify.base import Grade, Observation, Status
 
 
@@ -84,6 +87,42 @@ def scripted_open_searcher(seconds_per_step: float) -> Any:
             yield searcher
 
     return open_searcher
+
+
+def write_problems(
+    count: int, questions: dict[int, str] | None = None, name: str = "p.jsonl"
+) -> None:
+    """Write a file of problems with the answer 7. `questions` replaces some by their number."""
+    questions = questions or {}
+    rows = [
+        {"question": questions.get(i, f"What is 7? ({i})"), "answer": "7"} for i in range(count)
+    ]
+    Path(name).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+
+def search(*more: str) -> list[str]:
+    """Return the words of a search of p.jsonl into the folder run."""
+    settings = ["--set", "rollouts=2", "candidates=2", "max_active=2"]
+    return [
+        "search",
+        "--problems",
+        "p.jsonl",
+        "--policy",
+        "scripted",
+        "--ppm",
+        "scripted",
+        "--preset",
+        "fast",
+        "--out",
+        "run",
+        *settings,
+        *more,
+    ]
+
+
+def ids(folder: str = "run") -> list[str]:
+    """Return the ids of the finished trees, in their order in the file."""
+    return [tree.problem.id for tree in RunFolder.read(folder).trees()]
 
 
 if __name__ == "__main__":

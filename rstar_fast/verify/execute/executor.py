@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any, cast
 
+from rstar_fast.checks import check_integer
 from rstar_fast.config import ObservationStyle
 from rstar_fast.errors import ConfigError, ExecutorError
 from rstar_fast.verify.base import Limits, Observation, Status
@@ -14,7 +15,7 @@ from rstar_fast.verify.execute import failures
 from rstar_fast.verify.execute.isolation import Isolation
 from rstar_fast.verify.execute.session import ProgramSession
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
-from rstar_fast.verify.pool.pool import WorkerPool
+from rstar_fast.verify.pool.pool import MAX_WORKERS, WorkerPool
 
 PRELOAD = (
     "bisect",
@@ -131,9 +132,8 @@ class Executor:
         """
         if style not in ("stdout", "reference"):
             raise ConfigError(f'style: expected "stdout" or "reference", got {style!r}')
-        for name, number in (("seed", seed), ("snapshot_bytes", snapshot_bytes)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-                raise ConfigError(f"{name}: expected an integer of at least 0, got {number!r}")
+        check_integer("seed", seed, low=0)
+        check_integer("snapshot_bytes", snapshot_bytes, low=0)
         self._limits = limits
         zygote = ZygoteOptions(
             style=style,
@@ -147,12 +147,7 @@ class Executor:
             **asdict(limits),
         )
         num_workers = len(os.sched_getaffinity(0)) if workers is None else workers
-        if (
-            isinstance(num_workers, bool)
-            or not isinstance(num_workers, int)
-            or not 1 <= num_workers <= 4096
-        ):
-            raise ConfigError(f"workers: expected an integer in 1..4096, got {workers!r}")
+        check_integer("workers", num_workers, low=1, high=MAX_WORKERS)
         self._pool: WorkerPool[Observation | dict[str, Any]] = WorkerPool(
             "rstar_fast.verify.execute.supervisor.main",
             workers=1,

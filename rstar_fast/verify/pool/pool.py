@@ -17,13 +17,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Generic, TypeVar
 
-from rstar_fast.errors import ConfigError, ExecutorError, InternalError
+from rstar_fast.checks import check_integer
+from rstar_fast.errors import ExecutorError, InternalError
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.pool.process import WorkerProcess
 from rstar_fast.verify.pool.wire import FrameError, encode_frame
 
 T = TypeVar("T")
 
+MAX_WORKERS = 4096
+"""Largest number of workers."""
 _START_LIMIT_S = 120.0
 """Seconds in which a started worker has to be ready."""
 _MAX_STARTS = 3
@@ -106,8 +109,7 @@ class WorkerPool(Generic[T]):
         Raises:
             ConfigError: `workers` is out of range.
         """
-        if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 4096:
-            raise ConfigError(f"workers: expected an integer in 1..4096, got {workers!r}")
+        check_integer("workers", workers, low=1, high=MAX_WORKERS)
         self._module = module
         self._max_workers = workers
         self._limit_s = limit_s

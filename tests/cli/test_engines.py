@@ -1,0 +1,76 @@
+"""The command line with the embedded models and real worker processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from scripted_cli import search, write_problems
+
+from rstar_fast.cli import main
+from rstar_fast.embedded import held_out_problems
+from rstar_fast.store import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_embedded_model_searches(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"id": p.id, "question": p.question, "answer": list(p.answers)}
+        for p in held_out_problems(2)
+    ]
+    Path("p.json").write_text(json.dumps(rows), encoding="utf-8")
+    limits = ["max_depth=8", "max_step_tokens=40", "rollouts=2", "candidates=4"]
+    embedded = ["--policy", "embedded", "--ppm", "embedded", "--dtype", "float32", "--workers", "1"]
+    assert (
+        main(
+            [
+                "search",
+                "--problems",
+                "p.json",
+                *embedded,
+                "--preset",
+                "fast",
+                "--set",
+                *limits,
+                "--out",
+                "run",
+            ]
+        )
+        == 0
+    )
+    trees = list(RunFolder.read("run").trees())
+    assert sorted(tree.problem.id for tree in trees) == sorted(row["id"] for row in rows)
+    assert all(
+        node.observation
+        for tree in trees
+        for node in tree.nodes
+        if "<end_of_code>" in node.step and node.status == "ok"
+    )
+    assert any(node.score is not None for tree in trees for node in tree.nodes)
+
+
+def test_wrong_dtypes_and_devices_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    write_problems(1)
+    assert main(search("--dtype", "int8")) == 2
+    assert "dtype int8: expected float32, bfloat16 or float16" in capsys.readouterr().err
+    assert main(search("--device", "gpu")) == 2
+    assert "device gpu: expected cpu, cuda, cuda:N" in capsys.readouterr().err
+    assert main(search("--device", "cuda:99")) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("rstar-fast: device cuda:99: ") and err.count("\n") == 1
+
+
+def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--problems", "4", "--json", "demo.json"]) == 0
+    record = json.loads(Path("demo.json").read_text(encoding="utf-8"))
+    names = {"base_accuracy", "policy_accuracy", "search_accuracy"}
+    assert record.keys() == {*names, "problems"} and record["problems"] == 4
+    assert all(0.0 <= record[name] <= 1.0 for name in names)
+    out = capsys.readouterr().out
+    assert "generated\nword problem" in out and "base, greedy" in out and "95% interval" in out
+    assert (
+        "<code>" in out and "Q mean value" in out
+    ) or "search got no problem right that greedy got wrong" in out
