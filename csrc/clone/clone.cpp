@@ -7,6 +7,7 @@
 #include <Python.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -73,28 +74,46 @@ long clone_process(int* thread_id) {
 #endif
 }
 
-PyObject* wait_to_be_cloned(PyObject*, PyObject* argument) {
-    const long channel = PyLong_AsLong(argument);
-    if (channel == -1 && PyErr_Occurred() != nullptr) return nullptr;
+// Puts the null device on descriptors 0 to 2. It is opened anew, because all who share an opened
+// file see its flags and its position.
+bool silence() {
+    const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0) return false;
+    for (int standard = 0; standard < 3; ++standard)
+        if (dup2(null_fd, standard) < 0) return false;
+    return close(null_fd) == 0;
+}
+
+// Does in a clone what it does not inherit, and says in a greeting that it lives.
+bool begin_life(int child_fd, int channel, rlim_t cpu_s) {
+    // If the supervisor has ended already, the greeting below fails.
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    const rlimit limit{cpu_s, cpu_s};
+    return setrlimit(RLIMIT_CPU, &limit) == 0 && silence() && dup2(child_fd, channel) >= 0 &&
+           close(child_fd) == 0 && write(channel, "h", 1) == 1;
+}
+
+PyObject* wait_to_be_cloned(PyObject*, PyObject* arguments) {
+    int fd = -1;
+    unsigned long cpu_s = 0;
+    if (!PyArg_ParseTuple(arguments, "ik", &fd, &cpu_s)) return nullptr;
     int* const thread_id = thread_id_address();
-    const int fd = static_cast<int>(channel);
     for (;;) {
         const int child_fd = receive_fd(fd);
         if (child_fd < 0) _exit(0);
         const long pid = clone_process(thread_id);
         if (pid == 0) {
-            // A clone does not inherit this setting. If the supervisor has ended already, the
-            // greeting below fails.
-            prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-            if (dup2(child_fd, fd) < 0 || close(child_fd) != 0 || write(fd, "h", 1) != 1) _exit(1);
+            if (!begin_life(child_fd, fd, cpu_s)) _exit(1);
             Py_RETURN_NONE;
         }
+        // A refusal: there is no room for a process now. Nobody has to read it.
+        if (pid < 0 && write(child_fd, "e", 1) != 1) errno = 0;
         close(child_fd);
     }
 }
 
 PyMethodDef methods[] = {
-    {"wait_to_be_cloned", wait_to_be_cloned, METH_O,
+    {"wait_to_be_cloned", wait_to_be_cloned, METH_VARARGS,
      "Wait on a socket, and return only in a clone of this process."},
     {nullptr, nullptr, 0, nullptr},
 };

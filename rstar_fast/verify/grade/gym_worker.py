@@ -16,8 +16,8 @@ from rstar_fast.verify.pool.worker import Channel, serve
 from rstar_fast.verify.sandbox.kernel import PR_SET_PDEATHSIG, prctl
 from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
 
-_CONFINEMENT = Confinement(memory_bytes=4 << 30, cpu_s=1 << 31, max_processes=4096)
-"""Limits of a worker. Its processor time is unlimited because the pool limits its wall time."""
+_CONFINEMENT = Confinement(memory_bytes=4 << 30, max_processes=4096)
+"""Limits of a worker. The pool limits its wall time."""
 
 
 def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -37,9 +37,12 @@ _NUMBERS = {
         "landlock_add_rule": 445,
         "landlock_create_ruleset": 444,
         "landlock_restrict_self": 446,
+        "mmap": 9,
         "pivot_root": 155,
         "prctl": 157,
         "prlimit64": 302,
+        "recvmsg": 47,
+        "seccomp": 317,
         "unshare": 272,
     },
     "aarch64": {
@@ -51,15 +54,18 @@ _NUMBERS = {
         "landlock_add_rule": 445,
         "landlock_create_ruleset": 444,
         "landlock_restrict_self": 446,
+        "mmap": 222,
         "pivot_root": 41,
         "prctl": 167,
         "prlimit64": 261,
+        "recvmsg": 212,
+        "seccomp": 277,
         "unshare": 97,
     },
 }
 MACHINE = os.uname().machine
 NUMBERS = _NUMBERS.get(MACHINE, {})
-"""Numbers of the calls that are made here, or that seccomp judges by their arguments.
+"""Numbers of the calls that are made here, looked for, or judged by their arguments.
 
 Empty on other machines.
 """

@@ -3,13 +3,15 @@
 Runs in zygotes, before programs are cloned from them, and in the workers of `reasoning_gym`.
 """
 
+import contextlib
 import os
 import resource
 import struct
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 from rstar_fast.verify.sandbox import kernel, landlock, namespaces, seccomp
 from rstar_fast.verify.sandbox.kernel import prctl, syscall
@@ -36,13 +38,11 @@ class Confinement:
 
     Attributes:
         memory_bytes: Address space beyond what the process has now, bytes.
-        cpu_s: Processor time of each process, whole seconds.
         max_processes: Number of processes and threads of the user, in its user namespace if there
             is one.
     """
 
     memory_bytes: int
-    cpu_s: int
     max_processes: int
 
 
@@ -58,12 +58,21 @@ def readable_roots() -> tuple[str, ...]:
     roots |= {
         path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")
     }
-    for module in list(sys.modules.values()):
-        roots |= set(getattr(module, "__path__", ()))
+    roots.update(_package_folders())
     return tuple(sorted({os.path.join(os.path.realpath(root), "") for root in roots}))
 
 
-def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
+def _package_folders() -> Iterator[str]:
+    """Yield the folders of loaded packages. What stands in for a module may have any `__path__`."""
+    for module in list(sys.modules.values()):
+        paths = vars(module).get("__path__", ()) if isinstance(module, ModuleType) else ()
+        with contextlib.suppress(Exception):
+            yield from [path for path in paths if isinstance(path, str)]
+
+
+def lock_down(
+    confinement: Confinement, roots: Iterable[str], send: Callable[[int], object] | None = None
+) -> dict[str, str]:
     """Confine this process for good.
 
     The process must have one thread, and must have imported everything that it needs.
@@ -71,6 +80,8 @@ def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
     Args:
         confinement: Resource limits.
         roots: Folders that may be read, from `readable_roots`.
+        send: Function that hands the descriptor of `seccomp.install_questions` to the process that
+            answers. None if nobody answers.
 
     Returns:
         Reasons why a means is not in force, keyed by its name. "" if it is in force.
@@ -92,23 +103,27 @@ def lock_down(confinement: Confinement, roots: Iterable[str]) -> dict[str, str]:
     outcome["resource limits"] = ""
     outcome["no new privileges"] = _tried(lambda: prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     outcome["landlock"] = _tried(lambda: landlock.restrict(folders, _DEVICES))
-    outcome["seccomp"] = _tried(seccomp.install)
+    if send:
+        outcome["approved clones"] = _tried(lambda: _ask(send))
+    asks = outcome.get("approved clones") == ""
+    outcome["seccomp"] = _tried(lambda: seccomp.install(asks))
     return outcome
+
+
+def _ask(send: Callable[[int], object]) -> None:
+    """Have another process asked about clones. Nobody is to hold the questions but that process."""
+    questions_fd = seccomp.install_questions()
+    try:
+        send(questions_fd)
+    finally:
+        os.close(questions_fd)
 
 
 def _unresolved(roots: tuple[str, ...]) -> list[str]:
     """Return the folders of modules that are named through a symbolic link and lie in `roots`."""
-    names = [
-        *sys.path,
-        *(
-            path
-            for module in list(sys.modules.values())
-            for path in getattr(module, "__path__", ())
-        ),
-    ]
     return [
         name
-        for name in names
+        for name in (*sys.path, *_package_folders())
         if os.path.realpath(name) != name
         and os.path.join(os.path.realpath(name), "").startswith(roots)
     ]
@@ -158,7 +173,6 @@ def _size_bytes() -> int:
 def _set_limits(confinement: Confinement, max_bytes: int) -> None:
     limits = {
         resource.RLIMIT_AS: max_bytes,
-        resource.RLIMIT_CPU: confinement.cpu_s,
         resource.RLIMIT_NPROC: confinement.max_processes,
         resource.RLIMIT_NOFILE: _MAX_FDS,
         resource.RLIMIT_FSIZE: 0,

@@ -1,13 +1,15 @@
-"""A seccomp filter that allows the system calls of a computing process only.
+"""Seccomp filters that allow the system calls of a computing process only.
 
 Every other call fails with EPERM. In particular there is no exec, no signal to any process, no
-socket, no change of limits, identities, namespaces or mounts, and no new process except by one
-clone call.
+socket, no raised limit, no change of identities, namespaces or mounts, and no new process except by
+one clone call. A first filter asks the supervisor about that call, about new threads and about
+shared memory, where the kernel can ask.
 """
 
 import ctypes
 import signal
 import struct
+from typing import Any
 
 from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.kernel import MACHINE, NUMBERS, prctl
@@ -21,16 +23,17 @@ The parent of the new process is the supervisor, not the caller. `clone.cpp` has
 """
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+_ALLOW, _ASK, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x7FC00000, 0x00050000, 0x80000000
 _EPERM, _ENOSYS = 1, 38
 _SECCOMP_MODE_FILTER = 2
+_SECCOMP_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
+_MAP_SHARED = 1
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _OFFSET_NUMBER, _OFFSET_ARCH, _OFFSET_ARGUMENTS = 0, 4, 16
 _X32_BIT = 0x40000000
 
 _PRCTL_OPTIONS = (
-    kernel.PR_SET_PDEATHSIG,
     kernel.PR_SET_NAME,
     kernel.PR_GET_NAME,
     kernel.PR_GET_TID_ADDRESS,
@@ -95,7 +98,6 @@ _ALLOWED = {
     "madvise": (28, 233),
     "membarrier": (324, 283),
     "mincore": (27, 232),
-    "mmap": (9, 222),
     "mprotect": (10, 226),
     "mremap": (25, 216),
     "munmap": (11, 215),
@@ -149,33 +151,89 @@ _ALLOWED = {
 """Numbers on x86-64 and aarch64 of the calls that are allowed with any arguments, keyed by name."""
 
 
-def install() -> None:
+_Code = list[tuple[int, int, int, int]]
+"""BPF instructions: code, jump if true, jump if false, operand."""
+
+
+def install(asks: bool) -> None:
     """Filter the calls of this process and its future children for good. Needs no_new_privs.
+
+    Args:
+        asks: Whether `install_questions` was called, so that shared memory need not be refused.
 
     Raises:
         OSError: No filter is known for this machine, or the kernel refused.
     """
-    code = _program()
+    header, _buffer = _header(_filter(asks))
+    prctl(kernel.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header)
+
+
+def install_questions() -> int:
+    """Have this process and its future children wait for an answer before some calls. For good.
+
+    The calls are: a new process by the one clone call, a new thread, and a shared mapping.
+
+    Returns:
+        Descriptor on which the questions come. Whoever reads it should not be asked.
+
+    Raises:
+        OSError: The kernel cannot ask, or someone is asked about this process's calls already.
+    """
+    header, _buffer = _header(_questions())
+    return kernel.syscall("seccomp", _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER, header)
+
+
+def _header(code: _Code) -> tuple[ctypes.c_void_p, Any]:
+    """Return a pointer to a filter for the kernel, and what must live as long as it is used."""
     buffer = ctypes.create_string_buffer(
         b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
     )
     header = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(buffer)))
-    prctl(kernel.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_void_p(ctypes.addressof(header)))
+    return ctypes.c_void_p(ctypes.addressof(header)), (header, buffer)
 
 
-def _program() -> list[tuple[int, int, int, int]]:
-    """Return the filter as BPF instructions: code, jump if true, jump if false, operand."""
+def _beginning(on_x32: int) -> _Code:
+    """Return the code that loads the number of a call. Ends processes of another machine."""
     if MACHINE not in _AUDIT_ARCH:
         raise OSError(_ENOSYS, f"no filter is known for {MACHINE}")
-    column = list(_AUDIT_ARCH).index(MACHINE)
-    code = [
+    return [
         (_LOAD, 0, 0, _OFFSET_ARCH),
         (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[MACHINE]),
         (_RETURN, 0, 0, _KILL_PROCESS),
         (_LOAD, 0, 0, _OFFSET_NUMBER),
         (_JUMP_AT_LEAST, 0, 1, _X32_BIT),
-        (_RETURN, 0, 0, _ERRNO | _EPERM),
+        (_RETURN, 0, 0, on_x32),
     ]
+
+
+def _questions() -> _Code:
+    code = _beginning(_ALLOW)
+    code += _rule(
+        "clone",
+        [
+            (_LOAD, 0, 0, _OFFSET_ARGUMENTS),
+            (_JUMP_SET, 1, 0, kernel.CLONE_THREAD),
+            (_JUMP_EQUAL, 0, 1, CLONE_FLAGS),
+            (_RETURN, 0, 0, _ASK),
+            (_RETURN, 0, 0, _ALLOW),
+        ],
+    )
+    code += _rule("mmap", [*_if_shared(_ASK), (_RETURN, 0, 0, _ALLOW)])
+    return [*code, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _if_shared(action: int) -> _Code:
+    """Return the beginning of a rule for mmap that ends the judging of a shared mapping."""
+    return [
+        (_LOAD, 0, 0, _OFFSET_ARGUMENTS + 8 * 3),
+        (_JUMP_SET, 0, 1, _MAP_SHARED),
+        (_RETURN, 0, 0, action),
+    ]
+
+
+def _filter(asks: bool) -> _Code:
+    code = _beginning(_ERRNO | _EPERM)
+    column = list(_AUDIT_ARCH).index(MACHINE)
     for numbers in _ALLOWED.values():
         number = numbers[column]
         if number is not None:
@@ -191,20 +249,36 @@ def _program() -> list[tuple[int, int, int, int]]:
             (_RETURN, 0, 0, _ALLOW),
         ],
     )
-    code += _rule("prctl", _argument_is_one_of(0, _PRCTL_OPTIONS))
+    code += _rule(
+        "mmap", [*_if_shared(_ALLOW if asks else _ERRNO | _EPERM), (_RETURN, 0, 0, _ALLOW)]
+    )
+    code += _rule("prctl", _dies_with_parent() + _argument_is_one_of(0, _PRCTL_OPTIONS))
     code += _rule("ioctl", _argument_is_one_of(1, _IOCTL_REQUESTS))
     code += _rule("fcntl", _argument_is_one_of(1, _FCNTL_COMMANDS))
-    code += _rule("prlimit64", _argument_is_null(2))
+    # A process may change its own limits, and cannot raise any: the soft ones are the hard ones.
+    code += _rule("prlimit64", _argument_is_null(0) + _argument_is_null(2))
     return [*code, (_RETURN, 0, 0, _ERRNO | _EPERM)]
 
 
-def _rule(name: str, body: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+def _rule(name: str, body: _Code) -> _Code:
     """Return the code that judges one call. If the body does not return, the call gets EPERM."""
     body = [*body, (_RETURN, 0, 0, _ERRNO | _EPERM)]
     return [(_JUMP_EQUAL, 0, len(body), NUMBERS[name]), *body]
 
 
-def _argument_is_one_of(index: int, values: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+def _dies_with_parent() -> _Code:
+    """Return the beginning of a rule for prctl: a process may not choose to outlive its parent."""
+    return [
+        (_LOAD, 0, 0, _OFFSET_ARGUMENTS),
+        (_JUMP_EQUAL, 0, 4, kernel.PR_SET_PDEATHSIG),
+        (_LOAD, 0, 0, _OFFSET_ARGUMENTS + 8),
+        (_JUMP_EQUAL, 0, 1, signal.SIGKILL),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _ERRNO | _EPERM),
+    ]
+
+
+def _argument_is_one_of(index: int, values: tuple[int, ...]) -> _Code:
     """Return the body of a rule that allows a call if its argument is one of `values`."""
     code = [(_LOAD, 0, 0, _OFFSET_ARGUMENTS + 8 * index)]
     for value in values:
@@ -212,7 +286,7 @@ def _argument_is_one_of(index: int, values: tuple[int, ...]) -> list[tuple[int, 
     return code
 
 
-def _argument_is_null(index: int) -> list[tuple[int, int, int, int]]:
+def _argument_is_null(index: int) -> _Code:
     """Return the body of a rule that allows a call if all 64 bits of its argument are 0."""
     low = _OFFSET_ARGUMENTS + 8 * index
     return [

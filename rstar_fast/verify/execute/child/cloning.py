@@ -5,8 +5,11 @@ extension cannot be loaded.
 """
 
 import os
+import resource
 import signal
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,16 +17,27 @@ from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.kernel import prctl, syscall
 from rstar_fast.verify.sandbox.seccomp import CLONE_FLAGS
 
-_close, _dup2, _exit, _write = os.close, os.dup2, os._exit, os.write
+_close, _dup2, _exit, _open, _write = os.close, os.dup2, os._exit, os.open, os.write
+_NULL = os.devnull
+_NULL_FLAGS = os.O_RDWR | os.O_CLOEXEC
 
 
-def waiting_function(channel_fd: int, native: bool) -> Callable[[], None]:
+def silence() -> None:
+    """Put the null device on descriptors 0 to 2, opened anew so that nobody shares its state."""
+    fd = _open(_NULL, _NULL_FLAGS)
+    for standard in (0, 1, 2):
+        _dup2(fd, standard)
+    _close(fd)
+
+
+def waiting_function(channel_fd: int, cpu_s: int, native: bool) -> Callable[[], None]:
     """Return a function that waits on a channel and returns only in a clone of this process.
 
     `_clone.pyi` says what the function does.
 
     Args:
         channel_fd: Descriptor of a Unix stream socket.
+        cpu_s: Processor time that each clone may use, whole seconds.
         native: Whether to return the function in C++, not the one in Python.
 
     Raises:
@@ -32,29 +46,36 @@ def waiting_function(channel_fd: int, native: bool) -> Callable[[], None]:
     if native:
         from rstar_fast._clone import wait_to_be_cloned
 
-        return partial(wait_to_be_cloned, channel_fd)
+        return partial(wait_to_be_cloned, channel_fd, cpu_s)
 
     # Imported only here, because what is loaded is copied for every program.
     import socket
 
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel_fd)
-    return partial(_wait_to_be_cloned, channel_fd, partial(socket.recv_fds, channel, 1, 1))
+    limit = struct.pack("=QQ", cpu_s, cpu_s)
+    return partial(_wait_to_be_cloned, channel_fd, limit, partial(socket.recv_fds, channel, 1, 1))
 
 
 def _wait_to_be_cloned(
-    channel_fd: int, recv_fds: Callable[[], tuple[bytes, list[int], int, Any]]
+    channel_fd: int, limit: bytes, recv_fds: Callable[[], tuple[bytes, list[int], int, Any]]
 ) -> None:
     while True:
         data, fds, _, _ = recv_fds()
         if not data:
             _exit(0)
         for fd in fds:
-            if _clone() == 0:
+            pid = _clone()
+            if pid == 0:
                 prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+                syscall("prlimit64", 0, resource.RLIMIT_CPU, limit, 0)
+                silence()
                 _dup2(fd, channel_fd)
                 _close(fd)
                 _write(channel_fd, b"h")
                 return
+            if pid < 0:
+                with suppress(OSError):
+                    _write(fd, b"e")
             _close(fd)
 
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.execute import framing
 from rstar_fast.verify.execute.child.capture import Capture
-from rstar_fast.verify.execute.child.cloning import waiting_function
+from rstar_fast.verify.execute.child.cloning import silence, waiting_function
 from rstar_fast.verify.execute.child.program import NotIncremental, Program, check
 from rstar_fast.verify.execute.framing import Reply
 from rstar_fast.verify.execute.observation_text import describe
@@ -120,15 +120,18 @@ def main(supervisor_fd: int) -> None:
     os.closerange(_own_fds_end, 1 << 16)
     options = ZygoteOptions(**_first_frame())
     try:
-        wait = waiting_function(CHANNEL_FD, options.native)
+        wait = waiting_function(CHANNEL_FD, math.ceil(options.wall_s) + 1, options.native)
         programs = prepare(options)
         roots, top_folders = readable_roots(), os.listdir("/")
-        cpu_s = math.ceil(options.wall_s) + 1
         # Opened before the lockdown, which hides /proc, and read after it.
         with open("/proc/self/smaps", "rb") as smaps:
             outcome = lock_down(
-                Confinement(options.memory_bytes + _RESERVE_BYTES, cpu_s, _MAX_PROCESSES), roots
+                Confinement(options.memory_bytes + _RESERVE_BYTES, _MAX_PROCESSES),
+                roots,
+                _send_descriptor,
             )
+            # Opened where the clones will open it.
+            silence()
             num_huge_pages = use_huge_pages(smaps) if options.huge_pages else 0
         # Set after the lockdown, because a change of the user id clears it.
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -162,6 +165,19 @@ def prepare(options: ZygoteOptions) -> Programs:
     gc.collect()
     gc.freeze()
     return programs
+
+
+def _send_descriptor(fd: int) -> None:
+    """Send a descriptor to the supervisor."""
+    # Not the module socket, because what it loads would be copied for every program.
+    import _socket
+
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, CHANNEL_FD)
+    try:
+        data = [encode_frame(0, {})]
+        channel.sendmsg(data, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))])
+    finally:
+        channel.detach()
 
 
 def _first_frame() -> dict[str, Any]:

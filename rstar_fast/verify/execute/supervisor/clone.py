@@ -4,22 +4,25 @@ A clone is a child of the supervisor. Nothing that it sends is trusted: its proc
 the kernel, and its reply is bounded. This module runs in the supervisor process.
 """
 
+import contextlib
 import os
+import resource
 import signal
 import socket
 import struct
 import time
+from collections.abc import Container
 from enum import Enum
 
 from rstar_fast.verify.execute.framing import MAX_REPLY_BYTES, Reply, unpack_reply
+from rstar_fast.verify.execute.supervisor import inspection
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.pool.wire import FrameError
 
 _CREDENTIALS = struct.Struct("@iII")
 _CONTROL_BYTES = socket.CMSG_SPACE(_CREDENTIALS.size)
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_NUM_OWN_FDS = 4
-"""Number of open files of a clone that has opened none: descriptors 0 to 2 and its channel."""
+_BIRTH_GRACE_S = 0.5
+"""Seconds that a birth may take without counting as time of the program."""
 
 
 class CloneState(Enum):
@@ -28,9 +31,20 @@ class CloneState(Enum):
     REQUESTED = "requested"
     """Its parent was asked for it, and it has not sent its greeting."""
     RUNNING = "running"
-    """It runs a piece of a program, or it has replied and is about to end."""
+    """It runs a piece of a program, or it has replied and is about to end or to wait."""
     SNAPSHOT = "snapshot"
     """It has replied and waits to be cloned in turn."""
+
+
+class Settling(Enum):
+    """Outcome of looking whether a clone is a snapshot."""
+
+    WAITS = "waits"
+    """It is one now."""
+    BUSY = "busy"
+    """It does not wait yet."""
+    UNFIT = "unfit"
+    """Its clones would share something, or it is gone."""
 
 
 class Clone:
@@ -40,22 +54,36 @@ class Clone:
         sock: Socket to the clone.
         parent: Process that it is cloned from.
         state: State of its life.
+        keep: Whether it was asked to stay as a snapshot.
         pid: Process id. None while it is requested.
-        begun_s: Time at which it began to live, by the monotonic clock.
+        begun_s: Time at which it was requested, and then at which it began to live, by the
+            monotonic clock.
         deadline: Time at which it is late, by the monotonic clock. Set by the supervisor.
         elapsed_s: Wall time that all pieces of its program took so far, seconds.
         num_cloning: Number of clones that were requested from it and do not live yet.
-        num_bytes: Upper bound of the memory that it shares with no process, bytes. Set by `settle`.
+        births_due: Number of clones that were requested from it and that it has not made yet.
+        was_refused: Whether its parent said that there is no room for a process.
+        num_bytes: Memory that it shares with no process, and of dropped snapshots that is shared
+            with it, bytes. Set by `settle`.
+        anonymous_bytes: Resident memory of it that belongs to no file, bytes. Set by `settle`.
+        null: Identity and state of a fresh null device in it, see `inspection`.
+        heirs: Snapshots that were cloned from it.
         source: Program text that it has executed, while it is a snapshot.
         reply: Reply that it sent. None before that.
     """
 
     __slots__ = (
         "_data",
+        "_pidfd",
         "_unsent",
+        "anonymous_bytes",
         "begun_s",
+        "births_due",
         "deadline",
         "elapsed_s",
+        "heirs",
+        "keep",
+        "null",
         "num_bytes",
         "num_cloning",
         "parent",
@@ -64,30 +92,39 @@ class Clone:
         "sock",
         "source",
         "state",
+        "was_refused",
     )
 
-    def __init__(self, parent: "ZygoteProcess | Clone", request: bytes) -> None:
+    def __init__(self, parent: "ZygoteProcess | Clone", request: bytes, keep: bool) -> None:
         """Request a clone.
 
         Args:
             parent: Zygote or snapshot to clone.
             request: Bytes of the request that the clone does.
+            keep: Whether the request asks the clone to stay as a snapshot.
 
         Raises:
-            OSError: The parent is gone.
+            OSError: The parent is gone, or there is no room for a socket.
         """
         self.sock, theirs = socket.socketpair()
         self.parent = parent
         self.state = CloneState.REQUESTED
+        self.keep = keep
         self.pid: int | None = None
-        self.begun_s = 0.0
+        self.begun_s = time.monotonic()
         self.deadline = 0.0
         self.elapsed_s: float = parent.elapsed_s
         self.num_cloning = 0
+        self.births_due = 0
+        self.was_refused = False
         self.num_bytes = 0
+        self.anonymous_bytes = 0
+        self.null: bytes = parent.null
+        self.heirs: list[Clone] = []
         self.source = ""
         self.reply: Reply | None = None
         self._data = b""
+        self._pidfd: int | None = None
         self._unsent = request
         with theirs:
             self.sock.setblocking(False)
@@ -99,11 +136,21 @@ class Clone:
                 self.sock.close()
                 raise
         parent.num_cloning += 1
+        parent.births_due += 1
 
     @property
     def age_s(self) -> float:
-        """Wall time that it has lived, seconds."""
+        """Wall time that it has lived, or that it was waited for, seconds."""
         return time.monotonic() - self.begun_s
+
+    @property
+    def birth_charge_s(self) -> float:
+        """Wall time of waiting for its birth that counts against its program, seconds.
+
+        A zygote is innocent of it. A snapshot may be hostile.
+        """
+        is_suspect = isinstance(self.parent, Clone)
+        return max(0.0, self.age_s - _BIRTH_GRACE_S) if is_suspect else 0.0
 
     def send(self) -> bool:
         """Send as much of the request as the socket takes. Returns True once all is sent."""
@@ -117,18 +164,24 @@ class Clone:
             self._unsent = b""
         return True
 
-    def receive(self) -> bool:
-        """Read what the clone sent, and set `state`, `pid`, `begun_s` and `reply`.
+    def receive(self, known_pids: Container[int]) -> bool:
+        """Read what the clone sent, and set `reply`. While it is requested, that is its greeting.
+
+        A greeting sets `was_refused`, or `state`, `pid`, `begun_s` and `elapsed_s`.
+
+        Args:
+            known_pids: Process ids of other clones, from which no greeting is taken.
 
         Returns:
             False if the clone hung up.
 
         Raises:
             FrameError: The clone sent something other than a greeting and one reply.
+            OSError: There is no room for a descriptor of the process, or it is gone.
         """
         try:
             if self.state is CloneState.REQUESTED:
-                return self._receive_greeting()
+                return self._receive_greeting(known_pids)
             data = self.sock.recv(MAX_REPLY_BYTES + 1)
         except BlockingIOError:
             return True
@@ -137,17 +190,27 @@ class Clone:
         self._take(data)
         return bool(data)
 
-    def _receive_greeting(self) -> bool:
+    def _receive_greeting(self, known_pids: Container[int]) -> bool:
         data, control, _, _ = self.sock.recvmsg(MAX_REPLY_BYTES + 1, _CONTROL_BYTES)
         if not data:
             return False
-        for level, kind, content in control:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-                self.pid = _CREDENTIALS.unpack(content)[0] or None
-        if self.pid is not None:
-            self.state = CloneState.RUNNING
-        if self.pid is None or data[:1] != b"h":
-            raise FrameError(f"expected a greeting, got {data[:16]!r}")
+        pid = next(
+            (
+                _CREDENTIALS.unpack(content)[0]
+                for level, kind, content in control
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
+            ),
+            0,
+        )
+        if data == b"e" and pid == self.parent.pid:
+            self.was_refused = True
+            return True
+        if data[:1] != b"h" or pid <= 0 or pid == self.parent.pid or pid in known_pids:
+            raise FrameError(f"expected the greeting of a new process, got {data[:16]!r} of {pid}")
+        self._pidfd = os.pidfd_open(pid)
+        self.pid = pid
+        self.state = CloneState.RUNNING
+        self.elapsed_s += self.birth_charge_s
         self.begun_s = time.monotonic()
         self._take(data[1:])
         return True
@@ -160,37 +223,65 @@ class Clone:
         self._data += data
         self.reply = unpack_reply(self._data)
 
-    def settle(self) -> bool:
-        """Become a snapshot if the process has one thread and has opened no file.
+    def settle(self) -> Settling:
+        """Become a snapshot if the process sleeps and its clones would share nothing that changes.
 
-        Sets `state` and `num_bytes`.
-
-        Returns:
-            Whether it is a snapshot now.
+        Such a process has one thread and no open files but its own. Sets `state`,
+        `anonymous_bytes` and `num_bytes`.
         """
+        assert self.pid is not None
         try:
-            with open(f"/proc/{self.pid}/stat", "rb") as stat:
-                fields = stat.read().rpartition(b")")[2].split()
-            num_fds = len(os.listdir(f"/proc/{self.pid}/fd"))
+            if not inspection.waits_to_be_cloned(self.pid):
+                return Settling.BUSY
+            usage = inspection.usage(self.pid)
+            if usage.num_threads != 1 or not inspection.has_own_files_only(self.pid, self.null):
+                return Settling.UNFIT
+            self.anonymous_bytes = inspection.anonymous_bytes(self.pid)
+            grown_bytes = self.anonymous_bytes - self.parent.anonymous_bytes
+            self.num_bytes = inspection.own_bytes(self.pid, usage.num_page_faults, grown_bytes)
         except OSError:
-            return False
-        num_page_faults, num_threads = int(fields[7]), int(fields[17])
-        self.num_bytes = num_page_faults * _PAGE_BYTES
+            return Settling.UNFIT
         self._data = b""
-        if num_threads != 1 or num_fds != _NUM_OWN_FDS:
-            return False
         self.state = CloneState.SNAPSHOT
-        return True
+        return Settling.WAITS
 
-    def disown_process(self) -> None:
-        """Forget the process id, which belongs to another clone. This clone never greeted."""
-        self.pid = None
-        self.state = CloneState.REQUESTED
+    def look_again(self) -> int | None:
+        """Return the memory of a snapshot as `num_bytes`, or None if the process does not sleep."""
+        assert self.pid is not None
+        try:
+            sleeps = inspection.waits_to_be_cloned(self.pid)
+            return inspection.measured_bytes(self.pid) if sleeps else None
+        except OSError:
+            return None
 
     def kill(self) -> None:
-        """Send SIGKILL if the process has greeted. The clone is forgotten when it hangs up.
+        """Send SIGKILL if the process has greeted. The clone is forgotten when it hangs up."""
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
-        The process was not waited for yet, so its id cannot belong to another process.
+    def wait(self, options: int = 0) -> tuple[int, resource.struct_rusage] | None:
+        """Wait for the end of the process, which has greeted.
+
+        Args:
+            options: Options of `os.wait4`.
+
+        Returns:
+            Status and used resources of the process. None if it has not ended.
         """
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
+        assert self.pid is not None
+        ended, status, usage = os.wait4(self.pid, options)
+        return (status, usage) if ended else None
+
+    @property
+    def pidfd(self) -> int:
+        """Descriptor of the process, which becomes readable when it ends. It has greeted."""
+        assert self._pidfd is not None
+        return self._pidfd
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        self.sock.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None

@@ -19,9 +19,12 @@ class Job:
         waiting: Jobs that wait for that snapshot.
         source: Text of the program.
         num_losses: Number of times that a process for it ended through no fault of the program.
+        spent_s: Wall time that processes took which ran nothing of it, seconds. It counts too.
+        short_since_s: Time by the monotonic clock since which there is no room for its process.
+            None if there always was.
         has_waited: Whether it has waited for a snapshot. A job waits only once.
-        whole: Whether it is run from its beginning, because its last step continues a statement
-            and cannot be executed on its own.
+        whole: Whether it is run from its beginning. Its last step may continue a statement and
+            cannot be executed on its own, or its snapshot could not be cloned.
         known_failure: Observation of a beginning of it that failed. The program fails in the same
             way unless it does not parse. None if no beginning is known to fail.
     """
@@ -31,6 +34,8 @@ class Job:
     waiting: "list[Job]" = field(default_factory=list)
     source: str = ""
     num_losses: int = 0
+    spent_s: float = 0.0
+    short_since_s: float | None = None
     has_waited: bool = False
     whole: bool = False
     known_failure: Observation | None = None

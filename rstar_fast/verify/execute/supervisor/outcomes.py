@@ -3,6 +3,7 @@
 Runs in the supervisor process.
 """
 
+import sys
 from collections import OrderedDict
 
 from rstar_fast.verify.base import Observation
@@ -14,9 +15,16 @@ class Outcomes:
     A bounded cache, keyed by source. The oldest entries go first.
     """
 
-    def __init__(self, max_count: int) -> None:
-        """Make an empty cache of at most `max_count` programs."""
+    def __init__(self, max_count: int, max_bytes: int) -> None:
+        """Make an empty cache.
+
+        Args:
+            max_count: Largest number of programs.
+            max_bytes: Memory that the texts of all programs together may use, bytes.
+        """
         self._max_count = max_count
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
         self._outcomes: OrderedDict[str, Observation | None] = OrderedDict()
 
     def put(self, source: str, failure: Observation | None) -> None:
@@ -27,10 +35,13 @@ class Outcomes:
             failure: Failure that every continuation shares. None if the program ended well but its
                 process could not become a snapshot.
         """
+        if source not in self._outcomes:
+            self._num_bytes += sys.getsizeof(source)
         self._outcomes[source] = failure
         self._outcomes.move_to_end(source)
-        if len(self._outcomes) > self._max_count:
-            self._outcomes.popitem(last=False)
+        while len(self._outcomes) > self._max_count or self._num_bytes > self._max_bytes:
+            dropped, _ = self._outcomes.popitem(last=False)
+            self._num_bytes -= sys.getsizeof(dropped)
 
     def __contains__(self, source: str) -> bool:
         return source in self._outcomes

@@ -37,7 +37,8 @@ class Poller:
         Args:
             max_wait_s: Seconds to wait at most. None waits without a limit.
         """
-        for fd, events in self._epoll.poll(max_wait_s):
-            handler = self._handlers.get(fd)
-            if handler:
+        ready = [(self._handlers[fd], fd, events) for fd, events in self._epoll.poll(max_wait_s)]
+        for handler, fd, events in ready:
+            # An earlier handler may have closed the descriptor, and a new one may have its number.
+            if self._handlers.get(fd) is handler:
                 handler(events)

@@ -9,13 +9,16 @@ from collections.abc import Iterable
 
 _INTERVAL_S = 1.0
 """Seconds between two sweeps."""
+_MAX_ROUNDS = 1000
+"""Number of times that one sweep looks for strays."""
 
 
 class Strays:
     """Children of the supervisor that no program accounts for.
 
-    A program's native code can make one: the one clone call that the seccomp filter allows makes
-    the new process a child of the supervisor.
+    The one clone call that the filter allows makes the new process a child of the supervisor. Where
+    the kernel asks for approval, a snapshot can make one process that never greets for each clone
+    that is requested of it. Where it does not ask, any program can make as many as it likes.
 
     Attributes:
         deadline: Time of the next sweep, by the monotonic clock. Infinite if none is needed.
@@ -34,24 +37,47 @@ class Strays:
         """Whether it is time for a sweep."""
         return time.monotonic() >= self.deadline
 
-    def sweep(self, known_pids: Iterable[int | None], more_may_come: bool) -> None:
+    def sweep(
+        self, known_pids: Iterable[int | None], births_due: bool, more_may_come: bool
+    ) -> None:
         """Kill the strays, and set the time of the next sweep.
 
-        A child is killed when two sweeps in a row found it unknown. One sweep is not enough,
-        because a new clone is unknown until its greeting is read.
+        While births are due, a child is killed when two sweeps in a row found it unknown, because a
+        new clone is unknown until its greeting is read. Otherwise every unknown child is killed,
+        and the children are looked at again until none is unknown: a stray can clone itself.
 
         Args:
             known_pids: Process ids of all children that are accounted for. None is ignored.
+            births_due: Whether a requested clone has not greeted yet.
             more_may_come: Whether programs run that can make strays.
         """
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(f"/proc/self/task/{os.getpid()}/children") as children,
-        ):
-            unknown = {int(pid) for pid in children.read().split()}.difference(known_pids)
-            for pid in unknown & self._suspects:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        known = {pid for pid in known_pids if pid is not None}
+        unknown = _children() - known
+        if births_due:
+            _end(unknown & self._suspects)
             self._suspects = unknown - self._suspects
-        needed = more_may_come or self._suspects
+        else:
+            self._suspects = set()
+            for _ in range(_MAX_ROUNDS):
+                if not unknown:
+                    break
+                _end(unknown)
+                unknown = _children() - known
+        needed = more_may_come or self._suspects or unknown
         self.deadline = time.monotonic() + _INTERVAL_S if needed else math.inf
+
+
+def _children() -> set[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as children:
+            return {int(pid) for pid in children.read().split()}
+    except FileNotFoundError:
+        # The kernel does not list them.
+        return set()
+
+
+def _end(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

@@ -6,20 +6,24 @@ which process a program is cloned from, enforces the time limit, judges how the 
 keeps the snapshots.
 """
 
+import errno
 import math
 import os
+import resource
 import select
 import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
 from rstar_fast.verify.base import Observation, Status
 from rstar_fast.verify.execute import failures, framing
+from rstar_fast.verify.execute.supervisor.approvals import Approvals
 from rstar_fast.verify.execute.supervisor.beginnings import Beginnings
-from rstar_fast.verify.execute.supervisor.clone import Clone, CloneState
+from rstar_fast.verify.execute.supervisor.clone import Clone, CloneState, Settling
 from rstar_fast.verify.execute.supervisor.job import Job
 from rstar_fast.verify.execute.supervisor.memory import max_programs
 from rstar_fast.verify.execute.supervisor.outcomes import Outcomes
@@ -34,10 +38,24 @@ from rstar_fast.verify.pool.worker import Channel
 
 _BIRTH_LIMIT_S = 10.0
 """Seconds in which a requested clone has to greet. After that its parent is ended."""
+_SLOW_BIRTH_S = 2.0
+"""Seconds that every snapshot has for a birth, even if its program has used up its time."""
+_SETTLING_LIMIT_S = 1.0
+"""Seconds in which a clone that has answered has to wait. After that it is no snapshot."""
+_SETTLING_INTERVAL_S = 0.001
+"""Seconds between two looks at whether it does."""
+_SHORTAGES = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors that say that there is no room for a process or its descriptors now."""
+_SHORTAGE_PAUSE_S = 0.05
+_SHORTAGE_LIMIT_S = 60.0
+"""Seconds for which a program waits for such room."""
 _MAX_LOSSES = 1
-"""Number of times that a program is tried again because a process for it ended."""
+"""Number of times that a program is tried again because a zygote for it ended."""
 _MAX_SNAPSHOTS = 1024
-_MAX_OUTCOMES = 8192
+_OTHER_FDS = 24
+"""Descriptors that the supervisor has beside those of zygotes and clones."""
+_FDS_OF_CLONE, _FDS_OF_ZYGOTE = 2, 3
+_MAX_OUTCOMES, _MAX_OUTCOME_BYTES = 8192, 64 << 20
 _MIN_TIME_S = 0.02
 """Seconds that every piece of a program gets, even if the program has used up its time."""
 
@@ -72,13 +90,28 @@ class Supervisor:
         self._is_ready = False
         self._poller = Poller()
         max_zygotes = min(workers, len(os.sched_getaffinity(0)))
-        self._zygotes = Zygotes(options, max_zygotes, self._poller, self._get_ready, self._give_up)
+        self._approvals = Approvals(self._poller, options.threads, self._takes_birth)
+        self._zygotes = Zygotes(
+            options,
+            max_zygotes,
+            self._poller,
+            self._approvals.watch,
+            self._get_ready,
+            self._give_up,
+        )
         self._queue: deque[Job] = deque()
         self._running: dict[Clone, Job] = {}
-        self._snapshots = Snapshots(snapshot_bytes, _MAX_SNAPSHOTS)
-        self._outcomes = Outcomes(_MAX_OUTCOMES)
+        max_fds, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        fds_left = max_fds - _OTHER_FDS - _FDS_OF_ZYGOTE * max_zygotes
+        # Programs under way have clones too, and for a moment a second end of their socket.
+        room = fds_left // _FDS_OF_CLONE - 2 * self._max_running
+        self._snapshots = Snapshots(snapshot_bytes, max(0, min(_MAX_SNAPSHOTS, room)))
+        self._outcomes = Outcomes(_MAX_OUTCOMES, _MAX_OUTCOME_BYTES)
         self._beginnings = Beginnings(self._snapshots, self._outcomes, self._queue)
         self._clones: dict[int, Clone] = {}
+        self._settling: set[Clone] = set()
+        self._woken: set[Clone] = set()
+        self._resume_s = 0.0
         self._strays = Strays()
 
     def run(self) -> None:
@@ -88,17 +121,49 @@ class Supervisor:
         while True:
             self._start_programs()
             self._poller.poll(self._max_wait_s())
-            self._end_late()
+            if self._settling:
+                # They have answered a moment ago, and may need this processor to go to sleep.
+                os.sched_yield()
+            for clone in list(self._settling):
+                self._guarded(clone, self._settle)
+            now = time.monotonic()
+            for clone in [clone for clone in self._running if clone.deadline <= now]:
+                self._guarded(clone, self._end_late)
             self._zygotes.end_late()
             if self._strays.due:
-                known_pids = [*self._clones, *self._zygotes.pids, self._init_pid]
-                self._strays.sweep(known_pids, more_may_come=bool(self._running))
+                self._sweep()
 
     def _max_wait_s(self) -> float | None:
         """Return the seconds until something is late, or None if nothing can be."""
-        deadlines = (clone.deadline for clone in self._running)
+        if self._settling:
+            return _SETTLING_INTERVAL_S
+        deadlines = [clone.deadline for clone in self._running]
+        if self._queue:
+            deadlines.append(self._resume_s)
         earliest = min(self._zygotes.deadline, self._strays.deadline, *deadlines)
         return max(0.0, earliest - time.monotonic()) if earliest < math.inf else None
+
+    def _guarded(self, clone: Clone, action: Callable[[Clone], object]) -> None:
+        """Do something about one clone. Whatever fails ends that clone only."""
+        try:
+            action(clone)
+        except Exception:
+            self._misbehaved(clone)
+
+    def _sweep(self) -> None:
+        """End processes that nobody asked for, and snapshots that do not sleep."""
+        snapshots = [clone for clone in self._woken if not clone.num_cloning]
+        self._woken.difference_update(snapshots)
+        for clone in snapshots:
+            num_bytes = clone.look_again() if clone.state is CloneState.SNAPSHOT else None
+            if num_bytes is None:
+                self._snapshots.remove(clone)
+                clone.kill()
+            else:
+                self._kill_all(self._snapshots.grow(clone, num_bytes))
+        known_pids = [*self._clones, *self._zygotes.pids, self._init_pid]
+        births_due = any(clone.pid is None for clone in self._running) or self._zygotes.births_due
+        self._strays.sweep(known_pids, births_due, more_may_come=bool(self._running or self._woken))
 
     # Talking to the main process.
 
@@ -156,6 +221,7 @@ class Supervisor:
         while (
             self._queue
             and len(self._running) < self._max_running
+            and self._resume_s <= time.monotonic()
             and (zygote := self._zygotes.idlest())
         ):
             self._start(self._queue.popleft(), zygote)
@@ -166,19 +232,52 @@ class Supervisor:
         parent, executed = self._beginnings.origin(job, zygote)
         if parent is None:
             return
-        keep = framing.KEEP if self._snapshots.enabled and job.stays_open else 0
-        flags = framing.CHECK if job.known_failure else keep
+        keep = self._snapshots.enabled and job.stays_open and not job.known_failure
+        flags = framing.CHECK if job.known_failure else framing.KEEP if keep else 0
+        request = framing.pack_request(job.source[len(executed) :], flags)
         try:
-            clone = Clone(parent, framing.pack_request(job.source[len(executed) :], flags))
-        except OSError:
-            self._lost(job, parent)
+            clone = Clone(parent, request, keep)
+        except OSError as error:
+            if error.errno in _SHORTAGES:
+                self._wait_for_room(job)
+            else:
+                self._lost(job, parent)
             return
         clone.deadline = time.monotonic() + _BIRTH_LIMIT_S
+        if isinstance(parent, Clone):
+            time_left_s = self._time_left_s(clone, job)
+            clone.deadline = time.monotonic() + max(_SLOW_BIRTH_S, min(time_left_s, _BIRTH_LIMIT_S))
+            self._woken.add(parent)
         self._running[clone] = job
         self._strays.expect()
-        self._poller.watch(clone.sock.fileno(), lambda events: self._hear(clone, events))
+        self._poller.watch(
+            clone.sock.fileno(),
+            lambda events: self._guarded(clone, lambda clone: self._hear(clone, events)),
+        )
         if not clone.send():
             self._poller.watch_for_room(clone.sock.fileno(), True)
+
+    def _time_left_s(self, clone: Clone, job: Job) -> float:
+        return max(self._options.wall_s - clone.elapsed_s - job.spent_s, _MIN_TIME_S)
+
+    def _wait_for_room(self, job: Job) -> None:
+        """Make room for a process, and try a job again a little later."""
+        now = time.monotonic()
+        job.short_since_s = job.short_since_s or now
+        self._kill_all(self._snapshots.drop_some())
+        if now - job.short_since_s > _SHORTAGE_LIMIT_S:
+            self._finish(job, failures.lost())
+        else:
+            self._queue.appendleft(job)
+            self._resume_s = now + _SHORTAGE_PAUSE_S
+
+    def _takes_birth(self, pid: int) -> bool:
+        """Return whether a process may make a clone, and note that it does."""
+        parent = self._clones.get(pid) or self._zygotes.get(pid)
+        if not parent or not parent.births_due:
+            return False
+        parent.births_due -= 1
+        return True
 
     # Hearing from clones.
 
@@ -189,44 +288,65 @@ class Supervisor:
             return
         was_requested = clone.state is CloneState.REQUESTED
         try:
-            hung_up = not clone.receive()
-        except FrameError:
-            self._misbehaved(clone)
-            return
-        if was_requested and clone.pid is not None and not self._welcome(clone, clone.pid):
-            return
-        if hung_up:
+            is_there = clone.receive(self._clones)
+        finally:
+            if was_requested and clone.pid is not None:
+                self._welcome(clone, clone.pid)
+        if clone.was_refused:
+            self._refused(clone)
+        elif not is_there:
             self._hung_up(clone)
         elif clone.reply and clone in self._running:
             self._answered(clone, clone.reply)
 
-    def _welcome(self, clone: Clone, pid: int) -> bool:
-        """Start the time of a clone that has greeted. Returns False if it is an impostor."""
-        if pid in self._clones:
-            # A snapshot has greeted itself instead of being cloned.
-            clone.disown_process()
-            self._clones[pid].kill()
-            self._hung_up(clone)
-            return False
+    def _welcome(self, clone: Clone, pid: int) -> None:
+        """Start the time of a clone that has greeted."""
         clone.parent.num_cloning -= 1
         self._clones[pid] = clone
-        time_left_s = max(self._options.wall_s - clone.elapsed_s, _MIN_TIME_S)
-        clone.deadline = clone.begun_s + time_left_s
-        return True
+        clone.deadline = clone.begun_s + self._time_left_s(clone, self._running[clone])
+
+    def _refused(self, clone: Clone) -> None:
+        """Give up a clone that could not be made. A snapshot may say so falsely, so it ends."""
+        if isinstance(clone.parent, Clone):
+            self._never_lived(clone)
+            return
+        job = self._running.pop(clone)
+        clone.parent.num_cloning -= 1
+        self._forget(clone)
+        self._wait_for_room(job)
 
     def _answered(self, clone: Clone, reply: framing.Reply) -> None:
-        job = self._running.pop(clone)
-        wall_s = clone.age_s
-        clone.elapsed_s += wall_s
+        job = self._running[clone]
         if reply.flags & framing.REPLAY:
-            clone.kill()
+            # Only what continues a snapshot may turn out to be no program of its own.
+            if job.whole or not isinstance(clone.parent, Clone):
+                raise FrameError("expected an observation, got a request to replay")
+            del self._running[clone]
+            job.spent_s += clone.age_s
             job.whole = True
+            clone.kill()
             self._queue.appendleft(job)
-            return
+        elif reply.flags & framing.KEPT and clone.keep:
+            clone.deadline = min(clone.deadline, time.monotonic() + _SETTLING_LIMIT_S)
+            self._settling.add(clone)
+        else:
+            self._accept(clone, reply, kept=False)
+
+    def _settle(self, clone: Clone) -> None:
+        """Take the reply of a clone once it sleeps. Until then, its time goes on."""
+        settled = clone.settle()
+        if settled is not Settling.BUSY and clone.reply:
+            is_fit = settled is Settling.WAITS and clone.pid not in self._approvals.sharing
+            self._accept(clone, clone.reply, kept=is_fit)
+
+    def _accept(self, clone: Clone, reply: framing.Reply, kept: bool) -> None:
+        job = self._running.pop(clone)
+        self._settling.discard(clone)
+        wall_s = clone.age_s
+        clone.elapsed_s += wall_s + job.spent_s
         observation = Observation(reply.status, reply.text, wall_s, reply.cpu_s, reply.peak_bytes)
-        if reply.flags & framing.KEPT and clone.settle():
-            for dropped in self._snapshots.put(job.source, clone):
-                dropped.kill()
+        if kept:
+            self._kill_all(self._snapshots.put(job.source, clone))
         else:
             clone.kill()
             if job.known_failure and reply.status is Status.OK:
@@ -240,38 +360,43 @@ class Supervisor:
 
     def _misbehaved(self, clone: Clone) -> None:
         """End a clone that sent something malformed."""
-        job = self._running.pop(clone, None)
+        self._settling.discard(clone)
         self._snapshots.remove(clone)
+        if clone.pid is None and clone in self._running:
+            self._never_lived(clone)
+            return
         clone.kill()
+        job = self._running.pop(clone, None)
         if job:
             self._finish(job, failures.malformed("the process of the program", clone.age_s))
 
     # Ends of clones.
 
     def _hung_up(self, clone: Clone) -> None:
+        if clone in self._settling and clone.reply:
+            self._accept(clone, clone.reply, kept=False)
         if clone not in self._running:
             # It was killed, or it was a snapshot that died.
             self._snapshots.remove(clone)
             clone.kill()
-            self._forget(clone)
+            self._poller.unwatch(clone.sock.fileno())
             if clone.pid is not None:
-                os.waitpid(clone.pid, 0)
+                clone.wait()
+            self._forget(clone)
         elif clone.pid is None:
             self._never_lived(clone)
-        elif not self._exited(clone, clone.pid):
-            # It closed its channel and goes on, so its end is seen by a process descriptor.
+        elif not self._exited(clone):
+            # It closed its channel and goes on, so its end is seen by its process descriptor.
             self._poller.unwatch(clone.sock.fileno())
-            pid, pidfd = clone.pid, os.pidfd_open(clone.pid)
-            self._poller.watch(pidfd, lambda _: self._exited(clone, pid, pidfd))
+            self._poller.watch(clone.pidfd, lambda _: self._guarded(clone, self._exited))
 
-    def _exited(self, clone: Clone, pid: int, pidfd: int | None = None) -> bool:
+    def _exited(self, clone: Clone) -> bool:
         """Judge a program that ended without an answer. Returns False if it has not ended."""
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        if not ended:
+        end = clone.wait(os.WNOHANG)
+        if not end:
             return False
-        if pidfd is not None:
-            self._poller.unwatch(pidfd)
-            os.close(pidfd)
+        status, usage = end
+        self._poller.unwatch(clone.pidfd)
         self._forget(clone)
         job = self._running.pop(clone, None)
         if job:
@@ -284,12 +409,13 @@ class Supervisor:
             self._finish(job, failure)
         return True
 
-    def _end_late(self) -> None:
-        now = time.monotonic()
-        for clone in [clone for clone in self._running if clone.deadline <= now]:
-            if clone.pid is None:
-                self._never_lived(clone)
-                continue
+    def _end_late(self, clone: Clone) -> None:
+        if clone.pid is None:
+            self._never_lived(clone)
+        elif clone in self._settling and clone.reply:
+            # It goes on after its answer.
+            self._accept(clone, clone.reply, kept=False)
+        else:
             job = self._running.pop(clone)
             clone.kill()
             failure = failures.timed_out(self._options.wall_s, clone.age_s)
@@ -299,25 +425,33 @@ class Supervisor:
     def _never_lived(self, clone: Clone) -> None:
         """Give up a requested clone that has not greeted."""
         job = self._running.pop(clone)
+        job.spent_s += clone.birth_charge_s
         clone.parent.num_cloning -= 1
         self._forget(clone)
         self._lost(job, clone.parent)
 
     def _lost(self, job: Job, parent: ZygoteProcess | Clone) -> None:
-        """End a process that could not be cloned, and try the job once more without it."""
+        """End a process that could not be cloned, and try the job without it."""
         if isinstance(parent, Clone):
             self._snapshots.remove(parent)
             parent.kill()
+            job.whole = True
         else:
             self._zygotes.end(parent)
-        job.num_losses += 1
+            job.num_losses += 1
         if job.num_losses > _MAX_LOSSES:
             self._finish(job, failures.lost())
         else:
             self._queue.appendleft(job)
 
+    def _kill_all(self, clones: Iterable[Clone]) -> None:
+        for clone in clones:
+            clone.kill()
+
     def _forget(self, clone: Clone) -> None:
         self._poller.unwatch(clone.sock.fileno())
-        clone.sock.close()
+        self._woken.discard(clone)
         if clone.pid is not None:
             self._clones.pop(clone.pid, None)
+            self._approvals.sharing.discard(clone.pid)
+        clone.close()

@@ -4,12 +4,15 @@ Runs in the supervisor process.
 """
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
 from dataclasses import asdict
 from typing import Any
 
+from rstar_fast.verify.execute.supervisor import inspection
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 
@@ -18,6 +21,9 @@ _FAKE_PACKAGES = ("rstar_fast", "rstar_fast.verify")
 
 What their `__init__` modules load would be copied for every program.
 """
+
+_MAX_LAST_WORDS = 2000
+"""Bytes of a zygote's stderr that are looked at."""
 
 _BOOT = f"""
 import sys
@@ -38,7 +44,10 @@ class ZygoteProcess:
         sock: Socket to the zygote.
         report: What the zygote said once it was ready. None before that.
         num_cloning: Number of clones that were requested from it and do not live yet.
+        births_due: Number of clones that were requested from it and that it has not made yet.
         elapsed_s: Wall time that a program cloned from it has used up, seconds: always 0.
+        anonymous_bytes: Resident memory of it that belongs to no file, bytes, once it is ready.
+        null: Identity and state of its null device, see `inspection`, once it is ready.
     """
 
     def __init__(self, options: ZygoteOptions) -> None:
@@ -50,7 +59,12 @@ class ZygoteProcess:
         self.sock, theirs = socket.socketpair()
         self.report: dict[str, Any] | None = None
         self.num_cloning = 0
+        self.births_due = 0
         self.elapsed_s = 0.0
+        self.anonymous_bytes = 0
+        self.null = b""
+        self._questions_fd: int | None = None
+        self._stderr = os.memfd_create("stderr of a zygote")
         self._reader = FrameReader()
         with theirs:
             self._process = subprocess.Popen(
@@ -65,7 +79,7 @@ class ZygoteProcess:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=self._stderr,
                 pass_fds=[theirs.fileno()],
             )
         # A later read finds that the zygote is gone.
@@ -79,26 +93,47 @@ class ZygoteProcess:
         return self._process.pid
 
     def receive(self) -> bool:
-        """Read what the zygote sent and set `report`. Returns False when the zygote is gone.
+        """Read what the zygote sent, and set the attributes. Returns False when it is gone.
 
         Raises:
             FrameError: The zygote sent something that is not a frame.
+            OSError: The zygote ended.
         """
         try:
-            data = self.sock.recv(1 << 16)
+            data, fds, _, _ = socket.recv_fds(self.sock, 1 << 16, 1)
         except BlockingIOError:
             return True
         except ConnectionResetError:
             return False
+        if fds:
+            (self._questions_fd,) = fds
         for _, payload in self._reader.feed(data):
-            self.report = payload
+            if "isolation" in payload:
+                self.anonymous_bytes = inspection.anonymous_bytes(self.pid)
+                self.null = inspection.standard_file(self.pid)
+            if payload:
+                self.report = payload
         return bool(data)
 
-    def end(self) -> None:
-        """Kill the zygote and wait until it is gone."""
+    def take_questions(self) -> int | None:
+        """Return the descriptor of the kernel's questions about the calls of it and its clones.
+
+        The caller closes it. None if none was sent since the last call.
+        """
+        fd, self._questions_fd = self._questions_fd, None
+        return fd
+
+    def end(self) -> str:
+        """Kill the zygote and wait until it is gone. Returns how it ended, and its last words."""
         self._process.kill()
-        self._process.wait()
+        status = self._process.wait()
         self.sock.close()
+        size = os.lseek(self._stderr, 0, os.SEEK_END)
+        last = os.pread(self._stderr, _MAX_LAST_WORDS, max(0, size - _MAX_LAST_WORDS))
+        os.close(self._stderr)
+        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        lines = last.decode("utf-8", "replace").strip().splitlines()
+        return f"{how}: {lines[-1]}" if lines else how
 
 
 def package_paths() -> list[str]:

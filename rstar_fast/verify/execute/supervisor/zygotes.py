@@ -11,6 +11,7 @@ from typing import Any
 from rstar_fast.verify.execute.supervisor.poller import Poller
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
+from rstar_fast.verify.pool.wire import FrameError
 
 _START_LIMIT_S = 90.0
 """Seconds in which a started zygote has to be ready."""
@@ -30,6 +31,7 @@ class Zygotes:
         options: ZygoteOptions,
         max_count: int,
         poller: Poller,
+        watch_questions: Callable[[int], None],
         on_ready: Callable[[], None],
         fail: Callable[[str], None],
     ) -> None:
@@ -39,6 +41,8 @@ class Zygotes:
             options: Options of every zygote.
             max_count: Largest number of zygotes, >= 1.
             poller: Poller that reports readable sockets of zygotes.
+            watch_questions: Function that takes the descriptor of the kernel's questions about the
+                calls of a zygote and its clones.
             on_ready: Function that is called whenever a zygote becomes ready.
             fail: Function that is called with the reason when no zygote can be started.
         """
@@ -46,6 +50,7 @@ class Zygotes:
         self._options = options
         self._max_count = max_count
         self._poller = poller
+        self._watch_questions = watch_questions
         self._on_ready = on_ready
         self._fail = fail
         self._zygotes: list[ZygoteProcess] = []
@@ -62,6 +67,15 @@ class Zygotes:
         """Time by the monotonic clock at which a starting zygote is late. Infinite without one."""
         is_starting = any(not zygote.report for zygote in self._zygotes)
         return self._start_deadline if is_starting else math.inf
+
+    def get(self, pid: int) -> ZygoteProcess | None:
+        """Return the zygote with a process id. None if there is none."""
+        return next((zygote for zygote in self._zygotes if zygote.pid == pid), None)
+
+    @property
+    def births_due(self) -> bool:
+        """Whether clones were requested from a zygote that do not live yet."""
+        return any(zygote.num_cloning for zygote in self._zygotes)
 
     def idlest(self) -> ZygoteProcess | None:
         """Return the ready zygote with the fewest open requests, or None if none is ready."""
@@ -93,11 +107,13 @@ class Zygotes:
             return
         self._poller.unwatch(zygote.sock.fileno())
         self._zygotes.remove(zygote)
-        zygote.end()
+        how = zygote.end()
         if not zygote.report:
             self._num_failed_starts += 1
             if self._num_failed_starts >= _MAX_STARTS:
-                self._fail("the process that programs are cloned from ended before it was ready")
+                self._fail(
+                    f"the process that programs are cloned from ended before it was ready ({how})"
+                )
         if not self._zygotes:
             self.start()
 
@@ -109,7 +125,14 @@ class Zygotes:
 
     def _hear(self, zygote: ZygoteProcess) -> None:
         was_ready = zygote.report is not None
-        if not zygote.receive():
+        try:
+            is_there = zygote.receive()
+        except (OSError, FrameError):
+            is_there = False
+        questions_fd = zygote.take_questions()
+        if questions_fd is not None:
+            self._watch_questions(questions_fd)
+        if not is_there:
             self.end(zygote)
         elif zygote.report and "failed" in zygote.report:
             self._fail(str(zygote.report["failed"]))
