@@ -24,4 +24,5 @@ def solved_by_group(problems: Iterable[tuple[str, bool]]) -> dict[str, list[int]
 
 
 def _group(problem_id: str) -> str:
-    return re.sub(r"[-_/:#]?\d+$", "", problem_id) or "all"
+    # The digits are matched from their first one only, or a long run would be tried from each.
+    return re.sub(r"[-_/:#]?(?<!\d)\d+$", "", problem_id) or "all"

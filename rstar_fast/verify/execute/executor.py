@@ -14,6 +14,7 @@ from rstar_fast.verify.base import Limits, Observation, Status
 from rstar_fast.verify.execute import failures
 from rstar_fast.verify.execute.isolation import Isolation
 from rstar_fast.verify.execute.session import ProgramSession
+from rstar_fast.verify.execute.source import MAX_CHARS
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.pool import MAX_WORKERS, WorkerPool
 
@@ -191,6 +192,11 @@ class Executor:
             raise ExecutorError(f"submit: expected the texts of the steps, got {steps!r:.80}")
         if not steps:
             raise ExecutorError("submit: expected at least one step, got none")
+        num_chars = sum(map(len, steps))
+        if num_chars > MAX_CHARS:
+            refused: Future[Observation] = Future()
+            refused.set_result(failures.too_long(num_chars, MAX_CHARS))
+            return refused
         return cast("Future[Observation]", self._pool.submit({"steps": list(steps)}))
 
     def run(self, steps: Sequence[str]) -> Observation:

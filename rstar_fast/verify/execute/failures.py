@@ -45,6 +45,12 @@ def malformed(sender: str, wall_s: float = 0.0) -> Observation:
     return Observation(Status.PROTOCOL, f"ProtocolError: {sender} sent a malformed answer", wall_s)
 
 
+def too_long(num_chars: int, limit_chars: int) -> Observation:
+    """Return the observation of a program that is too long to be run."""
+    text = f"SyntaxError: the program has {num_chars} characters, and at most {limit_chars} are run"
+    return Observation(Status.ERROR, text)
+
+
 def lost() -> Observation:
     """Return the observation of a program whose processes ended through no fault of its own."""
     text = "LostError: the processes that were to run the program ended"

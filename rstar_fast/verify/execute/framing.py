@@ -30,6 +30,8 @@ _REQUEST = struct.Struct("!4sBI")
 _REPLY = struct.Struct("!4sBBqqI")
 _REQUEST_MAGIC, _REPLY_MAGIC = b"rsq1", b"rsr1"
 _STATUSES = (Status.OK, Status.ERROR, Status.MEMORY)
+# Looked up once: a program may rebind them, and its process still has to answer.
+_len, _int = len, int
 _MAX_TEXT_BYTES = 4 * (MAX_OBSERVATION_CHARS + len("..."))
 MAX_REPLY_BYTES = _REPLY.size + _MAX_TEXT_BYTES
 """Largest size of a reply, bytes."""
@@ -75,9 +77,9 @@ def pack_reply(reply: Reply) -> bytes:
         _REPLY_MAGIC,
         _STATUSES.index(reply.status),
         reply.flags,
-        int(reply.cpu_s * 1e9),
+        _int(reply.cpu_s * 1e9),
         reply.peak_bytes,
-        len(body),
+        _len(body),
     )
     return header + body
 

@@ -10,8 +10,11 @@ from rstar_fast.steps import CODE, END_OF_CODE, MARKS
 
 _BLOCK = re.compile(f"{re.escape(CODE)}(.*?)(?:{re.escape(END_OF_CODE)}|\\Z)", re.DOTALL)
 _MARK = re.compile("|".join(map(re.escape, MARKS)))
-_FENCE_BEGIN = re.compile(r"\A(\s*)`+(?:python\b)?|\A(\s*)python[ \t]*(?=\n)")
-_FENCE_END = re.compile(r"`+\s*\Z")
+_FENCE_WORD = re.compile(r"python\b")
+_WORD_LINE = re.compile(r"python[ \t]*(?=\n)")
+
+MAX_CHARS = 1 << 20
+"""Largest number of characters of the steps of a program that is run."""
 
 
 def source_of(steps: Sequence[str]) -> str:
@@ -24,8 +27,22 @@ def source_of(steps: Sequence[str]) -> str:
     """
     text = "".join(steps)
     code = "\n".join(_BLOCK.findall(text)) if CODE in text else text
-    code = _MARK.sub("", code)
-    return _FENCE_END.sub("", _FENCE_BEGIN.sub(lambda match: match[1] or match[2] or "", code))
+    return _without_fence(_MARK.sub("", code))
+
+
+def _without_fence(code: str) -> str:
+    """Return code without the back-ticks and the word "python" around it.
+
+    Not by expressions that begin with a repetition: they look at a long run of one character again
+    from each place in it.
+    """
+    rest = code.lstrip()
+    margin = code[: len(code) - len(rest)]
+    inner = rest.lstrip("`")
+    word = (_WORD_LINE if inner == rest else _FENCE_WORD).match(inner)
+    code = margin + (inner[word.end() :] if word else inner)
+    end = code.rstrip()
+    return end.rstrip("`") if end.endswith("`") else code
 
 
 def continues(source: str, executed: str) -> bool:

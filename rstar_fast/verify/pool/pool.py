@@ -30,7 +30,9 @@ MAX_WORKERS = 4096
 _START_LIMIT_S = 120.0
 """Seconds in which a started worker has to be ready."""
 _MAX_STARTS = 3
-"""Number of starts that may fail in a row. After the last one, waiting work fails too."""
+"""Number of starts that may fail in a row. From the last one on, each fails a piece of work."""
+_RESTART_PAUSE_S = 0.5
+"""Seconds between a failed start and the next one."""
 _REAP_INTERVAL_S = 0.01
 """Seconds between two looks at whether killed workers are gone."""
 _GREETING_ID = 0
@@ -124,6 +126,7 @@ class WorkerPool(Generic[T]):
         self._workers: list[_Worker[T]] = []
         self._dying: list[WorkerProcess] = []
         self._failed_starts = 0
+        self._restart_s = 0.0
         self._closed = False
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
@@ -146,8 +149,8 @@ class WorkerPool(Generic[T]):
             payload: JSON values that are sent to the worker.
 
         Returns:
-            A future of what `decode` or `failure` makes. Its exception is an `ExecutorError` if no
-            worker can be started, and an `InternalError` if the pool's thread failed. It can be
+            A future of what `decode` or `failure` makes. Its exception is an `ExecutorError` if
+            workers cannot be started, and an `InternalError` if the pool's thread failed. It can be
             cancelled until the work is handed out.
 
         Raises:
@@ -246,6 +249,7 @@ class WorkerPool(Generic[T]):
         while (
             len(self._queue) > sum(not worker.ready for worker in self._workers)
             and len(self._workers) < self._max_workers
+            and time.monotonic() >= self._restart_s
         ):
             self._start_worker()
 
@@ -265,6 +269,8 @@ class WorkerPool(Generic[T]):
         deadlines = [
             worker.deadline for worker in self._workers if worker.works or not worker.ready
         ]
+        if self._queue and self._restart_s > time.monotonic():
+            deadlines.append(self._restart_s)
         wait_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
         if self._dying:
             return _REAP_INTERVAL_S if wait_s is None else min(wait_s, _REAP_INTERVAL_S)
@@ -297,7 +303,9 @@ class WorkerPool(Generic[T]):
         if not worker.ready and work_id == _GREETING_ID:
             if "failed" in payload:
                 self._discard(worker)
-                self._fail_queue(str(payload["failed"]))
+                with self._lock:
+                    waiting, self._queue = list(self._queue), deque()
+                self._fail(waiting, str(payload["failed"]))
             else:
                 worker.ready = True
                 self._failed_starts = 0
@@ -333,15 +341,18 @@ class WorkerPool(Generic[T]):
                     self._finish(work, self._failure(Status.TIMEOUT))
 
     def _start_failed(self, reason: str) -> None:
+        """Pause before the next start. After several failures in a row, fail the oldest work."""
         self._failed_starts += 1
+        self._restart_s = time.monotonic() + _RESTART_PAUSE_S
         if self._failed_starts >= _MAX_STARTS:
-            self._fail_queue(reason)
+            with self._lock:
+                oldest = [self._queue.popleft()] if self._queue else []
+                if not self._queue:
+                    self._failed_starts = 0
+            self._fail(oldest, reason)
 
-    def _fail_queue(self, reason: str) -> None:
-        self._failed_starts = 0
-        with self._lock:
-            waiting, self._queue = list(self._queue), deque()
-        for work in waiting:
+    def _fail(self, works: list[_Work[T]], reason: str) -> None:
+        for work in works:
             self._finish(
                 work,
                 ExecutorError(f"a worker process ({self._module}) could not be started: {reason}"),

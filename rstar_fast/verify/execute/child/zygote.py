@@ -84,6 +84,15 @@ class Programs:
 
     def serve(self) -> bool:
         """Read a request, do it and reply. Returns whether this process stays as a snapshot."""
+        try:
+            return self._serve()
+        except BaseException as error:
+            # Without functions that the program may have replaced.
+            text = f"{error.__class__.__name__}: {error} (the program changed what Python needs)"
+            _send(Reply(Status.ERROR, text, framing.FINAL, _process_time(), 0))
+            return False
+
+    def _serve(self) -> bool:
         flags, source = _read_request()
         begin_s = _process_time()
         try:
