@@ -12,14 +12,28 @@ from rstar_fast.verify import Executor
 HELP = "what confines the programs of steps on this machine"
 DESCRIPTION = "Say what runs the programs of steps on this machine, and what confines them."
 
+_WITHOUT = {
+    "process namespace": "programs are killed one by one when the main process dies",
+    "network namespace": "only seccomp and Landlock keep programs from the network",
+    "private file system": "only Landlock hides files, whose names and sizes can be asked for",
+    "landlock": "only the private file system hides files",
+    "approved clones": "a program's native code can make processes that live until they are found",
+    "user namespace": "there are no namespaces for an ordinary user",
+}
+"""Consequences of means that are not in force, keyed by the means."""
+
 
 def epilog() -> str:
     """Return the text after the options."""
-    return "Exit codes: 0 if programs are isolated well enough for require_isolation=True, else 2."
+    return (
+        "Exit codes: 0 if programs are isolated well enough for searches, which require it unless "
+        "they are --unconfined; else 2. With --strict, 0 only if every means is in force."
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.add_argument("--strict", action="store_true", help="require every means")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -27,10 +41,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Print the means of isolation. The exit code is 2 where they are not sufficient."""
     with Executor(workers=1) as executor:
         isolation, report = executor.isolation(), executor.report()
-    code = Exit.ERROR if isolation.missing else Exit.OK
+    lacking = isolation.missing or (isolation.weaker if args.strict else [])
+    code = Exit.ERROR if lacking else Exit.OK
     if args.json:
         told = {"means": isolation.means, "missing": isolation.missing}
-        told |= {name: report[name] for name in ("native", "num_huge_pages")}
+        told |= {"weaker": isolation.weaker} | {
+            name: report[name] for name in ("native", "num_huge_pages")
+        }
         console.print(json.dumps(told), soft_wrap=True)
         return code
     table = Table("means", "in force", "why not", title="Isolation of programs")
@@ -46,7 +63,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.print(f"Programs are cloned by {cloned_by}, from a process with {pages} huge pages.")
     if isolation.missing:
         missing = "; ".join(isolation.missing)
-        console.print(f"Not isolated enough for require_isolation=True; missing: {missing}")
+        console.print(f"Not isolated enough for searches; missing: {missing}", markup=False)
     else:
-        console.print("Isolated well enough for require_isolation=True.")
+        console.print("Isolated well enough for searches (require_isolation=True).")
+    for name, reason in isolation.means.items():
+        if reason and name in _WITHOUT:
+            console.print(f"Without {name}, {_WITHOUT[name]}.", soft_wrap=True)
     return code

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rstar_fast.checks import check_boolean
 from rstar_fast.cli.console import Exit
 from rstar_fast.cli.options import add_settings, merged, parse_settings
 
@@ -47,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes that run programs, per search (one per core)",
     )
     add("--threads", type=int, metavar="N", help="threads of each stage (the cores shared out)")
+    add(
+        "--unconfined",
+        action="store_true",
+        help="run steps even where they cannot be confined well (see rstar-fast doctor); also "
+        "unconfined = true in the file",
+    )
     add("--device", metavar="D", help="cpu, cuda, cuda:1, ... (a GPU where there is one)")
 
 
@@ -57,11 +64,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from rstar_fast.evolve.summary import summarize
 
     options = merged(read_options(args.config), parse_settings(args.set))
+    # Like the device, this belongs to the machine and not to the run.
+    unconfined = options.pop("unconfined", False)
+    check_boolean("unconfined", unconfined)
     how = {
         "processes": args.processes,
         "workers": args.workers,
         "threads": args.threads,
         "device": args.device,
+        "unconfined": args.unconfined or unconfined,
     }
     out = Path(args.out)
     try:

@@ -77,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--workers", type=int, metavar="N", help="number of processes that run steps (one per core)"
     )
+    add(
+        "--unconfined",
+        action="store_true",
+        default=None,
+        help="run steps even where they cannot be confined well (see rstar-fast doctor)",
+    )
     add("--device", metavar="D", help="cpu, cuda, cuda:1, ... (a GPU where there is one)")
     add("--dtype", metavar="D", help="float32, bfloat16 or float16 (chosen by model and device)")
     add(
@@ -123,6 +129,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                         device=given.device,
                         dtype=given.dtype,
                         max_rows=given.max_rows,
+                        require_isolation=not given.unconfined,
                     )
                 )
                 # The folder is made last, so that a policy that cannot be loaded leaves none.

@@ -31,6 +31,7 @@ class SearchArguments:
         device: Device of the models. None for a GPU where there is one.
         dtype: Type of the models' weights. None for the engines' defaults.
         max_rows: Number of candidates that the policy writes at once. None for its default.
+        unconfined: Whether steps are run even where this machine cannot confine them well.
         search: Changes to the preset, by option of `SearchConfig`.
     """
 
@@ -45,6 +46,7 @@ class SearchArguments:
     device: str | None = None
     dtype: str | None = None
     max_rows: int | None = None
+    unconfined: bool = False
     search: dict[str, Any] = field(default_factory=dict)
 
     def config(self) -> SearchConfig:
@@ -109,5 +111,7 @@ def _check_type(path: str, name: str, value: Any) -> None:
         expected = (dict, "a table")
     elif name in ("limit", "seed", "workers", "max_rows"):
         expected = (int, "an integer")
-    if not isinstance(value, expected[0]) or isinstance(value, bool):
+    elif name == "unconfined":
+        expected = (bool, "true or false")
+    if not isinstance(value, expected[0]) or (isinstance(value, bool) and expected[0] is int):
         raise ConfigError(f"{path}: {name}: expected {expected[1]}, got {value!r}")

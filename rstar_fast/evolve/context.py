@@ -15,9 +15,11 @@ class Context:
         config: Configuration of the self-evolution.
         device: Device of the models, as in "cuda:0". None for a GPU where there is one.
         workers: Number of processes that run programs, >= 1. None for one per core.
+        unconfined: Whether programs are run even where this machine cannot confine them well.
     """
 
     run: Path
     config: EvolveConfig
     device: str | None = None
     workers: int | None = None
+    unconfined: bool = False

@@ -32,6 +32,7 @@ def evolve(
     workers: int | None = None,
     device: str | None = None,
     threads: int | None = None,
+    unconfined: bool = False,
 ) -> Iterator[StageEvent]:
     """Do every stage that is not finished, and yield its start and its end.
 
@@ -45,6 +46,8 @@ def evolve(
             core.
         device: Device of all models, as in "cuda:0". None for a GPU where there is one.
         threads: Number of threads of each stage's process, >= 1. None shares the cores out.
+        unconfined: Whether the programs of steps are run even where this machine cannot confine
+            them well, see `Executor(require_isolation=True)`.
 
     Raises:
         ConfigError: An option is unknown or has a wrong value.
@@ -58,6 +61,7 @@ def evolve(
     flags = ["--parent", str(os.getpid())]
     flags += ["--workers", str(workers)] if workers else []
     flags += ["--device", device] if device else []
+    flags += ["--unconfined"] if unconfined else []
     num_threads = threads or max(1, len(os.sched_getaffinity(0)) // processes)
     environment = {**os.environ, "OMP_NUM_THREADS": str(num_threads)}
 

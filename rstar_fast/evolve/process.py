@@ -1,6 +1,7 @@
 """The process that does one stage.
 
-python -m rstar_fast.evolve.process RUN STAGE [--device D] [--workers N] [--parent PID]
+python -m rstar_fast.evolve.process RUN STAGE [--device D] [--workers N]
+    [--unconfined] [--parent PID]
 """
 
 import argparse
@@ -39,19 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("stage", help="name of the stage, as in round-1/policy")
     parser.add_argument("--device", help="device of the models")
     parser.add_argument("--workers", type=int, help="number of processes that run programs")
+    parser.add_argument("--unconfined", action="store_true", help="isolation is not required")
     parser.add_argument("--parent", type=int, help="process id whose end ends this process too")
     args = parser.parse_args(arguments)
     if args.parent:
         die_with(args.parent)
     try:
-        do(args.run, args.stage, args.device, args.workers)
+        do(args.run, args.stage, args.device, args.workers, args.unconfined)
     except RStarError as error:
         print(f"{type(error).__name__}: {error}".replace("\n", " "), file=sys.stderr)
         return 1
     return 0
 
 
-def do(run: Path, name: str, device: str | None = None, workers: int | None = None) -> None:
+def do(
+    run: Path,
+    name: str,
+    device: str | None = None,
+    workers: int | None = None,
+    unconfined: bool = False,
+) -> None:
     """Do a stage and write its manifest, unless it is finished.
 
     Args:
@@ -59,6 +67,7 @@ def do(run: Path, name: str, device: str | None = None, workers: int | None = No
         name: Name of the stage.
         device: Device of the models. None for a GPU where there is one.
         workers: Number of processes that run programs, >= 1. None for one per core.
+        unconfined: Whether programs are run even where this machine cannot confine them well.
 
     Raises:
         RStarError: The stage cannot be done. What a search finished so far stays.
@@ -75,7 +84,7 @@ def do(run: Path, name: str, device: str | None = None, workers: int | None = No
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    metrics = _work(stage, Context(run, config, device, workers))
+    metrics = _work(stage, Context(run, config, device, workers, unconfined))
     write_manifest(run / name, stage, metrics, time.monotonic() - began, run)
 
 

@@ -47,6 +47,7 @@ def search(stage: SearchStage, context: Context) -> dict[str, Any]:
                     device=context.device,
                     dtype=context.config.dtype,
                     max_rows=context.config.max_rows,
+                    require_isolation=not context.unconfined,
                 ) as searcher,
                 closing(search_to_folder(searcher, problems, folder)) as run,
             ):

@@ -23,6 +23,7 @@ def open_searcher(
     device: str | None = None,
     dtype: str | None = None,
     max_rows: int | None = None,
+    require_isolation: bool = False,
 ) -> Iterator[Searcher]:
     """Load models, start worker processes, and yield the searcher over them.
 
@@ -39,9 +40,11 @@ def open_searcher(
             engine's default; the embedded policy's is float32.
         max_rows: Number of candidates that the policy writes at once, >= 1. None for the engine's
             default.
+        require_isolation: Whether this machine must be able to confine the programs of steps.
 
     Raises:
         ConfigError: The device or the dtype does not exist here.
+        IsolationError: Isolation is required, and this machine does not permit it.
         PolicyError: The policy cannot be loaded.
         ScoreError: The PPM cannot be loaded, or its attention cannot be replaced.
     """
@@ -65,7 +68,7 @@ def open_searcher(
             None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
         )
     with (
-        step_runner(config, workers) as runner,
+        step_runner(config, workers, require_isolation) as runner,
         SourceVerifier(limit_s=config.grade_limit_s) as verifier,
         Searcher(engine, config, scorer, runner=runner, verifier=verifier) as searcher,
     ):

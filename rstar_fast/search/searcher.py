@@ -40,7 +40,7 @@ class Searcher:
         config: Configuration of the search.
         scorer: PPM. Needed exactly if `config.use_scores`.
         runner: Runner of the steps. None for an `Executor` with the limits of the configuration,
-            behind an `ArithmeticRunner`.
+            behind an `ArithmeticRunner`. It confines programs as far as this machine can.
         verifier: Verifier of the final answers. None for a `MathVerifier`.
 
     Attributes:
@@ -177,7 +177,9 @@ class Searcher:
 
 
 @contextmanager
-def step_runner(config: SearchConfig, workers: int | None = None) -> Iterator[StepRunner]:
+def step_runner(
+    config: SearchConfig, workers: int | None = None, require_isolation: bool = False
+) -> Iterator[StepRunner]:
     """Yield the runner of steps that a configuration describes.
 
     Arithmetic runs in this process, and all other programs run in worker processes.
@@ -185,7 +187,13 @@ def step_runner(config: SearchConfig, workers: int | None = None) -> Iterator[St
     Args:
         config: Configuration, which sets the limits and the style of observations.
         workers: Number of worker processes, >= 1. None for one per core.
+        require_isolation: Whether this machine must be able to confine programs, see `Executor`.
+
+    Raises:
+        IsolationError: It must, and it is not.
     """
     limits = Limits(wall_s=config.wall_limit_s, memory_bytes=config.memory_limit_mb << 20)
-    with Executor(workers, limits, config.observation) as executor:
+    with Executor(
+        workers, limits, config.observation, require_isolation=require_isolation
+    ) as executor:
         yield ArithmeticRunner(executor) if config.observation == "stdout" else executor

@@ -111,3 +111,4 @@ def test_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(capsys.readouterr().out)
     assert code == (2 if told["missing"] else 0)
     assert "seccomp" in told["means"] and isinstance(told["native"], bool)
+    assert main(["doctor", "--json", "--strict"]) == (2 if told["weaker"] else 0)

@@ -35,6 +35,7 @@ def test_the_embedded_model_searches(capsys: pytest.CaptureFixture[str]) -> None
                 "fast",
                 "--set",
                 *limits,
+                "--unconfined",
                 "--out",
                 "run",
             ]

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rstar_fast.cli import main
+from rstar_fast.search import engines
 from rstar_fast.store import RunFolder
 
 FILE = """
@@ -52,6 +54,7 @@ def test_what_neither_says_is_asked_for(capsys: pytest.CaptureFixture[str]) -> N
         ("problem = 'x'", "unknown option 'problem' (did you mean 'problems'?)"),
         ("policy = 3", "policy: expected a string, got 3"),
         ("limit = '3'", "limit: expected an integer, got '3'"),
+        ("unconfined = 1", "unconfined: expected true or false, got 1"),
         ("workers = true", "workers: expected an integer, got True"),
         ("search = 1", "search: expected a table, got 1"),
         ("policy = ", "cannot be read"),
@@ -69,3 +72,28 @@ def test_a_wrong_file_is_refused(
 def test_a_missing_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "--config", "none.toml"]) == 2
     assert "--config none.toml: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "required"),
+    [
+        ("", (), True),
+        ("", ("--unconfined",), False),
+        ("unconfined = true", (), False),
+        ("unconfined = false", (), True),
+    ],
+)
+def test_isolation_is_required_unless_told_otherwise(
+    line: str, words: tuple[str, ...], required: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    open_searcher = engines.open_searcher
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        asked.append(options["require_isolation"])
+        return open_searcher(*arguments, **options)
+
+    monkeypatch.setattr(engines, "open_searcher", noting)
+    Path("configs/search.toml").write_text(line + FILE)
+    assert search("--out", "run", *words) == 0
+    assert asked == [required]

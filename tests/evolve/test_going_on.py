@@ -37,15 +37,15 @@ def test_what_is_finished_is_not_done_again_and_other_options_are_refused(finish
     config = json.loads((run / "config.json").read_text())
     try:
         (run / "config.json").unlink()
-        events = list(evolve(opened, run))
+        events = list(evolve(opened, run, unconfined=True))
         assert {event.kind for event in events} == {"done"} and len(events) == len(
             plan(EvolveConfig.from_dict(opened))
         )
         with pytest.raises(StoreError, match=r"options.seed: \(not set\) -> 3"):
-            list(evolve({**opened, "seed": 3}, run))
+            list(evolve({**opened, "seed": 3}, run, unconfined=True))
         (finished / "train.jsonl").write_text((finished / "train.jsonl").read_text() + "\n")
         with pytest.raises(StoreError, match=r"files.problems"):
-            list(evolve(opened, run))
+            list(evolve(opened, run, unconfined=True))
     finally:
         write_config(run, config)
         options(finished)
@@ -81,7 +81,7 @@ def test_a_killed_stage_ends_as_an_unbroken_one(
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert read_manifest(run / killed) is None
-    process.do(run, killed, "cpu", 1)
+    process.do(run, killed, "cpu", 1, unconfined=True)
     if "search" in killed:
         assert plain_trees(run / killed) == plain_trees(finished / "run" / killed)
     else:
@@ -105,9 +105,9 @@ def test_a_full_disk_is_told_and_gone_on_from(
     with monkeypatch.context() as patch:
         patch.setattr(manifest, "write_json", full)
         with pytest.raises(StoreError, match="No space left on device"):
-            process.do(run, "round-1/data", "cpu", 1)
+            process.do(run, "round-1/data", "cpu", 1, unconfined=True)
     assert read_manifest(run / "round-1/data") is None
-    process.do(run, "round-1/data", "cpu", 1)
+    process.do(run, "round-1/data", "cpu", 1, unconfined=True)
     mine, theirs = (
         json.loads((folder / "round-1/data/manifest.json").read_text())["metrics"]
         for folder in (run, finished / "run")
@@ -126,6 +126,6 @@ def test_copies_of_problems_in_older_folders_are_read(finished: Path, tmp_path: 
         (run / name / "trees.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name in (*stages, "round-1/results"):
         (run / name / "manifest.json").unlink()
-        process.do(run, name, "cpu", 1)
+        process.do(run, name, "cpu", 1, unconfined=True)
         mine, theirs = (read_manifest(folder / name) for folder in (run, finished / "run"))
         assert mine and theirs and mine["metrics"] == theirs["metrics"]

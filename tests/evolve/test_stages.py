@@ -98,7 +98,7 @@ def test_losses_are_written_into_the_stage(finished: Path, tmp_path: Path, kind:
     shutil.copytree(finished / "run", run)
     shutil.rmtree(run / "round-1" / kind)
     write_config(run, {"options": {**options_of(run), "report_to": "tensorboard"}, "files": {}})
-    process.do(run, f"round-1/{kind}", "cpu", 1)
+    process.do(run, f"round-1/{kind}", "cpu", 1, unconfined=True)
     (events,) = (run / "round-1" / kind / "runs").rglob("events.out.tfevents.*")
     assert b"train/train_loss" in events.read_bytes()
     assert not list((finished / "run/round-1" / kind).rglob("*tfevents*"))
@@ -174,7 +174,7 @@ def test_only_right_trajectories_give_no_pairs(
     with pytest.raises(
         DataError, match=r"no preference pairs: of 8 problems \d+ have only right trajectories"
     ):
-        process.do(run, "round-1/data", "cpu", 1)
+        process.do(run, "round-1/data", "cpu", 1, unconfined=True)
 
 
 def test_pairs_to_measure_by_may_be_missing(finished: Path, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_pairs_to_measure_by_may_be_missing(finished: Path, tmp_path: Path) -> N
     opened["evaluate"]["held_out_pairs"] = 1e-9
     write_config(run, {"options": opened, "files": {}})
     (run / "round-1/data/manifest.json").unlink()
-    process.do(run, "round-1/data", "cpu", 1)
+    process.do(run, "round-1/data", "cpu", 1, unconfined=True)
     assert not (run / "round-1/data/held_out_pairs.jsonl").exists()
     metrics = [
         json.loads((folder / "round-1/data/manifest.json").read_text())["metrics"]

@@ -101,7 +101,7 @@ def test_the_small_evolution_ends_with_a_report(tmp_path: Path) -> None:
         pytest.importorskip(package, reason=f"the package {package} is not installed")
     run, config = tmp_path / "small", str(EXAMPLES / "evolve_small.toml")
     command = ("-m", "rstar_fast", "evolve", "--config", config, "--out", str(run))
-    output = output_of(*command, "--processes", "2", timeout_s=890)
+    output = output_of(*command, "--processes", "2", "--unconfined", timeout_s=890)
     assert f"look at it: {run / 'report.html'}" in output
     for stage in ("round-1/data", "round-2/policy", "round-2/ppm", "round-2/results"):
         assert (run / stage / "manifest.json").is_file(), stage

@@ -105,6 +105,7 @@ def command(config: Path, run: Path) -> "subprocess.Popen[bytes]":
         str(run),
         "--workers",
         "1",
+        "--unconfined",
     ]
     with (run.parent / f"{run.name}.log").open("ab") as log:
         return subprocess.Popen(line, stdout=log, stderr=log)

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from rstar_fast.checks import check_integer
 from rstar_fast.config import ObservationStyle
@@ -98,7 +98,7 @@ class Executor:
         preload: Sequence[str] = PRELOAD,
         allowed_modules: Sequence[str] | None = None,
         snapshot_bytes: int = 512 << 20,
-        require_isolation: bool = False,
+        require_isolation: bool | Literal["strict"] = False,
         native: bool | None = None,
         huge_pages: bool = True,
     ) -> None:
@@ -120,7 +120,8 @@ class Executor:
             snapshot_bytes: Memory for snapshots, bytes, >= 0. A snapshot is a paused process that
                 has executed a program so far. With 0, every program is run from its beginning.
             require_isolation: Whether to raise `IsolationError` unless all required means of
-                `isolation` are in force. The processes then start at once.
+                `isolation` are in force. The processes then start at once. "strict" requires every
+                means that there is.
             native: Whether processes are cloned in C++ (True) or in Python (False). None takes C++
                 if its extension can be loaded, and otherwise Python with a warning.
             huge_pages: Whether the libraries' memory is gathered into huge pages, where the kernel
@@ -133,6 +134,10 @@ class Executor:
         """
         if style not in ("stdout", "reference"):
             raise ConfigError(f'style: expected "stdout" or "reference", got {style!r}')
+        if require_isolation not in (False, True, "strict"):
+            raise ConfigError(
+                f'require_isolation: expected False, True or "strict", got {require_isolation!r}'
+            )
         check_integer("seed", seed, low=0)
         check_integer("snapshot_bytes", snapshot_bytes, low=0)
         self._limits = limits
@@ -166,7 +171,7 @@ class Executor:
         )
         if require_isolation:
             try:
-                self.isolation().require()
+                self.isolation().require(strict=require_isolation == "strict")
             except BaseException:
                 self.close()
                 raise

@@ -41,9 +41,20 @@ class Isolation:
             missing.append(" or ".join(f"{name} ({reasons[name]})" for name in _EITHER))
         return missing
 
-    def require(self) -> None:
-        """Raise `IsolationError` unless all required means are in force."""
-        if self.missing:
+    @property
+    def weaker(self) -> list[str]:
+        """Names and reasons of all means that are not in force. Empty if nothing is weaker."""
+        return [f"{name} ({reason})" for name, reason in self.means.items() if reason]
+
+    def require(self, strict: bool = False) -> None:
+        """Raise `IsolationError` unless all required means are in force.
+
+        Args:
+            strict: Whether all means there are count as required.
+        """
+        missing = self.missing or (self.weaker if strict else [])
+        if missing:
             raise IsolationError(
-                f"programs cannot be isolated on this machine; missing: {'; '.join(self.missing)}"
+                f"programs cannot be isolated on this machine; missing: {'; '.join(missing)}. "
+                "To run them all the same: --unconfined, or require_isolation=False"
             )

@@ -48,8 +48,8 @@ _ALWAYS_OPEN = frozenset({0, 1, 2, os.devnull})
 class Guard:
     """Audit hook that refuses what a program may not do, whatever the kernel permits.
 
-    It cannot be removed. It sees only calls that go through the interpreter, and raises the same
-    errors on every machine.
+    It is a rail and not a fence: it sees only calls that go through the interpreter, and native
+    code can take it away. It raises the same errors on every machine.
     """
 
     def __init__(self, roots: tuple[str, ...], top_folders: list[str], max_threads: int) -> None:

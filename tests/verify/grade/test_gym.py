@@ -147,7 +147,8 @@ def test_an_answer_that_a_scorer_runs_does_no_harm(stand_in: None, tmp_path: Pat
 
 def test_a_search_is_judged_by_the_scorer(stand_in: None, tmp_path: Path) -> None:
     source = ["--problems", "reasoning_gym:words:6", "--policy", str(base_path()), "--workers", "1"]
-    assert main(["search", *source, "--preset", "greedy", "--out", str(tmp_path / "run")]) == 0
+    words = ["--preset", "greedy", "--unconfined", "--out", str(tmp_path / "run")]
+    assert main(["search", *source, *words]) == 0
     with RunFolder.read(tmp_path / "run") as folder:
         trees = list(folder.trees())
     known = {f"reasoning_gym:words:6:0:{i}": problem.answer for i, problem in enumerate(plain(6))}
