@@ -38,10 +38,37 @@ TIMEOUTS = {
 }
 
 _NATIVE = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+_CLONE = (
+    "import ctypes, os, time\nlibc = ctypes.PyDLL(None, use_errno=True)\n"
+    "def clone(): return libc.syscall(*map(ctypes.c_long, (56, 0x1208011, 0, 0, 0, 0)))\n"
+)
+"""Python that calls the one clone that the filter knows. PyDLL keeps the lock in the clone."""
+
+
+def forged(flags: int) -> str:
+    """Return Python that sends a well-formed reply with flags of `framing`."""
+    return (
+        f"import os, struct\nos.write(3, struct.pack('!4sBBqqI', b'rsr1', 0, {flags}, 0, 0, 0))\n"
+    )
+
+
+def false_greeting(greeting: str) -> tuple[str, str]:
+    """Return steps of which the first one answers, instead of a clone, what is asked next."""
+    return (
+        f"<code>\n{forged(1)}import socket, time\n"
+        "channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, 3)\n"
+        "data, fds, _, _ = socket.recv_fds(channel, 1, 1)\n"
+        f"os.write(fds[0], {greeting.encode()!r})\ntime.sleep(30)\n<end_of_step>",
+        "\nprint(1)\n<end_of_code>",
+    )
+
+
+Program = str | tuple[str, ...]
+"""A program: its text, or the texts of its steps."""
 
 # Each program has a regular expression that must match the beginning of its observation's text, and
 # the statuses that it may have: ERROR if none is named.
-REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
+REPORTED: dict[str, tuple[Program, str] | tuple[Program, str, set[Status]]] = {
     "fork": ("import os\nos.fork()", "PermissionError: "),
     "fork bomb": (
         "import os\nfor _ in range(100):\n    try: os.fork()\n"
@@ -187,14 +214,87 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
         "(ProtocolError|TimeoutError):",
         {Status.PROTOCOL, Status.TIMEOUT},
     ),
+    # The filter lets this one clone call pass. Where the kernel asks the supervisor, it is refused.
+    # Elsewhere the supervisor does not know the children, and kills them.
     "clones itself": (
-        # The filter lets this one clone call pass. The supervisor does not know the children, and
-        # kills them.
-        _NATIVE + "import time\nnumber = ctypes.c_long(56)\n"
-        "pids = [libc.syscall(number, 0x1208011, 0, 0, 0, 0) for _ in range(3)]\n"
-        "while 0 in pids: pass\nprint('cloned')",
-        "cloned$|ProtocolError:|CrashError:|-1",
+        _CLONE + "pids = [clone() for _ in range(3)]\nwhile 0 in pids: pass\nprint('cloned')",
+        "cloned$|ProtocolError:|CrashError:",
         {Status.OK, Status.PROTOCOL, Status.CRASH},
+    ),
+    "hops from clone to clone": (
+        _CLONE + "if clone() == 0:\n    end = time.time() + 5\n    while time.time() < end:\n"
+        "        pause = time.process_time() + 0.1\n"
+        "        while time.process_time() < pause: pass\n"
+        "        if clone() != 0: os._exit(0)\n    os._exit(0)\nprint('answered')",
+        "answered$|ProtocolError:",
+        {Status.OK, Status.PROTOCOL},
+    ),
+    "asks for clones without end": (
+        _CLONE + "for _ in range(20_000):\n    if clone() == 0: os._exit(0)\nprint('asked')",
+        "asked$|TimeoutError:",
+        {Status.OK, Status.TIMEOUT},
+    ),
+    "memory of many clones": (
+        _CLONE + "for _ in range(6):\n    if clone() == 0:\n"
+        "        hoard = bytearray(80 << 20)\n        time.sleep(1)\n        os._exit(0)\n"
+        "time.sleep(0.5)\nprint('done')",
+        "done$|ProtocolError:",
+        {Status.OK, Status.PROTOCOL, Status.MEMORY},
+    ),
+    "thousands of threads": (
+        _NATIVE + "import time\nattributes = ctypes.create_string_buffer(256)\n"
+        "libc.pthread_attr_init(attributes)\n"
+        "libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(16384))\n"
+        "start, thread = ctypes.cast(libc.sleep, ctypes.c_void_p), ctypes.c_ulong()\n"
+        "made, end = 0, time.time() + 1.5\nwhile time.time() < end:\n"
+        "    if libc.pthread_create(ctypes.byref(thread), attributes, start, ctypes.c_void_p(9)):\n"
+        "        time.sleep(0.001)\n    else: made += 1\nprint(made)",
+        r"\d+$",
+        {Status.OK},
+    ),
+    "outlives its parent": (
+        _NATIVE + "print([libc.prctl(1, s, 0, 0, 0) for s in (0, 15, 9)])",
+        r"\[-1, -1, 0\]$",
+        {Status.OK},
+    ),
+    "limits of others": (
+        _NATIVE + "import os\nnew = (ctypes.c_ulong * 2)(1, 1)\n"
+        "print({libc.prlimit(p, 0, new, 0) for p in range(1, 9999) if p != os.getpid()})",
+        r"\{-1\}$",
+        {Status.OK},
+    ),
+    "asks to be replayed": (
+        forged(4) + "while True: pass",
+        "ProtocolError:",
+        {Status.PROTOCOL},
+    ),
+    "asks to be replayed, continued": (
+        ("<code>\nx = 1\n<end_of_step>", f"\n{forged(4)}while True: pass\n<end_of_step>"),
+        "(ProtocolError|TimeoutError):",
+        {Status.PROTOCOL, Status.TIMEOUT},
+    ),
+    "goes on as a snapshot": (
+        f"<code>\n{forged(1)}import time\ntime.sleep(0.3)\nhoard = bytearray(60 << 20)\n"
+        "while True: pass\n<end_of_step>",
+        "$",
+        {Status.OK},
+    ),
+    "never clones": (
+        (
+            f"<code>\n{forged(1)}import time\nos.read(3, 1)\nwhile True: pass\n<end_of_step>",
+            "\nprint(1)\n<end_of_code>",
+        ),
+        "$|1$|TimeoutError:",
+        {Status.OK, Status.TIMEOUT},
+    ),
+    "greets in place of a clone": (false_greeting("h"), "", {Status.OK, Status.TIMEOUT}),
+    "greets wrongly": (false_greeting("x"), "", {Status.OK, Status.TIMEOUT}),
+    "greets and lies": (false_greeting("hx"), "", {Status.OK, Status.TIMEOUT}),
+    "claims that there is no room": (false_greeting("e"), "", {Status.OK, Status.TIMEOUT}),
+    "no len": ("import builtins\nbuiltins.len = None", "TypeError: 'NoneType' object is not"),
+    "no builtins": (
+        "import builtins\nfor name in list(vars(builtins)): setattr(builtins, name, None)",
+        "TypeError: 'NoneType' object is not",
     ),
     "patches": (
         "import math, sympy, builtins\nmath.pi = 3\nsympy.pi = 3\n"
@@ -228,9 +328,10 @@ def fault(name: str, observation: Observation) -> str:
     )
 
 
-def source(name: str) -> str:
-    """Return a program of the tables."""
-    return TIMEOUTS[name] if name in TIMEOUTS else REPORTED[name][0]
+def steps(name: str) -> tuple[str, ...]:
+    """Return the steps of a program of the tables."""
+    program = TIMEOUTS[name] if name in TIMEOUTS else REPORTED[name][0]
+    return (program,) if isinstance(program, str) else program
 
 
 def run_all(executor: Executor, rounds: int, seed: int) -> list[str]:
@@ -242,7 +343,7 @@ def run_all(executor: Executor, rounds: int, seed: int) -> list[str]:
     random.Random(seed).shuffle(order)
     futures = []
     for i, name in enumerate(order):
-        futures.append((name, executor.submit([source(name)])))
+        futures.append((name, executor.submit(steps(name))))
         futures.append(("", executor.submit([HARMLESS.replace("{i}", str(i))])))
     faults = []
     for i, (name, future) in enumerate(futures):
@@ -269,15 +370,18 @@ def state(executor: Executor) -> Counter[str]:
 
 
 def _state(executor: Executor) -> Counter[str]:
-    pids = executor.report()["pids"]
+    report = executor.report()
+    pids = report["pids"]
     (supervisor,) = pids["supervisor"]
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     known = {str(pid) for pid in pids["zygotes"] + pids["snapshots"]}
     counts: Counter[str] = Counter(
         own_fds=len(os.listdir("/proc/self/fd")), others=len(set(children) - known)
     )
+    # Those of a zygote are its socket, its stderr and the kernel's questions about its calls.
+    fds_of_zygotes = (3 - bool(report["isolation"]["approved clones"])) * len(pids["zygotes"])
     counts["supervisor_fds"] = (
-        len(os.listdir(f"/proc/{supervisor}/fd")) - len(pids["snapshots"]) - len(pids["zygotes"])
+        len(os.listdir(f"/proc/{supervisor}/fd")) - 2 * len(pids["snapshots"]) - fds_of_zygotes
     )
     return counts
 
