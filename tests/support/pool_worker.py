@@ -14,6 +14,12 @@ def start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any]
         raise RuntimeError("nothing works today")
     if options.get("start") == "exit":
         os._exit(1)
+    if options.get("start") == "exit twice":
+        mark = Path(options["mark"])
+        num_starts = mark.stat().st_size if mark.exists() else 0
+        mark.write_text("x" * (num_starts + 1))
+        if num_starts < 2:
+            os._exit(1)
     if options.get("start") == "garbage":
         os.write(channel.output_fd, b"good morning, this is no frame at all")
 

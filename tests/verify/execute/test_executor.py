@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import container
 import hostile
 import ordinary_user
 import pytest
@@ -65,19 +66,31 @@ def test_hostile_programs_among_siblings(hostile_executor: Executor) -> None:
     assert hostile.state(hostile_executor) == before
 
 
+SETTINGS = {
+    "an ordinary user": [ordinary_user.__file__],
+    "a container": [container.__file__],
+    "a container of an ordinary user": [ordinary_user.__file__, container.__file__],
+    "a watched container": [container.__file__, "--questions-taken"],
+}
+
+
 @pytest.mark.slow
-def test_an_ordinary_user_is_as_safe() -> None:
-    if os.geteuid() != 0:
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_other_users_and_containers_are_as_safe(setting: str) -> None:
+    words = SETTINGS[setting]
+    is_user = ordinary_user.__file__ in words
+    if is_user and os.geteuid() != 0:
         pytest.skip("every other test runs as an ordinary user already")
     done = subprocess.run(
-        [sys.executable, ordinary_user.__file__, hostile.__file__, "1"],
-        capture_output=True,
-        text=True,
+        [sys.executable, *words, hostile.__file__, "1"], capture_output=True, text=True
     )
     if done.returncode == ordinary_user.NOT_PERMITTED:
         pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith(f"uid {ordinary_user.USER}; cloned by C++")
+    user = ordinary_user.USER if is_user else os.geteuid()
+    assert done.stdout.startswith(f"uid {user}; cloned by C++")
+    assert ("network namespace" in done.stdout) == (container.__file__ in words)
+    assert ("approved clones" in done.stdout) == ("--questions-taken" in words)
 
 
 FAILURES = {

@@ -13,6 +13,7 @@ import pytest
 
 from rstar_fast.errors import ConfigError, ExecutorError
 from rstar_fast.verify.base import Status
+from rstar_fast.verify.pool import pool as pool_module
 from rstar_fast.verify.pool.pool import WorkerPool
 from rstar_fast.verify.pool.wire import MAX_PAYLOAD_BYTES, FrameError, FrameReader, encode_frame
 
@@ -129,6 +130,24 @@ def test_workers_that_cannot_start(start: str, reason: str) -> None:
         for future in futures:
             with pytest.raises(ExecutorError, match=reason):
                 future.result()
+
+
+def test_starts_that_fail_for_a_while_fail_nothing(tmp_path: Path) -> None:
+    with make_pool(start="exit twice", mark=str(tmp_path / "mark")) as pool:
+        futures = [pool.submit({"do": "echo", "value": value}) for value in range(20)]
+        assert [future.result() for future in futures] == list(range(20))
+
+
+def test_starts_that_fail_longer_fail_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_MAX_STARTS", 1)
+    with make_pool(start="exit twice", mark=str(tmp_path / "mark")) as pool:
+        futures = [pool.submit({"do": "echo", "value": value}) for value in range(20)]
+        for future in futures[:2]:
+            with pytest.raises(ExecutorError, match="ended before"):
+                future.result()
+        assert [future.result() for future in futures[2:]] == list(range(2, 20))
 
 
 def test_an_unknown_module() -> None:
