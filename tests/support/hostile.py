@@ -378,8 +378,9 @@ def _state(executor: Executor) -> Counter[str]:
     counts: Counter[str] = Counter(
         own_fds=len(os.listdir("/proc/self/fd")), others=len(set(children) - known)
     )
-    # Those of a zygote are its socket, its stderr and the kernel's questions about its calls.
-    fds_of_zygotes = (3 - bool(report["isolation"]["approved clones"])) * len(pids["zygotes"])
+    # Those of a zygote are its socket and the kernel's questions about its calls, or its stderr
+    # while it starts.
+    fds_of_zygotes = (2 - bool(report["isolation"]["approved clones"])) * len(pids["zygotes"])
     counts["supervisor_fds"] = (
         len(os.listdir(f"/proc/{supervisor}/fd")) - 2 * len(pids["snapshots"]) - fds_of_zygotes
     )

@@ -64,7 +64,8 @@ class ZygoteProcess:
         self.anonymous_bytes = 0
         self.null = b""
         self._questions_fd: int | None = None
-        self._stderr = os.memfd_create("stderr of a zygote")
+        # Of its start only: later, its descriptors are the null device.
+        self._stderr: int | None = os.memfd_create("stderr of a zygote")
         self._reader = FrameReader()
         with theirs:
             self._process = subprocess.Popen(
@@ -111,6 +112,7 @@ class ZygoteProcess:
             if "isolation" in payload:
                 self.anonymous_bytes = inspection.anonymous_bytes(self.pid)
                 self.null = inspection.standard_file(self.pid)
+                self._last_words()
             if payload:
                 self.report = payload
         return bool(data)
@@ -128,12 +130,19 @@ class ZygoteProcess:
         self._process.kill()
         status = self._process.wait()
         self.sock.close()
+        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        words = self._last_words()
+        return f"{how}: {words}" if words else how
+
+    def _last_words(self) -> str:
+        """Close what its stderr goes to, and return the last line of it."""
+        if self._stderr is None:
+            return ""
         size = os.lseek(self._stderr, 0, os.SEEK_END)
         last = os.pread(self._stderr, _MAX_LAST_WORDS, max(0, size - _MAX_LAST_WORDS))
         os.close(self._stderr)
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        lines = last.decode("utf-8", "replace").strip().splitlines()
-        return f"{how}: {lines[-1]}" if lines else how
+        self._stderr = None
+        return "".join(last.decode("utf-8", "replace").strip().splitlines()[-1:])
 
 
 def package_paths() -> list[str]:
