@@ -1,5 +1,19 @@
 """Cloning a waiting process without Python in between."""
 
+import ctypes
+
+def draw_secret(filter: bytearray | ctypes.Array[ctypes.c_char], low: int, high: int, /) -> None:
+    """Draw the secret of this process, and put it into a seccomp filter that is not installed yet.
+
+    `wait_to_be_cloned` passes it with its clone calls, as an argument that the kernel ignores. A
+    clone does not know it. The caller wipes the filter.
+
+    Args:
+        filter: BPF instructions. They are changed.
+        low: Place of the low half of the secret, bytes.
+        high: Place of its high half, bytes.
+    """
+
 def wait_to_be_cloned(channel_fd: int, cpu_s: int, /) -> None:
     """Wait on a socket, and return only in a clone of this process.
 

@@ -7,6 +7,7 @@
 #include <Python.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -14,6 +15,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 
 #ifndef PR_GET_TID_ADDRESS
@@ -28,6 +30,10 @@ constexpr unsigned long CHILD_SETTID_FLAG = 0x1000000;
 // The seccomp filter allows exactly these flags (CLONE_FLAGS in seccomp.py).
 constexpr unsigned long CLONE_FLAGS =
     PARENT_FLAG | CHILD_SETTID_FLAG | CHILD_CLEARTID_FLAG | SIGCHLD;
+
+// Argument of the clone call that is never asked about. The kernel ignores it, but the seccomp
+// filter compares it. Zygotes have one, and their clones forget it. 0 for none.
+volatile std::uint64_t secret = 0;
 
 // Returns the descriptor that came with the next message, or -1 when the other end is gone.
 int receive_fd(int channel) {
@@ -64,14 +70,21 @@ int* thread_id_address() {
 // Returns the process id of the clone, 0 in the clone, and -1 on failure.
 long clone_process(int* thread_id) {
 #if defined(__x86_64__)
-    return syscall(SYS_clone, CLONE_FLAGS, nullptr, nullptr, thread_id, nullptr);
+    return syscall(SYS_clone, CLONE_FLAGS, nullptr, secret, thread_id, nullptr);
 #elif defined(__aarch64__)
-    return syscall(SYS_clone, CLONE_FLAGS, nullptr, nullptr, nullptr, thread_id);
+    return syscall(SYS_clone, CLONE_FLAGS, nullptr, secret, nullptr, thread_id);
 #else
     (void)thread_id;
     errno = ENOSYS;
     return -1;
 #endif
+}
+
+// Forgets the secret, also where it may have been on its way.
+[[gnu::noinline]] void forget_secret() {
+    secret = 0;
+    volatile unsigned char stack[4096];
+    for (volatile unsigned char& byte : stack) byte = 0;
 }
 
 // Puts the null device on descriptors 0 to 2. It is opened anew, because all who share an opened
@@ -86,6 +99,7 @@ bool silence() {
 
 // Does in a clone what it does not inherit, and says in a greeting that it lives.
 bool begin_life(int child_fd, int channel, rlim_t cpu_s) {
+    forget_secret();
     // If the supervisor has ended already, the greeting below fails.
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     const rlimit limit{cpu_s, cpu_s};
@@ -112,7 +126,34 @@ PyObject* wait_to_be_cloned(PyObject*, PyObject* arguments) {
     }
 }
 
+PyObject* draw_secret(PyObject*, PyObject* arguments) {
+    Py_buffer filter{};
+    Py_ssize_t low = 0;
+    Py_ssize_t high = 0;
+    if (!PyArg_ParseTuple(arguments, "w*nn", &filter, &low, &high)) return nullptr;
+    volatile std::uint64_t drawn = 0;
+    const Py_ssize_t end = filter.len - 4;
+    const bool fits = low >= 0 && high >= 0 && low <= end && high <= end;
+    const bool is_drawn = fits && getrandom(const_cast<std::uint64_t*>(&drawn), sizeof(drawn), 0) ==
+                                      static_cast<ssize_t>(sizeof(drawn));
+    if (is_drawn) {
+        const auto low_half = static_cast<std::uint32_t>(drawn);
+        const auto high_half = static_cast<std::uint32_t>(drawn >> 32);
+        char* const bytes = static_cast<char*>(filter.buf);
+        std::memcpy(bytes + low, &low_half, sizeof(low_half));
+        std::memcpy(bytes + high, &high_half, sizeof(high_half));
+        secret = drawn;
+        drawn = 0;
+    }
+    PyBuffer_Release(&filter);
+    if (!fits) return PyErr_Format(PyExc_ValueError, "expected places inside the filter");
+    if (!is_drawn) return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
 PyMethodDef methods[] = {
+    {"draw_secret", draw_secret, METH_VARARGS,
+     "Draw the argument of clone calls that are not asked about, and put it into a filter."},
     {"wait_to_be_cloned", wait_to_be_cloned, METH_VARARGS,
      "Wait on a socket, and return only in a clone of this process."},
     {nullptr, nullptr, 0, nullptr},

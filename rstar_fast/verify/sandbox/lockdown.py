@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from rstar_fast.verify.sandbox import kernel, landlock, namespaces, seccomp
 from rstar_fast.verify.sandbox.kernel import prctl, syscall
@@ -71,7 +72,10 @@ def _package_folders() -> Iterator[str]:
 
 
 def lock_down(
-    confinement: Confinement, roots: Iterable[str], send: Callable[[int], object] | None = None
+    confinement: Confinement,
+    roots: Iterable[str],
+    send: Callable[[int], object] | None = None,
+    draw_secret: Callable[[Any, int, int], None] | None = None,
 ) -> dict[str, str]:
     """Confine this process for good.
 
@@ -82,6 +86,7 @@ def lock_down(
         roots: Folders that may be read, from `readable_roots`.
         send: Function that hands the descriptor of `seccomp.install_questions` to the process that
             answers. None if nobody answers.
+        draw_secret: Function that spares this process the questions, see `install_questions`.
 
     Returns:
         Reasons why a means is not in force, keyed by its name. "" if it is in force.
@@ -104,15 +109,17 @@ def lock_down(
     outcome["no new privileges"] = _tried(lambda: prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     outcome["landlock"] = _tried(lambda: landlock.restrict(folders, _DEVICES))
     if send:
-        outcome["approved clones"] = _tried(lambda: _ask(send))
+        outcome["approved clones"] = _tried(lambda: _ask(send, draw_secret))
     asks = outcome.get("approved clones") == ""
     outcome["seccomp"] = _tried(lambda: seccomp.install(asks))
     return outcome
 
 
-def _ask(send: Callable[[int], object]) -> None:
+def _ask(
+    send: Callable[[int], object], draw_secret: Callable[[Any, int, int], None] | None
+) -> None:
     """Have another process asked about clones. Nobody is to hold the questions but that process."""
-    questions_fd = seccomp.install_questions()
+    questions_fd = seccomp.install_questions(draw_secret)
     try:
         send(questions_fd)
     finally:

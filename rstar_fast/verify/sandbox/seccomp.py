@@ -9,6 +9,7 @@ shared memory, where the kernel can ask.
 import ctypes
 import signal
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from rstar_fast.verify.sandbox import kernel
@@ -32,6 +33,8 @@ _MAP_SHARED = 1
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _OFFSET_NUMBER, _OFFSET_ARCH, _OFFSET_ARGUMENTS = 0, 4, 16
 _X32_BIT = 0x40000000
+_IS_LOW_HALF, _IS_HIGH_HALF = (_JUMP_EQUAL, 0, 2, 0), (_JUMP_EQUAL, 1, 0, 0)
+"""Comparisons with the halves of a secret, which `draw_secret` puts in the place of 0."""
 
 _PRCTL_OPTIONS = (
     kernel.PR_SET_NAME,
@@ -168,10 +171,14 @@ def install(asks: bool) -> None:
     prctl(kernel.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header)
 
 
-def install_questions() -> int:
+def install_questions(draw_secret: Callable[[Any, int, int], None] | None = None) -> int:
     """Have this process and its future children wait for an answer before some calls. For good.
 
     The calls are: a new process by the one clone call, a new thread, and a shared mapping.
+
+    Args:
+        draw_secret: Function `_clone.draw_secret`. The clone call with this secret in an argument
+            that the kernel ignores is not asked about. None if every call is.
 
     Returns:
         Descriptor on which the questions come. Whoever reads it should not be asked.
@@ -179,8 +186,15 @@ def install_questions() -> int:
     Raises:
         OSError: The kernel cannot ask, or someone is asked about this process's calls already.
     """
-    header, _buffer = _header(_questions())
-    return kernel.syscall("seccomp", _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER, header)
+    code = _questions(knows_secret=draw_secret is not None)
+    header, (_, buffer) = _header(code)
+    if draw_secret:
+        draw_secret(buffer, *(8 * code.index(half) + 4 for half in (_IS_LOW_HALF, _IS_HIGH_HALF)))
+    try:
+        return kernel.syscall("seccomp", _SECCOMP_SET_MODE_FILTER, _NEW_LISTENER, header)
+    finally:
+        # The clones of this process must not find the secret in their memory.
+        ctypes.memset(buffer, 0, len(buffer))
 
 
 def _header(code: _Code) -> tuple[ctypes.c_void_p, Any]:
@@ -206,14 +220,17 @@ def _beginning(on_x32: int) -> _Code:
     ]
 
 
-def _questions() -> _Code:
+def _questions(knows_secret: bool) -> _Code:
+    third = _OFFSET_ARGUMENTS + 8 * 2
+    secret = [(_LOAD, 0, 0, third), _IS_LOW_HALF, (_LOAD, 0, 0, third + 4), _IS_HIGH_HALF]
     code = _beginning(_ALLOW)
     code += _rule(
         "clone",
         [
             (_LOAD, 0, 0, _OFFSET_ARGUMENTS),
-            (_JUMP_SET, 1, 0, kernel.CLONE_THREAD),
-            (_JUMP_EQUAL, 0, 1, CLONE_FLAGS),
+            (_JUMP_SET, 5 if knows_secret else 1, 0, kernel.CLONE_THREAD),
+            (_JUMP_EQUAL, 0, 5 if knows_secret else 1, CLONE_FLAGS),
+            *(secret if knows_secret else []),
             (_RETURN, 0, 0, _ASK),
             (_RETURN, 0, 0, _ALLOW),
         ],

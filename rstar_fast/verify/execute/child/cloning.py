@@ -30,6 +30,18 @@ def silence() -> None:
     _close(fd)
 
 
+def secret_function(native: bool) -> Callable[[Any, int, int], None] | None:
+    """Return the function that spares a zygote the questions about its clones. None in Python.
+
+    Python would leave copies of the secret in memory, which the clones inherit.
+    """
+    if not native:
+        return None
+    from rstar_fast._clone import draw_secret
+
+    return draw_secret
+
+
 def waiting_function(channel_fd: int, cpu_s: int, native: bool) -> Callable[[], None]:
     """Return a function that waits on a channel and returns only in a clone of this process.
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.execute import framing
 from rstar_fast.verify.execute.child.capture import Capture
-from rstar_fast.verify.execute.child.cloning import silence, waiting_function
+from rstar_fast.verify.execute.child.cloning import secret_function, silence, waiting_function
 from rstar_fast.verify.execute.child.program import NotIncremental, Program, check
 from rstar_fast.verify.execute.framing import Reply
 from rstar_fast.verify.execute.observation_text import describe
@@ -138,6 +138,7 @@ def main(supervisor_fd: int) -> None:
                 Confinement(options.memory_bytes + _RESERVE_BYTES, _MAX_PROCESSES),
                 roots,
                 _send_descriptor,
+                secret_function(options.native),
             )
             # Opened where the clones will open it.
             silence()

@@ -51,7 +51,7 @@ class Approvals:
     def _hear(self, fd: int, events: int) -> None:
         if events & select.EPOLLIN:
             # Whoever asked may be gone by now.
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 self._answer(fd)
         elif events & select.EPOLLHUP:
             self._poller.unwatch(fd)
@@ -63,17 +63,14 @@ class Approvals:
         question_id, pid, _, number, _, _, *arguments = _QUESTION.unpack(question)
         try:
             error = self._judge(pid, number, arguments[0])
-        except OSError:
+        except Exception:
+            # The process is gone. Nothing that it is may end the supervisor.
             error = _EPERM
         flags = 0 if error else _CONTINUE
         fcntl.ioctl(fd, _SEND, _ANSWER.pack(question_id, 0, -error, flags))
 
     def _judge(self, pid: int, number: int, flags: int) -> int:
-        """Return the error that a call gets, 0 if it is allowed.
-
-        Raises:
-            OSError: The process is gone.
-        """
+        """Return the error that a call gets, 0 if it is allowed."""
         if number == NUMBERS["mmap"]:
             self.sharing.add(inspection.process_of(pid))
             return 0

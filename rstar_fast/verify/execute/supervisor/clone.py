@@ -249,8 +249,11 @@ class Clone:
         """Return the memory of a snapshot as `num_bytes`, or None if the process does not sleep."""
         assert self.pid is not None
         try:
-            sleeps = inspection.waits_to_be_cloned(self.pid)
-            return inspection.measured_bytes(self.pid) if sleeps else None
+            if not inspection.waits_to_be_cloned(self.pid):
+                return None
+            num_page_faults = inspection.usage(self.pid).num_page_faults
+            grown_bytes = inspection.anonymous_bytes(self.pid) - self.parent.anonymous_bytes
+            return inspection.own_bytes(self.pid, num_page_faults, grown_bytes)
         except OSError:
             return None
 
