@@ -23,7 +23,7 @@ from rstar_fast.steps import (
     observation_suffix,
 )
 from rstar_fast.tree import Node
-from rstar_fast.verify.base import Status
+from rstar_fast.verify.base import Grade, Status
 
 TreeTask = Generator[list[Request], Any, None]
 
@@ -60,10 +60,10 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     results = (yield requests) if requests else []
     _observe(tree, node, programs, results)
     for child, grade in zip(to_grade, results[len(programs) :], strict=True):
-        tree.grades[child.answer] = grade.correct
+        tree.grades[child.answer] = grade
     if annotate:
         for child in finals:
-            child.correct = tree.grades[child.answer]
+            tree.give_grade(child)
         tree.backup(
             [child.id for child in finals], [1.0 if child.correct else -1.0 for child in finals]
         )
@@ -93,9 +93,9 @@ def grade_finals(tree: LiveTree) -> TreeTask:
     if to_grade:
         grades = yield [tree.grade_request(node) for node in to_grade]
         for node, grade in zip(to_grade, grades, strict=True):
-            tree.grades[node.answer] = grade.correct
+            tree.grades[node.answer] = grade
     for node in finals:
-        node.correct = tree.grades[node.answer]
+        tree.give_grade(node)
 
 
 def together(branches: Sequence[TreeTask]) -> TreeTask:
@@ -171,7 +171,7 @@ def _ungraded(tree: LiveTree, finals: Sequence[Node]) -> list[Node]:
 
     An empty answer is wrong without asking.
     """
-    tree.grades.setdefault("", False)
+    tree.grades.setdefault("", Grade(False))
     first: dict[str, Node] = {}
     for node in finals:
         if node.answer not in tree.grades:

@@ -15,6 +15,7 @@ from rstar_fast.problems import Problem
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, closes_code
 from rstar_fast.tree import Node, Tree, path_to
+from rstar_fast.verify.base import Grade
 
 ROOT = 0
 PATHS_KEPT = 8
@@ -34,7 +35,7 @@ class LiveTree:
         problem: Problem that is searched.
         config: Configuration of the search.
         nodes: Nodes with their texts and ends. `finish` fills in `q` and `visits`.
-        grades: Whether each distinct answer so far is right, by answer.
+        grades: Grade of each distinct answer so far, by answer.
         rollouts_done: Number of rollouts that have ended. mcts only.
     """
 
@@ -44,7 +45,7 @@ class LiveTree:
         self.problem = problem
         self.config = config
         self.nodes = [Node(id=ROOT, parent=NO_NODE, depth=0)]
-        self.grades: dict[str, bool] = {}
+        self.grades: dict[str, Grade] = {}
         self.rollouts_done = 0
         self.counts: Counter[str] = Counter()
         self.timings: defaultdict[str, float] = defaultdict(float)
@@ -144,6 +145,11 @@ class LiveTree:
         return [
             RunRequest(next(ids), problem_id, child.id, (*block, child.step)) for child in children
         ]
+
+    def give_grade(self, node: Node) -> None:
+        """Write the grade of its answer into a node."""
+        grade = self.grades[node.answer]
+        node.correct, node.unsure = grade.correct, grade.unsure
 
     def grade_request(self, node: Node) -> GradeRequest:
         """Make the request to grade a node's answer."""

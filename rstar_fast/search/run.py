@@ -99,6 +99,7 @@ class Totals:
         solved: Number of trees with any correct answer.
         best_correct: Number of trees whose chosen answer (`Tree.best`) is correct.
         majority_correct: Number of trees whose most frequent answer (`Tree.majority`) is correct.
+        unsure: Number of final answers whose grade is unsure.
         nodes: Number of nodes of all trees, without the roots.
         generated_tokens: Number of tokens generated for all trees.
     """
@@ -109,6 +110,7 @@ class Totals:
     solved: int = 0
     best_correct: int = 0
     majority_correct: int = 0
+    unsure: int = 0
     nodes: int = 0
     generated_tokens: int = 0
 
@@ -126,6 +128,7 @@ class Totals:
             self.solved += ended.solved
             self.best_correct += bool(best and best.correct)
             self.majority_correct += bool(majority and majority.correct)
+            self.unsure += sum(node.unsure for node in ended.nodes)
 
 
 def _absolute(name: str) -> str:

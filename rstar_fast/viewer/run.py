@@ -67,6 +67,10 @@ def totals_view(totals: Totals) -> RenderableType:
             f"{_share(totals.majority_correct, totals.graded)}"
             "  correct: the answer given most often",
         )
+    if totals.unsure:
+        table.add_row(
+            "unsure", f"{counted(totals.unsure, 'answer')} could not be graded and count as wrong"
+        )
     if totals.trees > totals.graded:
         table.add_row(
             "not graded",

@@ -101,9 +101,8 @@ def _node_view(node: Node, chosen: bool) -> RenderableType:
 def _outcome(node: Node) -> Text:
     if node.end != "answer":
         return Text(_DEAD_ENDS.get(node.end, ""), "yellow")
-    word, style = {True: ("correct", "green"), False: ("wrong", "red"), None: ("not graded", "")}[
-        node.correct
-    ]
+    words = {True: ("correct", "green"), False: ("wrong", "red"), None: ("not graded", "")}
+    word, style = ("unsure", "yellow") if node.unsure else words[node.correct]
     return Text(f"answer {one_line(node.answer, MAX_ANSWER) or '(none)'}, {word}", style)
 
 

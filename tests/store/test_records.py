@@ -47,7 +47,7 @@ def test_numbers_json_has_no_form_for(field: str, value: object) -> None:
 
 
 def test_a_record_of_an_older_version_is_read() -> None:
-    # Tokens were kept as tuples, and problems had no copies.
+    # Tokens were kept as tuples, problems had no copies, and no grade was unsure.
     node = {
         "depth": 0,
         "step": "",
@@ -88,7 +88,8 @@ def test_a_record_of_an_older_version_is_read() -> None:
     assert (both.token_ids, both.logprobs) == ((7, 2**31 - 1), (-0.5, -3.25))
     assert (ids.token_ids, ids.logprobs) == ((7,), ())
     assert record == json.loads(line)
-    assert tree_to_record(tree) == {**record, "copy": None}
+    now = [{**node, "unsure": False} for node in nodes]
+    assert tree_to_record(tree) == {**record, "copy": None, "nodes": now}
 
 
 def test_the_record_of_a_copy_has_its_key_and_its_number() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.verify.base import Grade, Status
+from rstar_fast.verify.base import Grade, Layer, Status
 from rstar_fast.verify.pool.pool import WorkerPool
 
 
@@ -53,7 +53,7 @@ class PooledVerifier:
             limit_s=limit_s,
             options=options,
             decode=decode or _decode,
-            failure=lambda status: Grade(False, status),
+            failure=lambda status: Grade(False, status, unsure=True),
             environment=environment or os.environ | {"PYTHONHASHSEED": "0"},
         )
 
@@ -76,7 +76,8 @@ class PooledVerifier:
 
 
 def _decode(payload: dict[str, Any]) -> Grade:
-    correct = payload["correct"]
-    if not isinstance(correct, bool):
-        raise TypeError(f"correct: expected true or false, got {correct!r}")
-    return Grade(correct, Status(payload["status"]))
+    correct, status = payload["correct"], Status(payload["status"])
+    unsure = payload.get("unsure", status is not Status.OK)
+    if not isinstance(correct, bool) or not isinstance(unsure, bool) or (correct and unsure):
+        raise TypeError(f"expected a grade, got {payload!r}")
+    return Grade(correct, status, unsure, Layer(payload.get("layer", Layer.OTHER)))
