@@ -83,7 +83,7 @@ def test_an_ordinary_user_is_as_safe() -> None:
 FAILURES = {
     "print(1)\nreturn": (
         Status.ERROR,
-        "SyntaxError: 'return' outside function (<unknown>, line 2)",
+        "1\nSyntaxError: 'return' outside function (<unknown>, line 2)",
     ),
     "import sys\nsys.stdout.close()\nprint(1)": (
         Status.ERROR,

@@ -21,7 +21,6 @@ from rstar_fast.verify.execute import executor as executor_module
 from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.child.program import NotIncremental, Program
 from rstar_fast.verify.execute.isolation import Isolation
-from rstar_fast.verify.execute.observation_text import describe
 from rstar_fast.verify.execute.source import continues, source_of
 
 PIECES = [
@@ -63,10 +62,11 @@ PIECES = [
 
 
 def whole(source: str, style: Literal["stdout", "reference"]) -> str:
+    program = Program(style, Capture(1 << 20))
     try:
-        return Program(style, Capture(1 << 20)).extend(source)
+        return program.extend(source)
     except BaseException as error:
-        return describe(error)
+        return program.failure(error)
 
 
 @settings(max_examples=400, deadline=None)
@@ -95,7 +95,7 @@ def test_extending_a_program_is_running_it_whole(
         except NotIncremental:
             return
         except BaseException as error:
-            observed, failed = describe(error), True
+            observed, failed = program.failure(error), True
         executed = source
         assert observed == expected
 

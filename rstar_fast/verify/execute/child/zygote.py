@@ -26,7 +26,6 @@ from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.child.cloning import waiting_function
 from rstar_fast.verify.execute.child.program import NotIncremental, Program, check
 from rstar_fast.verify.execute.framing import Reply
-from rstar_fast.verify.execute.observation_text import describe
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 from rstar_fast.verify.sandbox import kernel
@@ -107,7 +106,7 @@ class Programs:
             self._reserve.close()
         final = not self._program.observing and not isinstance(error, SyntaxError)
         status = Status.MEMORY if isinstance(error, MemoryError) else Status.ERROR
-        return status, describe(error), framing.FINAL if final else 0
+        return status, self._program.failure(error), framing.FINAL if final else 0
 
 
 def main(supervisor_fd: int) -> None:
