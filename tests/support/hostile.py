@@ -155,6 +155,12 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
         "",
         {Status.MEMORY, Status.CRASH, Status.TIMEOUT},
     ),
+    "fills its output": (
+        "import os\nfor fd in 4 * (4, 5, 6, 7):\n    try: os.write(fd, b'\\xff' * 50000)\n"
+        "    except OSError: pass\nos._exit(3)",
+        "\ufffd{512}\\.\\.\\.\nCrashError: exit status 3$",
+        {Status.CRASH},
+    ),
     "daemon thread": (
         "import threading, time\n"
         "threading.Thread(target=time.sleep, args=(100,), daemon=True).start()\nprint(1)",
@@ -214,9 +220,11 @@ def fault(name: str, observation: Observation) -> str:
     """Return what is wrong with the observation of a program of the tables, "" if nothing is."""
     if name in TIMEOUTS:
         late_s = observation.wall_s - WALL_S
+        # "prints for ever" fills more than is kept, and one line of it is 1,000 characters.
+        printed = "x" * 512 + "...\n" if name == "prints for ever" else ""
         fine = (
             observation.status is Status.TIMEOUT
-            and observation.text == f"TimeoutError: not finished after {WALL_S:g} s"
+            and observation.text == f"{printed}TimeoutError: not finished after {WALL_S:g} s"
         )
         return "" if fine and late_s >= 0 else f"{name}: {observation}"
     _, text, *status = REPORTED[name]

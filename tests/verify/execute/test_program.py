@@ -1,6 +1,7 @@
 """Observations of programs in both styles, run in the test's own process."""
 
 import ast
+import os
 from typing import Literal
 
 import pytest
@@ -193,6 +194,21 @@ def test_capture_keeps_beginning_and_end(piece: int) -> None:
         assert capture.write(text[i : i + piece]) == len(text[i : i + piece])
     assert capture.take() == text[:2048] + text[-2048:]
     assert capture.take() == ""
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100, 5000])
+def test_capture_copies_the_first_bytes_whoever_reads_them(piece: int) -> None:
+    text = "aé\u20ac" * 900
+    capture = Capture(2048, copied_bytes=1000)
+    for i in range(0, len(text), piece):
+        # As in a clone of a snapshot, each piece has a pipe of its own.
+        reader, writer = os.pipe()
+        capture.copy_to(writer)
+        capture.write(text[i : i + piece])
+        capture.copy_to(-1)
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            assert pipe.read() == text[: i + piece].encode()[:1000]
 
 
 @pytest.mark.parametrize("length", [0, 1, 2048, 2049, 4095, 4096])

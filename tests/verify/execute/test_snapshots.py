@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -198,6 +198,70 @@ def test_what_follows_a_failure_fails_without_running_it_again(executor: Executo
         executor.run([loop, "\nx = = 1\n<end_of_step>"]).text
         == "SyntaxError: invalid syntax (<unknown>, line 4)"
     )
+
+
+HOURS = "\nimport time\ntime.sleep(9999)"
+AFTER_OUTPUT = {
+    "print('a')" + HOURS: "a\nTimeoutError: not finished after 2 s",
+    "print('a', end='')" + HOURS: "a\nTimeoutError: not finished after 2 s",
+    "print('é\\ud800')" + HOURS: "é?\nTimeoutError: not finished after 2 s",
+    "print('a' * 3000)\nwhile True: pass": (
+        "a" * 512 + "..." + "a" * 475 + "\nTimeoutError: not finished after 2 s"
+    ),
+    # More than is kept of a killed program: its end would depend on the machine's speed.
+    "while True: print('a' * 99)": ("a" * 99 + "\n") * 5
+    + "a" * 12
+    + "...\nTimeoutError: not finished after 2 s",
+    "print('a')\nimport os\nos._exit(7)": "a\nCrashError: exit status 7",
+    "print('a')\nimport ctypes\nctypes.string_at(0)": "a\nCrashError: signal SIGSEGV",
+    "print('a')\nbytearray(10**11)": "a\nMemoryError:",
+    "print('a')\n1 / 0": "a\nZeroDivisionError: division by zero",
+    "print('a')\nraise SystemExit": "a\nSystemExit:",
+}
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [{}, {"snapshot_bytes": 0}, {"native": False}],
+    ids=["snapshots", "replay", "python"],
+)
+def test_what_was_printed_before_a_failure_is_shown(setup: dict[str, Any]) -> None:
+    beginning = "<code>\nprint('first')\n<end_of_step>"
+    alone = [(program,) for program in AFTER_OUTPUT]
+    # The same programs behind a step that printed something, and a step behind them.
+    behind = [(beginning, f"\n{program}\n<end_of_step>") for program in AFTER_OUTPUT]
+    after = [(*steps, "\nx = 1\n<end_of_step>") for steps in behind]
+    with Executor(workers=8, preload=("math",), limits=Limits(wall_s=2), **setup) as executor:
+        executor.run([beginning])
+        seen = [one.text for one in executor.run_many([*alone, *behind])]
+        if not setup:
+            seen += [one.text for one in executor.run_many(after)]
+    count = len(AFTER_OUTPUT)
+    assert seen[:count] == list(AFTER_OUTPUT.values())
+    for text, own in zip(seen[count : 2 * count], AFTER_OUTPUT.values(), strict=True):
+        assert text.startswith("first\n" + own[:400])
+        assert text.endswith(own[-30:])
+    assert seen[2 * count :] in ([], seen[count : 2 * count])
+
+
+def test_the_reference_style_drops_what_was_printed_before_a_failure() -> None:
+    limits = Limits(wall_s=2)
+    with Executor(workers=1, preload=("math",), limits=limits, style="reference") as executor:
+        observations = executor.run_many(
+            [["print(1)\nprint(2)\nwhile True: print(3)"], ["import os\nprint(1)\nos._exit(3)"]]
+        )
+    assert [one.text for one in observations] == [
+        "TimeoutError: not finished after 2 s",
+        "CrashError: exit status 3",
+    ]
+
+
+def test_a_snapshot_has_no_pipe_of_its_own(executor: Executor) -> None:
+    steps = ["<code>\nimport os\nprint(1)\n<end_of_step>", "\nprint(os.fstat(4))\n<end_of_step>"]
+    executor.run(steps[:1])
+    pids = executor.report()["pids"]["snapshots"]
+    assert pids and all(len(os.listdir(f"/proc/{pid}/fd")) == 4 for pid in pids)
+    assert executor.run(steps).status is Status.OK
 
 
 def test_a_program_with_a_thread_is_replayed(executor: Executor) -> None:

@@ -34,6 +34,8 @@ from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_
 
 CHANNEL_FD = 3
 """Descriptor of the socket to the supervisor."""
+OUTPUT_FD = CHANNEL_FD + 1
+"""Descriptor of the pipe into which a clone copies what it prints, until it has replied."""
 _RESERVE_BYTES = 64 << 20
 """Address space that is freed when a program runs out of memory, so that it can reply, bytes."""
 _MAX_PROCESSES = 4096
@@ -62,7 +64,7 @@ Clones go on sharing the pages that change no more.
 """
 
 # Looked up once: a program may rebind names in the modules, and its snapshot still has to answer.
-_read, _write, _exit = os.read, os.write, os._exit
+_read, _write, _close, _exit = os.read, os.write, os.close, os._exit
 _process_time, _getrusage = time.process_time, resource.getrusage
 _own_fds_end = CHANNEL_FD + 1
 
@@ -76,7 +78,10 @@ class Programs:
             for source in _WARM_UPS:
                 with contextlib.suppress(Exception):
                     Program(options.style, Capture(options.output_chars)).extend(source)
-        self._program = Program(options.style, Capture(options.output_chars))
+        # In the "reference" style a failure drops what was printed.
+        copied_bytes = framing.MAX_OUTPUT_BYTES if options.style == "stdout" else 0
+        self._stdout = Capture(options.output_chars, copied_bytes)
+        self._program = Program(options.style, self._stdout)
         self._reserve = mmap.mmap(
             -1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ
         )
@@ -85,6 +90,7 @@ class Programs:
         """Read a request, do it and reply. Returns whether this process stays as a snapshot."""
         flags, source = _read_request()
         begin_s = _process_time()
+        self._stdout.copy_to(OUTPUT_FD)
         try:
             if flags & framing.CHECK:
                 check(source)
@@ -97,6 +103,10 @@ class Programs:
             status, text, reply_flags = Status.OK, "", framing.REPLAY
         except BaseException as error:
             status, text, reply_flags = self._failed(error)
+        self._stdout.copy_to(-1)
+        # The program may have closed it.
+        with contextlib.suppress(OSError):
+            _close(OUTPUT_FD)
         usage = _getrusage(resource.RUSAGE_SELF)
         _send(Reply(status, text, reply_flags, _process_time() - begin_s, usage.ru_maxrss << 10))
         return bool(reply_flags & framing.KEPT)
