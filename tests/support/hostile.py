@@ -176,6 +176,33 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
         "import sys\nsys.stdout = None\nprint(1)\n1 / 0",
         "ZeroDivisionError: division by zero$",
     ),
+    "alarm": (
+        "import signal\ndef stop(*_): raise TimeoutError('too long')\n"
+        "signal.signal(signal.SIGALRM, stop)\nsignal.alarm(1)\nwhile True: pass",
+        "TimeoutError: too long$",
+    ),
+    "pause": (
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *_: print('woken'))\n"
+        "signal.alarm(1)\nsignal.pause()\nprint('on')",
+        "woken\non$",
+        {Status.OK},
+    ),
+    "timer": (
+        "import signal\nsignal.signal(signal.SIGPROF, lambda *_: 1 / 0)\n"
+        "signal.setitimer(signal.ITIMER_PROF, 0.1)\nwhile True: pass",
+        "ZeroDivisionError:",
+    ),
+    "alarm without a handler": (
+        "import signal\nprint('now')\nsignal.alarm(1)\nwhile True: pass",
+        "now\nCrashError: signal SIGALRM$",
+        {Status.CRASH},
+    ),
+    "timer that goes on": (
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *_: 1 / 0)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nwhile True: pass",
+        "(ZeroDivisionError|CrashError):",
+        {Status.ERROR, Status.CRASH},
+    ),
     "input": ("input()", "EOFError:"),
     "long integer": ("print(10**5000)", r"ValueError: Exceeds the limit \(4300 digits\)"),
     "syntax": ("x = = 1", r"SyntaxError: invalid syntax \(<unknown>, line 1\)$"),

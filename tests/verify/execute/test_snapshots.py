@@ -274,6 +274,21 @@ def test_a_program_with_a_thread_is_replayed(executor: Executor) -> None:
     assert executor.run(steps).text == "2"
 
 
+def test_an_alarm_of_an_earlier_step_fires(executor: Executor) -> None:
+    steps = [
+        "<code>\nimport signal\ndef stop(*_): raise TimeoutError('too long')\n"
+        "signal.signal(signal.SIGALRM, stop)\nsignal.setitimer(signal.ITIMER_REAL, 0.2)\n"
+        "print('set')\n<end_of_step>",
+        "\nwhile True: pass\n<end_of_step>",
+    ]
+    assert executor.run(steps[:1]).text == "set"
+    assert executor.run(steps).text == "set\nTimeoutError: too long"
+    # An alarm that was taken back is no reason to run the step again.
+    before = executor.report()["num_snapshots"]
+    executor.run(["<code>\nimport signal\nsignal.alarm(1)\nsignal.alarm(0)\n<end_of_step>"])
+    assert executor.report()["num_snapshots"] == before + 1
+
+
 def test_a_session_runs_step_by_step(executor: Executor) -> None:
     with executor.session() as session:
         assert session.run("<code>\nx = 20\n<end_of_step>").text == ""

@@ -66,6 +66,8 @@ Clones go on sharing the pages that change no more.
 # Looked up once: a program may rebind names in the modules, and its snapshot still has to answer.
 _read, _write, _close, _exit = os.read, os.write, os.close, os._exit
 _process_time, _getrusage = time.process_time, resource.getrusage
+_getitimer, _setitimer = signal.getitimer, signal.setitimer
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _own_fds_end = CHANNEL_FD + 1
 
 
@@ -96,8 +98,8 @@ class Programs:
                 check(source)
                 status, text, reply_flags = Status.OK, "", 0
             else:
-                text = self._program.extend(source)
-                stays = flags & framing.KEEP and self._program.resumable
+                text, had_timers = self._run(source)
+                stays = flags & framing.KEEP and self._program.resumable and not had_timers
                 status, reply_flags = Status.OK, framing.KEPT if stays else 0
         except NotIncremental:
             status, text, reply_flags = Status.OK, "", framing.REPLAY
@@ -110,6 +112,18 @@ class Programs:
         usage = _getrusage(resource.RUSAGE_SELF)
         _send(Reply(status, text, reply_flags, _process_time() - begin_s, usage.ru_maxrss << 10))
         return bool(reply_flags & framing.KEPT)
+
+    def _run(self, source: str) -> tuple[str, bool]:
+        """Run a piece. Returns its observation, and whether it left timers that clones lack."""
+        had_timers = False
+        try:
+            text = self._program.extend(source)
+        finally:
+            for timer in _TIMERS:
+                if _getitimer(timer)[0]:
+                    had_timers = True
+                    _setitimer(timer, 0)
+        return text, had_timers
 
     def _failed(self, error: BaseException) -> tuple[Status, str, int]:
         if isinstance(error, MemoryError):
