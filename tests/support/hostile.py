@@ -17,7 +17,11 @@ from pathlib import Path
 from rstar_fast.verify import Executor, Limits, Observation, Status
 
 WALL_S = 2.0
-LEAVINGS = [Path("/tmp/rstar_fast_hostile"), Path("/dev/shm/rstar_fast_hostile")]
+LEAVINGS = [
+    Path("/tmp/rstar_fast_hostile"),
+    Path("/dev/shm/rstar_fast_hostile"),
+    Path("/dev/cache"),
+]
 
 TIMEOUTS = {
     "loop": "while True: pass",
@@ -96,6 +100,14 @@ REPORTED: dict[str, tuple[str, str] | tuple[str, str, set[Status]]] = {
         _NATIVE + "paths = b'/tmp/rstar_fast_hostile', b'/dev/shm/rstar_fast_hostile'\n"
         "print([libc.open(path, 0o1102, 0o777) for path in paths])",
         r"\[-1, -1\]$",
+        {Status.OK},
+    ),
+    "cache": ("open('/dev/cache/rstar_fast_hostile', 'w')", "PermissionError: "),
+    "native cache": (
+        # The last one asks for a file without a name.
+        _NATIVE + "print([libc.open(b'/dev/cache/x', 0o1102, 0o777), libc.mkdir(b'/dev/cache/x'),"
+        " libc.open(b'/dev/cache', 0o20200002, 0o777)])",
+        r"\[-1, -1, -1\]$",
         {Status.OK},
     ),
     "remove": ("import os\nos.remove('/tmp/rstar_fast_hostile')", "PermissionError: "),

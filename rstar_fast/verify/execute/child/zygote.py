@@ -31,6 +31,7 @@ from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.audit import Guard
 from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
+from rstar_fast.verify.sandbox.namespaces import EMPTY_FOLDER
 
 CHANNEL_FD = 3
 """Descriptor of the socket to the supervisor."""
@@ -153,6 +154,9 @@ def main(supervisor_fd: int) -> None:
                 Confinement(options.memory_bytes + _RESERVE_BYTES, cpu_s, _MAX_PROCESSES), roots
             )
             num_huge_pages = use_huge_pages(smaps) if options.huge_pages else 0
+        if not outcome["private file system"]:
+            # matplotlib cannot be imported without a folder that it may write to.
+            os.environ["MPLCONFIGDIR"] = EMPTY_FOLDER
         # Set after the lockdown, because a change of the user id clears it.
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         Guard(roots, top_folders, options.threads)
