@@ -70,8 +70,10 @@ class Capture(io.TextIOBase):
     def _send(self, data: bytes | bytearray) -> None:
         if data and self._copy_fd >= 0:
             try:
-                _write(self._copy_fd, data)
+                complete = _write(self._copy_fd, data) == len(data)
             except OSError:
+                complete = False
+            if not complete:
                 self._copy_fd = -1
 
     def peek(self) -> str:
