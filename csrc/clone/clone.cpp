@@ -28,12 +28,18 @@ constexpr unsigned long CHILD_SETTID_FLAG = 0x1000000;
 constexpr unsigned long CLONE_FLAGS =
     PARENT_FLAG | CHILD_SETTID_FLAG | CHILD_CLEARTID_FLAG | SIGCHLD;
 
-// Returns the descriptor that came with the next message, or -1 when the other end is gone.
-int receive_fd(int channel) {
+struct Descriptors {
+    int channel;
+    int output;
+};
+
+// Receives the descriptors that came with the next message. Returns false when the other end is
+// gone.
+bool receive_fds(int channel, Descriptors& fds) {
     for (;;) {
         char byte = 0;
         iovec data{&byte, 1};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(Descriptors))] = {};
         msghdr message{};
         message.msg_iov = &data;
         message.msg_iovlen = 1;
@@ -41,16 +47,18 @@ int receive_fd(int channel) {
         message.msg_controllen = sizeof(control);
         const ssize_t length = recvmsg(channel, &message, 0);
         if (length < 0 && errno == EINTR) continue;
-        if (length <= 0) return -1;
+        if (length <= 0) return false;
         const cmsghdr* const header = CMSG_FIRSTHDR(&message);
         if (header == nullptr || header->cmsg_level != SOL_SOCKET ||
-            header->cmsg_type != SCM_RIGHTS)
+            header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(fds)))
             continue;
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-        return fd;
+        std::memcpy(&fds, CMSG_DATA(header), sizeof(fds));
+        return true;
     }
 }
+
+// Gives a descriptor another number. Returns false on failure.
+bool move_fd(int from, int to) { return from == to || (dup2(from, to) == to && close(from) == 0); }
 
 // Returns where the C library keeps the id of this process's only thread, which the kernel renews
 // in a clone. Null where the kernel does not tell.
@@ -79,17 +87,19 @@ PyObject* wait_to_be_cloned(PyObject*, PyObject* argument) {
     int* const thread_id = thread_id_address();
     const int fd = static_cast<int>(channel);
     for (;;) {
-        const int child_fd = receive_fd(fd);
-        if (child_fd < 0) _exit(0);
+        Descriptors fds{};
+        if (!receive_fds(fd, fds)) _exit(0);
         const long pid = clone_process(thread_id);
         if (pid == 0) {
             // A clone does not inherit this setting. If the supervisor has ended already, the
             // greeting below fails.
             prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-            if (dup2(child_fd, fd) < 0 || close(child_fd) != 0 || write(fd, "h", 1) != 1) _exit(1);
+            if (!move_fd(fds.channel, fd) || !move_fd(fds.output, fd + 1) || write(fd, "h", 1) != 1)
+                _exit(1);
             Py_RETURN_NONE;
         }
-        close(child_fd);
+        close(fds.channel);
+        close(fds.output);
     }
 }
 

@@ -188,4 +188,4 @@ def step_runner(config: SearchConfig, workers: int | None = None) -> Iterator[St
     """
     limits = Limits(wall_s=config.wall_limit_s, memory_bytes=config.memory_limit_mb << 20)
     with Executor(workers, limits, config.observation) as executor:
-        yield ArithmeticRunner(executor) if config.observation == "stdout" else executor
+        yield ArithmeticRunner(executor, config.observation)

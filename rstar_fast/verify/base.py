@@ -90,7 +90,8 @@ class Observation:
 
     Attributes:
         status: How the program ended.
-        text: Text of the observation. For a failure, `Type: message`.
+        text: Text of the observation. For a failure, `Type: message`, in the "stdout" style behind
+            what the program printed before it.
         wall_s: Wall time of what was executed for this observation, seconds.
         cpu_s: Processor time of what was executed for this observation, seconds.
         peak_bytes: Peak resident memory of the program, bytes. 0 where it is not known.

@@ -108,9 +108,9 @@ class Executor:
                 process may use. Fewer run where the machine's memory cannot hold the memory limits
                 of all.
             limits: Limits of every program.
-            style: Style of the observations. "stdout" shows all that was printed, or the value of
-                the last expression if nothing was. "reference" is the style of the released
-                training data.
+            style: Style of the observations. "stdout" shows all that was printed, as it was
+                printed, or the value of the last expression if nothing was. "reference" is the
+                style of the released training data.
             seed: Seed of `random`, `numpy.random` and sympy's generator in every program, >= 0.
             preload: Names of modules that are loaded before a program starts. Modules that cannot
                 be imported are left out.

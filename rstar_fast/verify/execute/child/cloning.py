@@ -38,7 +38,7 @@ def waiting_function(channel_fd: int, native: bool) -> Callable[[], None]:
     import socket
 
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel_fd)
-    return partial(_wait_to_be_cloned, channel_fd, partial(socket.recv_fds, channel, 1, 1))
+    return partial(_wait_to_be_cloned, channel_fd, partial(socket.recv_fds, channel, 1, 2))
 
 
 def _wait_to_be_cloned(
@@ -48,13 +48,15 @@ def _wait_to_be_cloned(
         data, fds, _, _ = recv_fds()
         if not data:
             _exit(0)
+        if len(fds) == 2 and _clone() == 0:
+            prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            for fd, own_fd in zip(fds, (channel_fd, channel_fd + 1), strict=True):
+                if fd != own_fd:
+                    _dup2(fd, own_fd)
+                    _close(fd)
+            _write(channel_fd, b"h")
+            return
         for fd in fds:
-            if _clone() == 0:
-                prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-                _dup2(fd, channel_fd)
-                _close(fd)
-                _write(channel_fd, b"h")
-                return
             _close(fd)
 
 

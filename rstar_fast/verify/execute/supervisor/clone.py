@@ -12,6 +12,7 @@ import time
 from enum import Enum
 
 from rstar_fast.verify.execute.framing import MAX_REPLY_BYTES, Reply, unpack_reply
+from rstar_fast.verify.execute.supervisor.output import Output
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.pool.wire import FrameError
 
@@ -38,6 +39,7 @@ class Clone:
 
     Attributes:
         sock: Socket to the clone.
+        output: What the clone prints.
         parent: Process that it is cloned from.
         state: State of its life.
         pid: Process id. None while it is requested.
@@ -58,6 +60,7 @@ class Clone:
         "elapsed_s",
         "num_bytes",
         "num_cloning",
+        "output",
         "parent",
         "pid",
         "reply",
@@ -76,7 +79,13 @@ class Clone:
         Raises:
             OSError: The parent is gone.
         """
-        self.sock, theirs = socket.socketpair()
+        self.output = Output()
+        try:
+            self.sock, theirs = socket.socketpair()
+        except OSError:
+            self.output.hand_over()
+            self.output.close()
+            raise
         self.parent = parent
         self.state = CloneState.REQUESTED
         self.pid: int | None = None
@@ -94,10 +103,12 @@ class Clone:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             self.send()
             try:
-                socket.send_fds(parent.sock, [b"c"], [theirs.fileno()])
+                socket.send_fds(parent.sock, [b"c"], [theirs.fileno(), self.output.write_fd])
             except OSError:
-                self.sock.close()
+                self.close()
                 raise
+            finally:
+                self.output.hand_over()
         parent.num_cloning += 1
 
     @property
@@ -159,6 +170,8 @@ class Clone:
             raise FrameError("expected one reply, got more")
         self._data += data
         self.reply = unpack_reply(self._data)
+        if self.reply:
+            self.output.close()
 
     def settle(self) -> bool:
         """Become a snapshot if the process has one thread and has opened no file.
@@ -181,6 +194,11 @@ class Clone:
             return False
         self.state = CloneState.SNAPSHOT
         return True
+
+    def close(self) -> None:
+        """Close the descriptors of the clone."""
+        self.sock.close()
+        self.output.close()
 
     def disown_process(self) -> None:
         """Forget the process id, which belongs to another clone. This clone never greeted."""

@@ -272,16 +272,17 @@ class Supervisor:
         if pidfd is not None:
             self._poller.unwatch(pidfd)
             os.close(pidfd)
-        self._forget(clone)
         job = self._running.pop(clone, None)
         if job:
+            printed = clone.output.read()
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
                 cpu_s = usage.ru_utime + usage.ru_stime
-                failure = failures.timed_out(self._options.wall_s, clone.age_s, cpu_s)
+                failure = failures.timed_out(self._options.wall_s, printed, clone.age_s, cpu_s)
             else:
-                failure = failures.crashed(status, usage, clone.age_s)
+                failure = failures.crashed(status, usage, printed, clone.age_s)
             self._outcomes.put(job.source, failure)
             self._finish(job, failure)
+        self._forget(clone)
         return True
 
     def _end_late(self) -> None:
@@ -292,7 +293,7 @@ class Supervisor:
                 continue
             job = self._running.pop(clone)
             clone.kill()
-            failure = failures.timed_out(self._options.wall_s, clone.age_s)
+            failure = failures.timed_out(self._options.wall_s, clone.output.read(), clone.age_s)
             self._outcomes.put(job.source, failure)
             self._finish(job, failure)
 
@@ -318,6 +319,6 @@ class Supervisor:
 
     def _forget(self, clone: Clone) -> None:
         self._poller.unwatch(clone.sock.fileno())
-        clone.sock.close()
+        clone.close()
         if clone.pid is not None:
             self._clones.pop(clone.pid, None)
