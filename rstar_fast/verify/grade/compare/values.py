@@ -139,6 +139,9 @@ def _many(gold: Value, answer: Value, question: str) -> Verdict:
     """Compare values of which at least one holds several."""
     equal = partial(compare, question=question)
     match gold, answer:
+        case Matrix((row,)), Bracketed(_, _, items) if all(isinstance(i, Scalar) for i in items):
+            # A row may be written as a list, which is otherwise read as a column.
+            return ordered(row, items, equal)
         case Matrix(), _:
             return _matrices(gold, as_matrix(answer), question)
         case _, Matrix():
@@ -161,8 +164,9 @@ def _many(gold: Value, answer: Value, question: str) -> Verdict:
         case Scalar(), Bracketed(_, _, (only,)):
             return compare(gold, only, question)
         case Scalar(), Listing(items):
-            # Several answers are offered for one.
-            return None if any(equal(gold, item) is not False for item in items) else False
+            # Several answers are offered for one, unless they are one.
+            verdicts = [equal(gold, item) for item in items]
+            return all_of(verdicts) or (False if set(verdicts) == {False} else None)
     return compare_regions(gold, answer)
 
 

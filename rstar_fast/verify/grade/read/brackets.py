@@ -3,7 +3,7 @@
 from rstar_fast.verify.grade.read.calls import Read
 from rstar_fast.verify.grade.read.expression_reader import read_expression
 from rstar_fast.verify.grade.read.relations import name_of
-from rstar_fast.verify.grade.read.splitting import OPENING, has_sign, split
+from rstar_fast.verify.grade.read.splitting import OPENING, has_sign, is_in_brackets, split
 from rstar_fast.verify.grade.read.tokens import ReadError, Token
 from rstar_fast.verify.grade.read.values import Bracketed, Listing, Named, Region, Scalar, Value
 
@@ -56,6 +56,8 @@ def _items(inner: tuple[Token, ...], read: Read) -> tuple[Value, ...]:
             found.append(Named(name, read(value[0])))
             continue
         item = read(part)
+        if is_in_brackets(part, "[", "]") and not isinstance(item, Bracketed):
+            item = Bracketed("[", "]", (item,))
         found += item.items if isinstance(item, Listing) else [item]
     if not found:
         raise ReadError("empty brackets")

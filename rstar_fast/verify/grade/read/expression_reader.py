@@ -27,6 +27,7 @@ LONGEST_PRODUCT = 3
 
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot"}
 _CLOSED_BY = {"(": ")", "[": "]", "lfloor": "rfloor", "lceil": "rceil"}
+_PERIODS = ((Kind.COMMAND, "overline"), (Kind.COMMAND, "bar"))
 _ARITIES = {"log": (1, 2), "/": (1, 2), "root": (2,), "binomial": (2,), "mod": (2,), "^": (2,)}
 _OF_ANY_NUMBER = frozenset({"gcd", "lcm", "max", "min"})
 
@@ -196,7 +197,7 @@ class _Reader(Cursor):
             raise ReadError("nested too deeply")
         try:
             if token.kind is Kind.NUMBER:
-                return number_of(token.text)
+                return self._number(token.text)
             if token.kind is Kind.WORD:
                 return self._word(token)
             if token.kind is Kind.COMMAND:
@@ -208,6 +209,19 @@ class _Reader(Cursor):
             raise ReadError(f"unexpected {token.text!r}")
         finally:
             self._depth -= 1
+
+    def _number(self, text: str) -> Expression:
+        r"""Read a number, maybe with the period of `0.1\overline{6}` behind it."""
+        after = self._peek()
+        if after is None or after.key not in _PERIODS or "." not in text:
+            return number_of(text)
+        self._at += 1
+        period = _flat(self._raw_argument())
+        if not period.isdecimal():
+            raise ReadError("a period that is no digits")
+        repeated = Fraction(int(period), 10 ** len(period) - 1)
+        decimals = len(text.partition(".")[2])
+        return Number(number_of(text).value + repeated / 10**decimals)
 
     def _inside(self, opening: str) -> Expression:
         outer, self._bars = self._bars, 0

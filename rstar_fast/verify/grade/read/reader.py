@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from rstar_fast.verify.grade.read.brackets import read_brackets, read_open_interval
 from rstar_fast.verify.grade.read.calls import read_call, read_matrix
-from rstar_fast.verify.grade.read.relations import is_text, name_of, relation_of, signs_between
+from rstar_fast.verify.grade.read.relations import is_label, name_of, relation_of, signs_between
 from rstar_fast.verify.grade.read.scalars import read_scalar
 from rstar_fast.verify.grade.read.special import read_special, read_words
 from rstar_fast.verify.grade.read.splitting import (
@@ -176,7 +176,7 @@ def _relation(tokens: tuple[Token, ...]) -> Value | None:
         name = name_of(sides[0])
         if name is not None:
             return Named(name, _read(rest))
-        if is_text(sides[0]):
+        if is_label(sides[0]):
             return _read(rest)
     return relation_of(sides, signs)
 

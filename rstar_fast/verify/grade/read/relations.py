@@ -1,11 +1,12 @@
 """What stands left of an equals sign: a name, or an expression."""
 
-from rstar_fast.verify.grade.read.expression_reader import read_expression
-from rstar_fast.verify.grade.read.expressions import CONSTANTS, Apply, Expression, Name
+from rstar_fast.verify.grade.read.expression_reader import LONGEST_PRODUCT, read_expression
+from rstar_fast.verify.grade.read.expressions import CONSTANTS, Apply, Name
 from rstar_fast.verify.grade.read.splitting import SIGNS, is_in_brackets, split
 from rstar_fast.verify.grade.read.tokens import Kind, ReadError, Token
 from rstar_fast.verify.grade.read.values import Relation
 
+_LABELS = ((Kind.COMMAND, "angle"), (Kind.COMMAND, "triangle"))
 _FUNCTION_LETTERS = frozenset("fghpqFGHPTyuvwrsxzabcd")
 
 
@@ -31,12 +32,14 @@ def name_of(tokens: tuple[Token, ...]) -> Name | Apply | None:
     return None
 
 
-def is_text(tokens: tuple[Token, ...]) -> bool:
-    """Return whether tokens are words, as in "Area = 5"."""
-    return all(
-        token.kind is Kind.TEXT or (token.kind is Kind.WORD and len(token.text) > 3)
+def is_label(tokens: tuple[Token, ...]) -> bool:
+    r"""Return whether tokens only say what a value is of, as in "Area = 5", `\angle ABC = 30`."""
+    return any(
+        token.kind is Kind.TEXT
+        or (token.kind is Kind.WORD and len(token.text) > LONGEST_PRODUCT)
+        or token.key in _LABELS
         for token in tokens
-    )
+    ) and all(token.kind is not Kind.NUMBER for token in tokens)
 
 
 def signs_between(tokens: tuple[Token, ...]) -> tuple[list[tuple[Token, ...]], list[str]]:
@@ -54,8 +57,3 @@ def relation_of(sides: list[tuple[Token, ...]], signs: list[str]) -> Relation:
     if not all(sides):
         raise ReadError("a side is missing")
     return Relation(tuple(map(read_expression, sides)), tuple(signs))
-
-
-def is_named(expression: Expression) -> bool:
-    """Return whether an expression is one variable."""
-    return isinstance(expression, Name) and expression.text not in CONSTANTS

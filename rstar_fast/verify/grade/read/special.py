@@ -3,7 +3,15 @@
 import re
 
 from rstar_fast.verify.grade.read.tokens import ReadError
-from rstar_fast.verify.grade.read.values import BaseNumber, Bracketed, Clock, Option, Value, Words
+from rstar_fast.verify.grade.read.values import (
+    BaseNumber,
+    Bracketed,
+    Clock,
+    Option,
+    Region,
+    Value,
+    Words,
+)
 from rstar_fast.verify.grade.read.vocabulary import NAMES, TEXT_COMMANDS
 
 _TEXT = re.compile(rf"\\(?:{'|'.join(sorted(TEXT_COMMANDS))})\s*\{{([^{{}}]*)\}}")
@@ -18,6 +26,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _SIGNS_OF_MATHEMATICS = re.compile(r"[=<>^_+*/|{}\\\[\]]|\d\s*[-,]\s*\d|\(\s*-?\d")
 _NO_ANSWERS = frozenset({"none", "nan", "error", "null"})
 _EMPTY_SETS = frozenset({"emptyset", "empty set", "the empty set", "s.emptyset", "set()"})
+_ALL_NUMBERS = frozenset({"all real numbers", "all reals", "reals", "the real numbers"})
 
 
 def read_special(text: str) -> Value | None:
@@ -38,6 +47,8 @@ def read_special(text: str) -> Value | None:
         return Option(match[1])
     if plain.casefold() in _EMPTY_SETS:
         return Bracketed(r"\{", r"\}", ())
+    if plain.casefold() in _ALL_NUMBERS:
+        return Region("reals")
     return read_words(plain) if _WORD.fullmatch(plain) and plain not in NAMES else None
 
 

@@ -98,6 +98,7 @@ _FONT = re.compile(
 )
 _MARKDOWN = re.compile(r"\A(\*\*|__|`{1,3}|\*(?=\S))(.+)\1\Z", re.DOTALL)
 _LEAD = re.compile(
+    r"\A(?:[Tt]he\s+)?(?:final\s+)?[Aa]nswer\s*(?:is|:|=)\s*|"
     r"\A(?:#{1,6}(?=\s|\d)|[:=](?!=)|\\therefore(?![a-zA-Z])|\\implies(?![a-zA-Z]))\s*"
 )
 _DELIMITER = re.compile(r"(?<!\\)(?:\$|\\[()\[\]])")

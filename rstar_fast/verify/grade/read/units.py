@@ -43,6 +43,7 @@ speed-km 1 kph kmh
 frequency 1 rpm
 percent 1 percent pct
 """
+_TEMPERATURES = (["c"], ["f"], ["celsius"], ["fahrenheit"])
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -98,6 +99,8 @@ def scale_and_unit(tokens: Sequence[Token]) -> tuple[int, Unit | None]:
         return scale, PERCENT
     if words == ["circ"] or (singular(words[0]) in ("degree", "deg") and len(words) == 1):
         return scale, DEGREE
+    if words[0] in ("circ", "degree", "degrees") and words[1:] in _TEMPERATURES:
+        return scale, Unit(f"degree {words[1][0]}")
     is_plain = True
     if len(words) == 1 and words[0] == "dozen":
         is_plain = False
@@ -122,7 +125,7 @@ def begins_unit(tokens: Sequence[Token], at: int) -> bool:
         return True
     if token.key == (Kind.SIGN, "^") or token.text == "circ":
         rest = [token.text for token in tokens[at:] if token.text not in ("{", "}")]
-        return rest in (["^", "circ"], ["circ"])
+        return rest[rest[0] == "^" :] in (["circ"], ["circ", "C"], ["circ", "F"])
     if token.kind is not Kind.WORD or not token.spaced or token.text.lower() not in _UNITS:
         return False
     after = tokens[at + 1].text if at + 1 < len(tokens) else ""
