@@ -55,10 +55,15 @@ def test_arguments_that_change_the_result_are_refused(model: PreTrainedModel) ->
 
 def test_a_probe_may_differ_a_little() -> None:
     plain = torch.ones(8)
-    SWAP.check_probe(1.01 * plain, plain, "m: logits")
-    for other in (2 * plain, plain * torch.nan):
+    SWAP.check_probe(1.001 * plain, plain, torch.float32, "m: logits")
+    SWAP.check_probe(1.05 * plain, plain, torch.bfloat16, "m: logits")
+    for other, dtype in (
+        (1.05 * plain, torch.float32),
+        (2 * plain, torch.bfloat16),
+        (plain * torch.nan, torch.bfloat16),
+    ):
         with pytest.raises(ScoreError, match="m: logits differ from the model's by"):
-            SWAP.check_probe(other, plain, "m: logits")
+            SWAP.check_probe(other, plain, dtype, "m: logits")
 
 
 def test_models_without_the_interface_are_refused() -> None:
