@@ -32,8 +32,8 @@ def opening_tokens(
     Raises:
         RStarError: Special tokens change the tokens between them. The error is an `error_type`.
     """
-    plain = list(tokenizer("a", add_special_tokens=False)["input_ids"])
-    whole = list(tokenizer("a")["input_ids"])
+    plain = list(tokenizer("a", add_special_tokens=False).input_ids)
+    whole = list(tokenizer("a").input_ids)
     for begin in range(len(whole) - len(plain) + 1):
         if whole[begin : begin + len(plain)] == plain:
             return whole[:begin]
@@ -80,7 +80,7 @@ def check_marks(
         error_type: Type of the error.
     """
     for mark in marks:
-        tokens = tokenizer(mark, add_special_tokens=False)["input_ids"]
+        tokens = tokenizer(mark, add_special_tokens=False).input_ids
         if problem := missing_embedding(model, tokenizer, tokens):
             raise error_type(
                 f"{name}: the mark {mark!r} cannot be read: {problem} "
