@@ -16,7 +16,22 @@ from transformers import AttentionInterface
 
 from rstar_fast.errors import RStarError
 
-_UNSUPPORTED = ("softcap", "s_aux", "position_bias", "block_mask")
+_HARMLESS = frozenset(
+    {
+        "cache_position",
+        "output_attentions",
+        "output_hidden_states",
+        "output_router_logits",
+        "position_ids",
+        "return_dict",
+        "use_cache",
+    }
+)
+"""Arguments that models hand to their attention and that change nothing in it.
+
+Any other one, such as a softcap, sinks or the indices of sparse attention, is refused. Many have
+an effect on long texts only, which no probe shows.
+"""
 _MAX_PROBE_ERROR = {torch.float64: 1e-3, torch.float32: 1e-2}
 """Largest relative error of a probe, by the number type of the model.
 
@@ -178,8 +193,8 @@ class AttentionSwap:
                 f"{type(module).__name__} makes an attention mask of its own, "
                 "which is not supported"
             )
-        for name in _UNSUPPORTED:
-            if kwargs.get(name) is not None:
+        for name, argument in kwargs.items():
+            if argument is not None and name not in _HARMLESS:
                 raise self._error_type(
                     f"{type(module).__name__} uses {name!r} in its attention, "
                     "which is not supported"

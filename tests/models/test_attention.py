@@ -49,8 +49,21 @@ def test_a_model_that_loses_the_batch_is_refused(model: PreTrainedModel) -> None
 
 
 def test_arguments_that_change_the_result_are_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(ScoreError, match="LlamaAttention uses 's_aux' in its attention"):
-        SWAP.forward(model, TOKENS, POSITIONS, [], s_aux=torch.zeros(4))
+    for name in ("s_aux", "indices", "never_heard_of"):
+        with pytest.raises(ScoreError, match=f"LlamaAttention uses '{name}' in its attention"):
+            SWAP.forward(model, TOKENS, POSITIONS, [], **{name: torch.zeros(4)})
+
+
+def test_a_mask_of_the_models_own_is_refused(model: PreTrainedModel) -> None:
+    attention = model.model.layers[0].self_attn
+    forward = attention.forward
+
+    def masked(*arguments: Any, attention_mask: Tensor, **options: Any) -> Any:
+        return forward(*arguments, attention_mask=attention_mask.expand(1, 1, 4, 4), **options)
+
+    attention.forward = masked
+    with pytest.raises(ScoreError, match="LlamaAttention makes an attention mask of its own"):
+        SWAP.forward(model, TOKENS, POSITIONS, [])
 
 
 def test_a_probe_may_differ_a_little() -> None:
