@@ -7,6 +7,7 @@ does one piece of work, and then the worker ends it with all that it started. So
 answer does reaches another answer, and a late one costs no restart. Runs in workers.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 
 from rstar_fast.errors import ExecutorError
 from rstar_fast.verify.base import Status
+from rstar_fast.verify.execute.child.zygote import use_huge_pages
 from rstar_fast.verify.pool.wire import FrameError, FrameReader, encode_frame
 from rstar_fast.verify.sandbox import namespaces
 from rstar_fast.verify.sandbox.audit import Guard
@@ -170,8 +172,14 @@ def _be_zygote(control_fd: int, make: Callable[[], tuple[Preparation, Work]]) ->
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, _CHANNEL_FD)
     try:
         prepare, work = make()
+        # A collection in a clone would copy every page of what they share.
+        gc.collect()
+        gc.freeze()
         roots, top_folders = readable_roots(), os.listdir("/")
-        lock_down(_CONFINEMENT, roots)
+        # Opened before the lockdown, which hides /proc, and read after it.
+        with open("/proc/self/smaps", "rb") as smaps:
+            lock_down(_CONFINEMENT, roots)
+            use_huge_pages(smaps)
         # Set after the lockdown, because a change of the user id clears it.
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         Guard(roots, top_folders, _MAX_THREADS)
