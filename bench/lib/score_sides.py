@@ -85,13 +85,16 @@ class Work:
 
 
 class Numbers:
-    """A tokenizer for texts that are numbers of tokens, separated by spaces."""
+    """A tokenizer for texts that are numbers of tokens, separated by spaces.
+
+    Other words have no tokens.
+    """
 
     bos_token = eos_token_id = pad_token_id = None
 
     def __call__(self, text: str, **options: Any) -> Any:
         """Return the tokens of a text."""
-        return SimpleNamespace(input_ids=[int(token) for token in text.split()])
+        return SimpleNamespace(input_ids=[int(word) for word in text.split() if word.isdecimal()])
 
     @staticmethod
     def text(tokens: Tensor) -> str:

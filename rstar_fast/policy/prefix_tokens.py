@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from rstar_fast.models.texts import encodable, opening_tokens
 from rstar_fast.policy.base import ExpandRequest
 from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
 
@@ -25,6 +26,7 @@ class PrefixTokens:
         self.lead = step_lead(prompt)
         self._tokenizer = tokenizer
         self._prompt = prompt
+        self._opening = opening_tokens(tokenizer)
         self._prompt_tokens = lru_cache(_PROMPTS_KEPT)(self._encode_prompt)
 
     def of(self, request: ExpandRequest) -> list[int]:
@@ -32,13 +34,16 @@ class PrefixTokens:
         tokens = list(self._prompt_tokens(request.question))
         if self.lead and request.path:
             path = "".join(segment.text for segment in request.path)
-            return [*tokens, *self._tokenizer.encode(path + self.lead, add_special_tokens=False)]
+            return [*tokens, *self._encode(path + self.lead)]
         for segment in request.path:
             if segment.token_ids is None:
-                tokens += self._tokenizer.encode(segment.text, add_special_tokens=False)
+                tokens += self._encode(segment.text)
             else:
                 tokens += segment.token_ids
         return tokens
 
     def _encode_prompt(self, question: str) -> list[int]:
-        return list(self._tokenizer(make_prompt(self._prompt, question))["input_ids"])
+        return [*self._opening, *self._encode(make_prompt(self._prompt, question))]
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(encodable(text), add_special_tokens=False))

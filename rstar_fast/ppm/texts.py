@@ -1,14 +1,18 @@
 """The tokens that a PPM reads for the texts of a request."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from rstar_fast.errors import ScoreError
+from rstar_fast.models.texts import check_marks, encodable, missing_embedding, opening_tokens
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.ppm.model import PPM
+from rstar_fast.steps import MARKS
 
 _CACHED_TEXTS = 1 << 16
-# A surrogate has no UTF-8 form, which tokenizers need.
-_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_SPECIAL = re.compile(r"<[^<>\s]+>")
+"""Form of marks that are special tokens."""
 
 Tokens = tuple[int, ...]
 
@@ -26,6 +30,9 @@ class Texts:
         Args:
             ppm: PPM that reads the tokens.
             max_tokens: Largest number of tokens of a text. None for any number.
+
+        Raises:
+            ScoreError: A mark has no embedding, or is a special token that the tokenizer splits.
         """
         self._ppm = ppm
         self._max_tokens = max_tokens
@@ -33,7 +40,13 @@ class Texts:
         self._mark: Tokens = (
             tuple(ppm.tokenizer(mark, add_special_tokens=False).input_ids) if mark else ()
         )
-        self._num_embeddings: int = ppm.model.get_input_embeddings().num_embeddings
+        if _SPECIAL.fullmatch(mark) and len(self._mark) != 1:
+            raise ScoreError(
+                f"{ppm.name}: expected a tokenizer that has the mark {mark!r} as one token, "
+                f"got {len(self._mark)}: {ppm.tokenizer.convert_ids_to_tokens(list(self._mark))}"
+            )
+        check_marks(ppm.model, ppm.tokenizer, (mark,) if mark else MARKS, ppm.name, ScoreError)
+        self._opening = opening_tokens(ppm.tokenizer, ScoreError)
         self._cached = lru_cache(_CACHED_TEXTS)(self._tokenize)
 
     def pieces(self, question: str, path: Sequence[str]) -> list[Tokens]:
@@ -62,13 +75,10 @@ class Texts:
         longest = sum(map(len, path)) + max(map(len, children), default=0)
         if children and self._max_tokens is not None and longest > self._max_tokens:
             return f"the solution has {longest} tokens; the PPM takes at most {self._max_tokens}"
-        highest = max((max(tokens, default=0) for tokens in (*path, *children)), default=0)
-        if children and highest >= self._num_embeddings:
-            return (
-                f"the tokenizer gave token id {highest}; "
-                f"the PPM has embeddings for ids below {self._num_embeddings}"
-            )
-        return None
+        if not children:
+            return None
+        tokens = (token for piece in (*path, *children) for token in piece)
+        return missing_embedding(self._ppm.model, self._ppm.tokenizer, tokens)
 
     def _tokenize(self, text: str, opens: bool) -> Tokens:
         """Return the tokens of a piece.
@@ -76,10 +86,7 @@ class Texts:
         Args:
             text: Piece.
             opens: Whether the piece is the prompt. It then begins with the tokens that the
-                tokenizer puts at the front of a text. An end-of-text token at its end is left out.
+                tokenizer puts at the front of a text.
         """
-        tokenizer = self._ppm.tokenizer
-        ids = tokenizer(text.translate(_SURROGATES), add_special_tokens=opens).input_ids
-        if opens and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
-            ids.pop()
-        return tuple(ids) if opens else (*ids, *self._mark)
+        ids = self._ppm.tokenizer(encodable(text), add_special_tokens=False).input_ids
+        return (*self._opening, *ids) if opens else (*ids, *self._mark)

@@ -111,8 +111,8 @@ class Grade:
     Attributes:
         correct: Whether the answer is right. False where it could not be decided.
         status: How the grading ended. Other than OK where the grader raised, hung or died.
-        unsure: Whether it could not be decided. Such an answer counts as wrong in accuracies, and
-            no training row is made of it.
+        unsure: Whether it could not be decided, as where `status` is not OK. Such an answer counts
+            as wrong in accuracies, and no training row is made of it.
         layer: What decided.
     """
 
@@ -120,6 +120,10 @@ class Grade:
     status: Status = Status.OK
     unsure: bool = False
     layer: Layer = Layer.OTHER
+
+    def __post_init__(self) -> None:
+        if self.status is not Status.OK and not self.correct:
+            object.__setattr__(self, "unsure", True)
 
 
 class Verifier(Protocol):

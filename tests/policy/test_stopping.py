@@ -26,7 +26,10 @@ def written(
         return logits
 
     policy._model = SimpleNamespace(  # type: ignore[assignment]
-        forward=scripted, layout=policy._model.layout, context_tokens=policy._model.context_tokens
+        forward=scripted,
+        model=policy._model.model,
+        layout=policy._model.layout,
+        context_tokens=policy._model.context_tokens,
     )
     return answers(policy, [request(0, sampling=sampling)])[0].candidates[0]
 

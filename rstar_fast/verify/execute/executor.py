@@ -15,6 +15,7 @@ from rstar_fast.verify.execute import failures
 from rstar_fast.verify.execute.isolation import Isolation
 from rstar_fast.verify.execute.session import ProgramSession
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
+from rstar_fast.verify.pool.environment import scrubbed_environment
 from rstar_fast.verify.pool.pool import MAX_WORKERS, WorkerPool
 
 PRELOAD = (
@@ -51,26 +52,6 @@ The time in which its zygotes start is part of them.
 """
 _MAX_IN_FLIGHT = 256
 """Number of programs that the supervisor knows at once, so that it sees which share a beginning."""
-_KEPT_ENVIRONMENT = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "PATH",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "TZ",
-    "VIRTUAL_ENV",
-)
-_WORKER_ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-}
 _DEFAULT_LIMITS = Limits()
 
 
@@ -160,8 +141,7 @@ class Executor:
             },
             decode=_decode,
             failure=self._failure,
-            environment={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-            | _WORKER_ENVIRONMENT,
+            environment=scrubbed_environment(),
         )
         if require_isolation:
             try:

@@ -39,7 +39,7 @@ class MathVerifier(PooledVerifier):
         Raises:
             ConfigError: A number is out of range.
         """
-        super().__init__(_MODULE, {}, workers, limit_s)
+        super().__init__(_MODULE, {}, workers, limit_s, confined=True)
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
         """Start comparing an answer with the accepted ones. It is right if it equals any of them.

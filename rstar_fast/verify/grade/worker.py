@@ -1,32 +1,50 @@
 """The worker process that grades answers: as mathematics, or by a function of the user's.
 
-It sets no alarms of its own: when a comparison takes too long, the pool kills this process.
+Mathematics is compared in confined clones. Nothing sets an alarm of its own: what takes too long is
+killed from outside.
 """
 
-import resource
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from rstar_fast.verify.base import Status
+from rstar_fast.verify.grade.clones import Preparation, Work, in_clones
 from rstar_fast.verify.grade.judge import judge
+from rstar_fast.verify.grade.library import equal_by_library
+from rstar_fast.verify.grade.read.reader import read
+from rstar_fast.verify.grade.read.tokens import ReadError
 from rstar_fast.verify.pool.worker import Channel, serve
 
-_MEMORY_BYTES = 4 << 30
-"""Address space of a worker that compares mathematics, bytes."""
+_WARM_UPS = (
+    ("1/2", "0.5"),
+    ("x=5", r"\sqrt{2}"),
+    (r"\frac{x+1}{2}", r"\sin 2x"),
+    ("(1, 2]", "1 < x"),
+)
+"""Pairs that are compared beforehand, because what runs first is slow."""
 
 
-def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return _function_grader(options["function"]) if "function" in options else _math_grader()
+def _start(options: dict[str, Any], channel: Channel) -> Work:
+    if "function" in options:
+        return _function_grader(options["function"])
+    return in_clones(_math_grader, options["limit_s"])
 
 
-def _math_grader() -> Callable[[dict[str, Any]], dict[str, Any]]:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+def _math_grader() -> tuple[Preparation, Work]:
+    for gold, answer in _WARM_UPS:
+        judge([gold], answer)
+    equal_by_library(r"\sum_{k=1}^{2} k", "3")
 
-    def grade(request: dict[str, Any]) -> dict[str, Any]:
-        golds, answer = request["golds"], request["answer"]
+    def prepare(request: dict[str, Any]) -> None:
+        with suppress(ReadError):
+            for gold in request["golds"]:
+                read(gold)
+
+    def work(request: dict[str, Any]) -> dict[str, Any]:
         try:
-            verdict, layer = judge(golds, answer, request["question"])
+            verdict, layer = judge(request["golds"], request["answer"], request["question"])
         except (MemoryError, RecursionError, ArithmeticError, ValueError):
             return {"correct": False, "status": Status.ERROR}
         return {
@@ -36,9 +54,7 @@ def _math_grader() -> Callable[[dict[str, Any]], dict[str, Any]]:
             "layer": layer,
         }
 
-    # The first comparison is slow, and its time should not count as an answer's.
-    grade({"golds": [r"\frac{1}{2}", "x=5"], "answer": r"\sqrt{2}", "question": ""})
-    return grade
+    return prepare, work
 
 
 def _function_grader(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -119,7 +119,7 @@ def test_a_function_grades() -> None:
     double = Problem("d", "21")
     with FunctionVerifier("grading_functions:doubles") as verifier:
         grades = [verifier.submit(double, answer).result() for answer in ("42", "43", "no number")]
-    assert grades == [Grade(True), Grade(False), Grade(False, Status.ERROR, unsure=True)]
+    assert grades == [Grade(True), Grade(False), Grade(False, Status.ERROR)]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_function_grades() -> None:
 )
 def test_a_function_that_does_not_answer(function: str, status: Status) -> None:
     with FunctionVerifier(f"grading_functions:{function}", limit_s=0.3) as verifier:
-        assert verifier.submit(problem("1"), "1").result() == Grade(False, status, unsure=True)
+        assert verifier.submit(problem("1"), "1").result() == Grade(False, status)
 
 
 @pytest.mark.parametrize("function", ["grading_functions:missing", "no_such_module:f"])
