@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cmp_to_key
 
-from rstar_fast.verify.grade.compare.evaluate import Computed, context, inexact
+from rstar_fast.verify.grade.compare.computed import Computed, context, inexact
 from rstar_fast.verify.grade.compare.matching import Verdict
 from rstar_fast.verify.grade.compare.numbers import same_number, value_of
 from rstar_fast.verify.grade.read.expressions import Apply, Expression, Name, names_of
