@@ -113,7 +113,7 @@ def _rounds_to(coarse: Decimal, difference: Any) -> bool | None:
 
 
 def has_long_decimal(expression: Expression) -> bool:
-    """Return whether a decimal that may carry an error of floating point stands in an expression."""
+    """Return whether a decimal in an expression may carry an error of floating point."""
     match expression:
         case Number(_, decimals, digits):
             return decimals is not None and digits >= LONG_DIGITS
