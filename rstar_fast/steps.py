@@ -22,8 +22,8 @@ from rstar_fast.marks import (
     escape,
     unescape,
 )
-from rstar_fast.python_text import COMMENT, LITERAL
-from rstar_fast.step_text import outer_marks, split_stop
+from rstar_fast.marks.python_text import COMMENT, LITERAL
+from rstar_fast.marks.step_text import outer_marks, split_stop
 
 _BOXED = "boxed"
 _NO_PROSE = re.compile(f"{LITERAL}|{COMMENT}", re.DOTALL)
@@ -46,7 +46,10 @@ class Segment:
 
 def closes_code(step: str) -> bool:
     """Return whether a step ends its code block."""
-    return step.rstrip().endswith(END_OF_CODE)
+    if END_OF_CODE not in step:
+        return False
+    body, stop = split_stop(step)
+    return stop == END_OF_CODE or any(outer_marks(body, (END_OF_CODE,), in_code=True))
 
 
 def ends_answer(step: str) -> bool:

@@ -6,8 +6,8 @@ import pytest
 from golden import golden_lines
 
 from rstar_fast.marks import MARKS, PROMPT_MARKS, escape, unescape
+from rstar_fast.marks.step_text import solution_text, stop_end
 from rstar_fast.seeding import draw_key, stream
-from rstar_fast.step_text import solution_text, stop_end
 from rstar_fast.steps import (
     answer_of_last_box,
     closes_code,

@@ -2,12 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from math import isfinite
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
-from rstar_fast.step_text import stop_end
 
 Written = Sequence[str | Candidate]
 
@@ -58,9 +56,8 @@ class FunctionPolicy(QueuedPolicy):
     Args:
         function: Function that takes a list of requests and returns one list of candidates for each
             request, in order. A candidate is the text of a step, or a `Candidate` where token ids
-            and log-probabilities are known. What stands behind its first stop mark is cut off. An
-            exception of the function goes through to the caller of `step`. Async functions are not
-            taken.
+            and log-probabilities are known. An exception of the function goes through to the
+            caller of `step`. Async functions are not taken.
         batch: Largest number of requests that the function gets at once, >= 0. 0 gives it all.
         name: Name for the run record. None for the name of the function.
 
@@ -139,10 +136,6 @@ class FunctionPolicy(QueuedPolicy):
                     f"candidate {i}: expected finite log-probabilities, got {candidate.logprobs}",
                 )
             self.stats.generated_tokens += len(candidate.token_ids)
-            end = stop_end(candidate.text, request.sampling.stop)
-            if 0 <= end < len(candidate.text):
-                text = candidate.text[:end]
-                candidate = replace(candidate, text=text, finish="mark", exact=False)
             candidates.append(candidate)
         return Expansion(request.id, tuple(candidates))
 

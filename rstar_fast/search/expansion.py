@@ -13,10 +13,10 @@ import numpy as np
 
 from rstar_fast.errors import PolicyError, ScoreError, SearchError
 from rstar_fast.marks import END_OF_CODE, unescape
+from rstar_fast.marks.step_text import solution_text
 from rstar_fast.policy.base import Candidate, Expansion
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.work import Request
-from rstar_fast.step_text import solution_text
 from rstar_fast.steps import (
     answer_of_last_box,
     closes_code,
@@ -162,8 +162,7 @@ def _steps(tree: LiveTree, node: int, candidates: Sequence[Candidate]) -> list[C
     in_code, before = tree.in_code(node), tree.nodes[node].text
     steps = []
     for one in candidates:
-        is_whole = one.finish == "mark" and one.exact and bool(one.token_ids)
-        text = solution_text(one.text, in_code, is_whole, before)
+        text = solution_text(one.text, in_code, one.ends_with_token, before)
         if text != one.text:
             one = replace(one, text=text, exact=one.exact and unescape(text) == one.text)
         steps.append(one)

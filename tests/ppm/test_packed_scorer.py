@@ -141,7 +141,8 @@ def test_the_tokens_of_the_policy_make_no_difference_and_texts_are_read_once(ppm
     tokenizer = ppm.tokenizer
 
     class Watch:
-        bos_token, eos_token_id = tokenizer.bos_token, tokenizer.eos_token_id
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
 
         def __call__(self, text: str, **options: bool) -> Any:
             texts.append(text)
@@ -149,6 +150,7 @@ def test_the_tokens_of_the_policy_make_no_difference_and_texts_are_read_once(ppm
 
     ppm.tokenizer = Watch()
     scorer = PackedScorer(ppm)
+    texts.clear()
     request = request_of(0, "q", ["step"], "x")
     first, second = scorer.score([request, replace(request, path=(Segment("step", (1, 2, 3)),))])
     assert first.values == second.values

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from rstar_fast.marks import CODE, END_OF_CODE, MARKS, unescape
-from rstar_fast.step_text import outer_marks, split_stop
+from rstar_fast.marks.step_text import outer_marks, split_stop
 
 _FENCE_BEGIN = re.compile(r"\A(\s*)`+(?:python\b)?|\A(\s*)python[ \t]*(?=\n)")
 _FENCE_END = re.compile(r"`+\s*\Z")

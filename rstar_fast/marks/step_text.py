@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from rstar_fast.marks import ANSWER, CODE, STOP_MARKS, escape, spells_mark
-from rstar_fast.python_text import COMMENT, COMMENT_LINE, LITERAL, OPEN_LITERAL
+from rstar_fast.marks.python_text import COMMENT, COMMENT_LINE, LITERAL, OPEN_LITERAL
 
 _OPENERS = (CODE, ANSWER)
 
@@ -86,19 +86,21 @@ def solution_text(
     if _completes_mark(before, text):
         text = "\\" + text
     body, stop = split_stop(text)
+    if is_whole:
+        stop = text[len(body) :]
     inner = body.lstrip()
     inner = inner.removeprefix(next(filter(inner.startswith, _OPENERS), ""))
     if not spells_mark(inner):
         return body + stop
     if not is_whole and (end := stop_end(text)) >= 0:
         body, stop = split_stop(text[:end])
-    pieces, position, open_code = [], 0, in_code
+    pieces, position, is_open = [], 0, in_code
     for mark in outer_marks(body, _OPENERS, in_code):
         is_first = not body[: mark.start()].strip()
-        if mark[0] == CODE and open_code and not is_first:
+        if mark[0] == CODE and is_open and not is_first:
             continue
         pieces += [escape(body[position : mark.start()]), mark[0]]
-        position, open_code = mark.end(), True
+        position, is_open = mark.end(), True
         if mark[0] == ANSWER:
             break
     return "".join([*pieces, escape(body[position:]), stop])

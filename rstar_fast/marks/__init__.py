@@ -6,6 +6,7 @@ some there already: `<end_of_step>` stands as `<\end_of_step>`.
 """
 
 import re
+from collections.abc import Sequence
 
 CODE = "<code>"
 END_OF_STEP = "<end_of_step>"
@@ -21,9 +22,20 @@ STOP_MARKS = (END_OF_STEP, END_OF_CODE, END_OF_ANSWER)
 PROMPT_MARKS = ("<|user|>", "<|assistant|>")
 """Marks of the prompt of a fine-tuned policy."""
 
-_NAME = "|".join(re.escape(mark[1:]) for mark in (*MARKS, *PROMPT_MARKS))
-_SPELT = re.compile(rf"<(?=\\*(?:{_NAME}))")
-_ESCAPED = re.compile(rf"<\\(?=\\*(?:{_NAME}))")
+ALL_MARKS = (*MARKS, *PROMPT_MARKS)
+
+
+def escaped(marks: Sequence[str]) -> re.Pattern[str]:
+    """Return a pattern that finds the `<` and the first backslash of marks that are escaped."""
+    return re.compile(rf"<\\(?=\\*(?:{_names(marks)}))")
+
+
+def _names(marks: Sequence[str]) -> str:
+    return "|".join(re.escape(mark[1:]) for mark in marks) or "(?!)"
+
+
+_SPELT = re.compile(rf"<(?=\\*(?:{_names(ALL_MARKS)}))")
+_ESCAPED = escaped(ALL_MARKS)
 
 
 def spells_mark(text: str) -> bool:
