@@ -19,7 +19,7 @@ def encodable(text: str) -> str:
     >>> encodable("1\ud800")
     '1�'
     """
-    return text.translate(_SURROGATES)
+    return text if text.isascii() else text.translate(_SURROGATES)
 
 
 def opening_tokens(

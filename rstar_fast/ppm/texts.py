@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from rstar_fast.errors import ScoreError
-from rstar_fast.models.texts import check_marks, encodable, missing_embedding, opening_tokens
+from rstar_fast.marks import MARKS, escape
+from rstar_fast.models.text_tokens import TextTokens
+from rstar_fast.models.texts import check_marks, missing_embedding
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.ppm.model import PPM
-from rstar_fast.steps import MARKS
 
 _CACHED_TEXTS = 1 << 16
 _SPECIAL = re.compile(r"<[^<>\s]+>")
@@ -35,6 +36,8 @@ class Texts:
             ScoreError: A mark has no embedding, or is a special token that the tokenizer splits.
         """
         self._ppm = ppm
+        self._tokens = TextTokens(ppm.tokenizer, ScoreError)
+        self._template = ppm.spec.template(ppm.tokenizer.bos_token)
         self._max_tokens = max_tokens
         mark = ppm.spec.mark
         self._mark: Tokens = (
@@ -46,13 +49,12 @@ class Texts:
                 f"got {len(self._mark)}: {ppm.tokenizer.convert_ids_to_tokens(list(self._mark))}"
             )
         check_marks(ppm.model, ppm.tokenizer, (mark,) if mark else MARKS, ppm.name, ScoreError)
-        self._opening = opening_tokens(ppm.tokenizer, ScoreError)
-        self._cached = lru_cache(_CACHED_TEXTS)(self._tokenize)
+        self._prompt = lru_cache(_CACHED_TEXTS)(self._tokenize_prompt)
+        self._step = lru_cache(_CACHED_TEXTS)(self._tokenize_step)
 
     def pieces(self, question: str, path: Sequence[str]) -> list[Tokens]:
         """Return the tokens of the prompt, then those of each step with its mark."""
-        prompt = self._ppm.spec.prompt_for(question, self._ppm.tokenizer.bos_token)
-        return [self._cached(prompt, True), *(self._cached(text, False) for text in path)]
+        return [self._prompt(question), *map(self._step, path)]
 
     def of(self, request: ScoreRequest) -> tuple[list[Tokens], list[Tokens]] | str:
         """Return the tokens of a request.
@@ -62,7 +64,7 @@ class Texts:
             cannot be scored, the reason instead.
         """
         path = self.pieces(request.question, [segment.text for segment in request.path])
-        children = [self._cached(child, False) for child in request.children]
+        children = list(map(self._step, request.children))
         return self.fault(path, children) or (path, children)
 
     def fault(self, path: Sequence[Tokens], children: Sequence[Tokens]) -> str | None:
@@ -80,13 +82,8 @@ class Texts:
         tokens = (token for piece in (*path, *children) for token in piece)
         return missing_embedding(self._ppm.model, self._ppm.tokenizer, tokens)
 
-    def _tokenize(self, text: str, opens: bool) -> Tokens:
-        """Return the tokens of a piece.
+    def _tokenize_prompt(self, question: str) -> Tokens:
+        return tuple(self._tokens.filled(self._template, escape(question)))
 
-        Args:
-            text: Piece.
-            opens: Whether the piece is the prompt. It then begins with the tokens that the
-                tokenizer puts at the front of a text.
-        """
-        ids = self._ppm.tokenizer(encodable(text), add_special_tokens=False).input_ids
-        return (*self._opening, *ids) if opens else (*ids, *self._mark)
+    def _tokenize_step(self, text: str) -> Tokens:
+        return (*self._tokens.of(text), *self._mark)

@@ -6,20 +6,24 @@ results in the same order.
 
 import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rstar_fast.errors import PolicyError, ScoreError, SearchError
+from rstar_fast.marks import END_OF_CODE, unescape
+from rstar_fast.marks.step_text import solution_text
 from rstar_fast.policy.base import Candidate, Expansion
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.work import Request
 from rstar_fast.steps import (
-    END_OF_CODE,
+    answer_of_last_box,
     closes_code,
     ends_answer,
     final_answer,
     has_final_answer,
+    names_box,
     observation_suffix,
 )
 from rstar_fast.tree import Node
@@ -42,9 +46,11 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     )
     finals: list[Node] = []
     programs: list[Node] = []
+    in_code = tree.in_code(node)
     for child in children:
-        if has_final_answer(child.step):
-            child.answer = final_answer(child.step)
+        answer = _answer(tree, child.step, in_code)
+        if answer is not None:
+            child.answer = answer
             child.end = "answer"
             finals.append(child)
         elif child.step.strip():
@@ -143,11 +149,31 @@ def _add_children(
         )
     try:
         tree.count(candidates)
-        return tree.add_children(node, _distinct(candidates) if distinct else candidates)
+        steps = _steps(tree, node, candidates)
+        return tree.add_children(node, _distinct(steps) if distinct else steps)
     except (TypeError, OverflowError) as error:
         raise PolicyError(
             f"the policy returned invalid token ids or log-probabilities at node {node}: {error}"
         ) from error
+
+
+def _steps(tree: LiveTree, node: int, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return what the policy wrote as steps of a solution, see `solution_text` (rule 4)."""
+    in_code, before = tree.in_code(node), tree.nodes[node].text
+    steps = []
+    for one in candidates:
+        text = solution_text(one.text, in_code, one.ends_with_token, before)
+        if text != one.text:
+            one = replace(one, text=text, exact=one.exact and unescape(text) == one.text)
+        steps.append(one)
+    return steps
+
+
+def _answer(tree: LiveTree, step: str, in_code: bool) -> str | None:
+    """Return the final answer that a step gives, or None if it gives none."""
+    if tree.config.answer_by_word:
+        return answer_of_last_box(step) if names_box(step) else None
+    return final_answer(step, in_code) if has_final_answer(step, in_code) else None
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

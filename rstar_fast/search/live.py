@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rstar_fast._core import NO_NODE, Forest, ids_to_bytes, logprobs_to_bytes, untrack
 from rstar_fast.config import SearchConfig
+from rstar_fast.marks import CODE
 from rstar_fast.policy.base import Candidate, ExpandRequest, Sampling
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
@@ -125,6 +126,10 @@ class LiveTree:
         untrack(children)
         self.nodes += children
         return children
+
+    def in_code(self, node: int) -> bool:
+        """Return whether a `<code>` is open after a node."""
+        return any(CODE in step for step in self._open_block(node))
 
     def expand_request(self, node: int, num_candidates: int) -> ExpandRequest:
         """Make the request for the next steps after a node."""

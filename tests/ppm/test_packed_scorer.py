@@ -141,7 +141,8 @@ def test_the_tokens_of_the_policy_make_no_difference_and_texts_are_read_once(ppm
     tokenizer = ppm.tokenizer
 
     class Watch:
-        bos_token, eos_token_id = tokenizer.bos_token, tokenizer.eos_token_id
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
 
         def __call__(self, text: str, **options: bool) -> Any:
             texts.append(text)

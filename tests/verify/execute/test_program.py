@@ -2,9 +2,11 @@
 
 import ast
 import os
-from typing import Literal
+import re
+from typing import Any, Literal
 
 import pytest
+from golden import golden_lines
 from interpreter import restored_interpreter as restored_interpreter
 
 from rstar_fast.verify.execute.child.capture import Capture
@@ -175,6 +177,32 @@ def test_texts_of_statements_are_those_of_ast(source: str) -> None:
 def test_steps_are_joined_as_they_are() -> None:
     steps = ("<code>\n# Step 1\nx = 3\n<end_of_step>", "\n\n# Step 2\nprint(x)\n<end_of_code>")
     assert source_of(steps) == "\n# Step 1\nx = 3\n\n\n# Step 2\nprint(x)\n"
+
+
+MARKS_IN_PROGRAMS = {
+    "<code>\nprint('''<end_of_code>\n''', 5)\n<end_of_code>": "<end_of_code>\n 5",
+    "<code>\n# in <code> and <end_of_code>\nprint(5)\n<end_of_code>": "5",
+    "print('<code>', \"it's <output>\")": "<code> it's <output>",
+    "Let's see: <code>\nprint('don\\'t <code>')\n<end_of_code> and '": "don't <code>",
+    "<code>\nimport re\nprint(re.findall('<code>(.*?)</code>', '<code>a</code>'))": "['a']",
+    "# a heading with <code>\nprint(5)": "5",
+    "<code>\nprint('<\\code>', r'<\\\\code>')\n<end_of_code>": "<code> <\\code>",
+    "<code>\nx = 1\n<end_of_code>\nSo far.\n<code>\nprint(x)<end_of_code>": "1",
+}
+
+
+@pytest.mark.parametrize("program", MARKS_IN_PROGRAMS)
+def test_literals_and_comments_hold_no_marks(program: str) -> None:
+    assert observe(program, "stdout") == MARKS_IN_PROGRAMS[program]
+
+
+PROGRAMS = [case for case in golden_lines("step_cases.jsonl") if case["kind"] == "program"]
+
+
+@pytest.mark.parametrize("case", PROGRAMS, ids=lambda case: case["class"])
+def test_recorded_programs(case: dict[str, Any]) -> None:
+    (program,) = case["steps"]
+    assert re.search(case["expected"], observe(program, "stdout"))
 
 
 def test_an_unprintable_error_is_described() -> None:
