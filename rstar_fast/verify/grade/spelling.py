@@ -1,6 +1,5 @@
 """What the spelling of an answer settles. Runs in the main process and in grading workers."""
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,8 +13,6 @@ MAX_ANSWER_CHARS = 4096
 Spelling = tuple[tuple[Kind, str], ...] | str | None
 """Tokens of an answer, or its text where it cannot be cut into tokens."""
 
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,99}")
-
 
 def settled_by_text(golds: Sequence[str], answer: str) -> Grade | None:
     """Return the grade of an answer that needs no comparison of values, else None.
@@ -27,13 +24,13 @@ def settled_by_text(golds: Sequence[str], answer: str) -> Grade | None:
         return Grade(True, layer=Layer.READ)
     if len(answer) > MAX_ANSWER_CHARS:
         return Grade(False, unsure=True, layer=Layer.READ)
-    if all(map(_INTEGER.fullmatch, (answer, *golds))):
-        return Grade(False, layer=Layer.COMPARE)
-    spelled = spelling(answer)
+    spelled, others = spelling(answer), [spelling(gold) for gold in golds]
     if spelled is None:
         return Grade(False, layer=Layer.READ)
-    if any(spelling(gold) == spelled for gold in golds):
+    if spelled in others:
         return Grade(True, layer=Layer.READ)
+    if all(map(_is_integer, (spelled, *others))):
+        return Grade(False, layer=Layer.COMPARE)
     return None
 
 
@@ -48,3 +45,12 @@ def spelling(answer: str) -> Spelling:
     except ReadError:
         return text if text.isprintable() else None
     return tuple(token.key for token in tokens) or None
+
+
+def _is_integer(spelled: Spelling) -> bool:
+    """Return whether tokens are one integer that does not begin with 0, maybe with a sign."""
+    if not isinstance(spelled, tuple):
+        return False
+    *signs, (kind, digits) = spelled
+    is_plain = kind is Kind.NUMBER and digits.isdecimal() and digits[0] != "0"
+    return is_plain and signs in ([], [(Kind.SIGN, "-")])
