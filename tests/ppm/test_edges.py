@@ -74,7 +74,7 @@ def test_a_prompt_does_not_end_as_a_text(folder: Path) -> None:
     texts = PackedScorer(ppm)._texts
     question = "a question that ends in <eos>"
     prompt, step = texts.pieces(question, ["step"])
-    assert ppm.tokenizer.decode(prompt) == "<bos>" + ppm.spec.prompt_for(question, None)
+    assert ppm.tokenizer.decode(prompt) == "<bos>" + question.join(ppm.spec.template(None))
     assert ppm.tokenizer.decode(step) == "step"
 
 
