@@ -29,15 +29,27 @@ void require(bool holds, const char* what) {
     std::abort();
 }
 
-// Returns random ids: mostly of nodes in use, sometimes of none.
+// Returns random ids: mostly of nodes in use, sometimes of none, or of the next ones that a tree
+// will have. Some come twice.
 std::vector<NodeId> some_nodes(Random& random, const Forest& forest,
                                const std::vector<TreeId>& trees, std::int64_t most) {
     std::vector<NodeId> nodes(static_cast<std::size_t>(below(random, most + 1)));
     for (NodeId& node : nodes) {
         const TreeId tree = trees[static_cast<std::size_t>(below(random, std::ssize(trees)))];
-        node = static_cast<NodeId>(below(random, 100) == 0
-                                       ? below(random, 1 << 20) - 8
-                                       : forest.root(tree) + below(random, forest.num_nodes(tree)));
+        const NodeId root = forest.root(tree);
+        switch (below(random, 100)) {
+            case 0:
+                node = static_cast<NodeId>(below(random, 1 << 20) - 8);
+                break;
+            case 1:
+                node = static_cast<NodeId>(root + forest.num_nodes(tree) + below(random, 40));
+                break;
+            case 2:
+                node = nodes[0];
+                break;
+            default:
+                node = static_cast<NodeId>(root + below(random, forest.num_nodes(tree)));
+        }
     }
     return nodes;
 }
@@ -53,6 +65,8 @@ std::vector<double> some_values(Random& random, std::size_t count) {
 
 // Makes one random call. Returns whether it was done, and not refused.
 bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
+    std::vector<char> before;
+    if (below(random, 4) == 0) before = forest.to_bytes("fuzz");
     try {
         const std::vector<NodeId> nodes =
             some_nodes(random, forest, trees, below(random, 20) ? 6 : 4000);
@@ -127,6 +141,8 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
             }
         }
     } catch (const ForestError&) {
+        require(before.empty() || before == forest.to_bytes("fuzz"),
+                "a refused call changed the forest");
         return false;
     }
 }

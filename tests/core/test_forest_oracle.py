@@ -51,9 +51,11 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
     capacity = oracle.max_trees * oracle.nodes_per_tree
     known = list(oracle.nodes) or [0]
     nodes = [
-        maybe(random.choice(known), -1, capacity, random.randrange(capacity))
+        maybe(random.choice(known), -1, capacity, -(2**31), 2**31 - 1, random.randrange(capacity))
         for _ in range(random.randrange(5))
     ]
+    # Ids that a call which expands or plants a tree would make.
+    new = [oracle.ids(tree)[-1] + 1 + random.randrange(3) for tree in oracle.trees()]
     rare = ["new_trees", "free_trees", "set_terminal", "reroot", "prune"]
     name = random.choice([*rare, *["release"] * 4, *["expand", "select", "backup", "add"] * 8])
     match name:
@@ -78,7 +80,8 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
                 id for id, node in oracle.nodes.items() if not node.children and not node.terminal
             ]
             chosen = random.sample(leaves, min(len(leaves), random.randrange(3)))
-            nodes = [maybe(node, -1, *nodes, *chosen) for node in chosen]
+            nodes = [maybe(node, -1, *nodes, *chosen, *new) for node in chosen]
+            nodes += maybe([], new[:1], new[-1:], chosen[:1])
             counts = [maybe(random.choice([1, 2, 3, 5, 32, 40]), 0, -1, 70000, 300) for _ in nodes]
             values: Any = [random.choice(VALUES) for _ in range(max(0, min(sum(counts), 200)))]
             return name, [
