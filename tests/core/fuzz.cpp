@@ -1,3 +1,5 @@
+// fuzz [calls per thread] [seed]
+//
 // Makes random calls to forests on several threads, under the sanitizers (`make sanitize`). The
 // results of calls are checked elsewhere, against the oracle in Python. Here every instruction set
 // must select the same nodes as the scalar code, and every state must pass `verify`.
@@ -172,6 +174,7 @@ std::int64_t fuzz(std::uint64_t seed, std::int64_t num_calls, std::mutex* lock, 
 
 int main(int argc, char** argv) {
     const std::int64_t num_calls = argc > 1 ? std::atoll(argv[1]) : 1500;
+    const std::uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0;
     std::int64_t done = 0, tried = 0;
     for (const std::string& level : simd_levels()) {
         use_simd_level(level);
@@ -180,7 +183,8 @@ int main(int argc, char** argv) {
         std::int64_t counts[4] = {};
         // Two threads share one forest, and two have one each.
         in_parallel(4, [&](std::size_t i) {
-            counts[i] = fuzz(i, num_calls, i < 2 ? &lock : nullptr, i < 2 ? &shared : nullptr);
+            counts[i] =
+                fuzz(4 * seed + i, num_calls, i < 2 ? &lock : nullptr, i < 2 ? &shared : nullptr);
         });
         for (const std::int64_t count : counts) done += count;
         tried += 4 * num_calls;
