@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.errors import described
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
 from rstar_fast.search.searcher import Searcher
@@ -72,7 +73,7 @@ def search_to_folder(
                 yield ended
     except BaseException as error:
         stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
-        ended_by = "stopped" if stopped else f"{type(error).__name__}: {error}"
+        ended_by = "stopped" if stopped else described(error)
         raise
     finally:
         folder.end_session(

@@ -12,6 +12,7 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, ProblemError, RStarError, SearchError
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.search.answers import Answer, checked
 from rstar_fast.search.expansion import TreeTask, grade_finals
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.strategies import STRATEGIES
@@ -34,7 +35,7 @@ class _Active:
         task: Coroutine that grows the tree.
         requests: Requests that the coroutine waits for, with consecutive ids.
         kinds: Types of these requests.
-        results: Results that were told, each in the place of its request.
+        results: Checked answers that were told, each in the place of its request.
         missing: Number of results that were not told yet.
         asked_at: Time at which the wait began, by `time.perf_counter`.
     """
@@ -43,7 +44,7 @@ class _Active:
     task: TreeTask
     requests: list[Request] = field(default_factory=list)
     kinds: set[type[Request]] = field(default_factory=set)
-    results: list[Any] = field(default_factory=list)
+    results: list[Answer | None] = field(default_factory=list)
     missing: int = 0
     asked_at: float = 0.0
 
@@ -176,8 +177,13 @@ class Search:
             raise SearchError(
                 f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}"
             )
+        try:
+            answer = checked(owner.requests[place], result)
+        except RStarError as error:
+            self.fail(owner.tree.problem.key, error)
+            return
         del self._pending[request_id]
-        owner.results[place] = result
+        owner.results[place] = answer
         owner.missing -= 1
         if not owner.missing:
             self._account(owner, type(owner.requests[place]))

@@ -1,0 +1,158 @@
+"""The answers of engines, checked as they arrive. A bad one fails its problem and nothing else."""
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any, get_args
+
+import numpy as np
+
+from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
+from rstar_fast.errors import ExecutorError, PolicyError, RStarError, ScoreError, described
+from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, Finish
+from rstar_fast.ppm.base import ScoreRequest, Scores
+from rstar_fast.search.work import GradeRequest, Request, RunRequest
+from rstar_fast.verify.base import Grade, Observation, Status
+
+WrittenStep = tuple[str, bytes, bytes, bool, Finish]
+"""A checked candidate: text, token ids (int32), log-probabilities (float32), `exact`, `finish`."""
+Answer = list[WrittenStep] | Observation | Grade | list[float]
+"""A checked answer to a request for an expansion, a run, a grade or scores."""
+
+_FINISHES = get_args(Finish)
+
+
+def checked(request: Request, result: Any) -> Answer:
+    """Return what a result says, in the form in which trees take it.
+
+    Args:
+        request: The request.
+        result: Result of the request's kind (`work.RESULT_OF`), with fields of any type.
+
+    Raises:
+        PolicyError: An expansion has an error, or no valid candidates.
+        ScoreError: Scores have an error, or are not one number in [-1, 1] for every child.
+        ExecutorError: An observation or a grade has fields of other types than it should.
+    """
+    check, error_type, engine = _CHECKS[type(request)]
+    try:
+        return check(request, result)
+    except RStarError:
+        raise
+    except Exception as error:
+        # Fields of foreign types run code when they are looked at.
+        raise error_type(
+            f"{engine} gave an answer at node {request.node} that cannot be read: "
+            f"{described(error)}"
+        ) from error
+
+
+def _expansion(request: ExpandRequest, result: Expansion) -> list[WrittenStep]:
+    where = f"at node {request.node}"
+    if result.error is not None:
+        raise PolicyError(f"the policy failed {where}: {_shown(result.error)}")
+    candidates = result.candidates
+    if not isinstance(candidates, Sequence) or isinstance(candidates, str):
+        raise PolicyError(f"the policy gave {_shown(candidates)} for candidates {where}")
+    if not 1 <= len(candidates) <= request.num_candidates:
+        raise PolicyError(
+            f"the policy gave {len(candidates)} candidates {where}; "
+            f"expected 1 to {request.num_candidates}"
+        )
+    for i, one in enumerate(candidates):
+        if not isinstance(one, Candidate):
+            raise PolicyError(
+                f"the policy gave {_shown(one)} {where}; expected candidate {i} to be a Candidate"
+            )
+        if not isinstance(one.text, str):
+            raise PolicyError(
+                f"the policy gave the text {_shown(one.text)} {where}; expected candidate {i} to "
+                "have a str"
+            )
+        if one.finish not in _FINISHES or not isinstance(one.exact, bool):
+            raise PolicyError(
+                f"the policy gave finish {_shown(one.finish)} and exact {_shown(one.exact)} for "
+                f"candidate {i} {where}; expected one of {', '.join(_FINISHES)}, and a bool"
+            )
+    try:
+        ids = ids_to_bytes([one.token_ids for one in candidates])
+        logprobs = logprobs_to_bytes([one.logprobs for one in candidates])
+    except Exception as error:
+        raise PolicyError(
+            f"the policy gave invalid token ids or log-probabilities {where}: {described(error)}"
+        ) from error
+    for i, (of_ids, of_logprobs) in enumerate(zip(ids, logprobs, strict=True)):
+        if of_logprobs and len(of_logprobs) != len(of_ids):
+            raise PolicyError(
+                f"the policy gave {len(of_ids) // 4} token ids and {len(of_logprobs) // 4} "
+                f"log-probabilities for candidate {i} {where}; expected as many, or none"
+            )
+    return [
+        (one.text, of_ids, of_logprobs, one.exact, one.finish)
+        for one, of_ids, of_logprobs in zip(candidates, ids, logprobs, strict=True)
+    ]
+
+
+def _observation(request: RunRequest, result: Observation) -> Observation:
+    if (
+        isinstance(result.text, str)
+        and isinstance(result.status, Status)
+        and isinstance(result.wall_s, int | float)
+        and isfinite(result.wall_s)
+    ):
+        return result
+    raise ExecutorError(
+        f"the runner gave text {_shown(result.text)}, status {_shown(result.status)} and wall_s "
+        f"{_shown(result.wall_s)} for node {request.node}; expected a str, a Status and a number"
+    )
+
+
+def _grade(request: GradeRequest, result: Grade) -> Grade:
+    if isinstance(result.correct, bool) and isinstance(result.status, Status):
+        return result
+    raise ExecutorError(
+        f"the verifier gave correct {_shown(result.correct)} and status {_shown(result.status)} "
+        f"for the answer of node {request.node}; expected a bool and a Status"
+    )
+
+
+def _scores(request: ScoreRequest, result: Scores) -> list[float]:
+    where = f"the {len(request.children)} children of node {request.node}"
+    if result.error is not None:
+        raise ScoreError(f"the PPM failed at {where}: {_shown(result.error)}")
+    try:
+        array = np.asarray(result.values)
+    except Exception as error:
+        raise ScoreError(f"the PPM gave no numbers for {where}: {described(error)}") from error
+    if array.dtype.kind not in "fiu" or array.shape != (len(request.children),):
+        raise ScoreError(
+            f"the PPM gave an array of shape {array.shape} and type {array.dtype} as scores for "
+            f"{where}; expected one number for each"
+        )
+    values: list[float] = array.astype(np.float64).tolist()
+    for i, value in enumerate(values):
+        if not -1.0 <= value <= 1.0:
+            raise ScoreError(
+                f"the PPM gave {value} for child {i} of {where}; expected a number in [-1, 1]"
+            )
+    return values
+
+
+_CHECKS: dict[type[Request], tuple[Callable[[Any, Any], Answer], type[RStarError], str]] = {
+    ExpandRequest: (_expansion, PolicyError, "the policy"),
+    RunRequest: (_observation, ExecutorError, "the runner"),
+    GradeRequest: (_grade, ExecutorError, "the verifier"),
+    ScoreRequest: (_scores, ScoreError, "the PPM"),
+}
+
+
+def _shown(value: object) -> str:
+    """Return a value of any type for an error's text."""
+    if isinstance(value, str):
+        return value if len(value) <= 500 else f"{value[:497]}..."
+    if value is None or isinstance(value, bool | int | float):
+        try:
+            return repr(value)
+        except ValueError:
+            # An integer of thousands of digits.
+            return "a huge integer"
+    return f"an object of type {type(value).__name__}"
