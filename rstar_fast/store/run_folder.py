@@ -14,8 +14,10 @@ problems are tried again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from errno import ELOOP
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,12 +30,13 @@ from rstar_fast.store.config_file import (
     as_json,
     read_config,
     refuse_other_config,
-    sync_folder,
     write_config,
 )
-from rstar_fast.store.journal import Journal, read_lines
+from rstar_fast.store.files import sync_folder
+from rstar_fast.store.journal import Journal, Line, read_lines
 from rstar_fast.store.lock import FolderLock
 from rstar_fast.store.records import (
+    check_session,
     failure_to_record,
     record_to_failure,
     record_to_tree,
@@ -59,7 +62,8 @@ class RunFolder:
         self.path = path
         self.config = config
         self.done: set[str] = set()
-        self._questions: dict[str, str] = {}
+        # Question and answers of every problem that is done.
+        self._searched: dict[str, tuple[str, list[str]]] = {}
         self._lock = lock
         self._trees: Journal | None = None
         self._failures: Journal | None = None
@@ -73,7 +77,7 @@ class RunFolder:
                     f"a second tree of problem {key!r}"
                 )
             self.done.add(key)
-            self._questions[key] = line.record.get("question", "")
+            self._searched[key] = line.record.get("question", ""), line.record.get("answers", [])
             size = line.end
         if lock is not None:
             self._trees = Journal(path / "trees.jsonl", size)
@@ -99,7 +103,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(path)
         except OSError as error:
-            raise StoreError(f"{path}: not usable as a run folder: {error.strerror}") from error
+            raise StoreError(f"{path}: not usable as a run folder: {_reason(error)}") from error
         try:
             if (path / CONFIG).exists():
                 refuse_other_config(path, read_config(path), wanted)
@@ -111,7 +115,7 @@ class RunFolder:
         except OSError as error:
             lock.close()
             raise StoreError(
-                f"{path}: could not be opened for writing: {error.strerror}"
+                f"{path}: could not be opened for writing: {_reason(error)}"
             ) from error
         except BaseException:
             lock.close()
@@ -130,18 +134,25 @@ class RunFolder:
         return cls(path, read_config(path), None)
 
     def check(self, problems: Iterable[Problem]) -> None:
-        """Check that finished trees are of the same questions as the problems.
+        """Check that finished trees are of the same questions and answers as the problems.
 
         Raises:
-            StoreError: The finished tree of a problem is of another question.
+            StoreError: The finished tree of a problem is of another question, or was graded by
+                other answers.
         """
         for problem in problems:
-            if problem.key in self.done and self._questions[problem.key] != problem.question:
-                raise StoreError(
-                    f"{self.path}: problem {problem.key!r} was searched with another question: "
-                    f"{_short(self._questions[problem.key])} -> {_short(problem.question)}; "
-                    "use another folder"
-                )
+            if problem.key not in self.done:
+                continue
+            question, answers = self._searched[problem.key]
+            for what, was, now in (
+                ("another question", question, problem.question),
+                ("other answers", answers, list(problem.answers)),
+            ):
+                if was != now:
+                    raise StoreError(
+                        f"{self.path}: problem {problem.key!r} was searched with {what}: "
+                        f"{_short(was)} -> {_short(now)}; use another folder"
+                    )
 
     def append(self, tree: Tree) -> None:
         """Write a finished tree. It is on disk when this returns.
@@ -155,7 +166,7 @@ class RunFolder:
             raise StoreError(f"{self.path}: problem {problem.key!r} has a tree already")
         journal.append(tree_to_record(tree), f"the tree of problem {problem.key!r}")
         self.done.add(problem.key)
-        self._questions[problem.key] = problem.question
+        self._searched[problem.key] = problem.question, list(problem.answers)
 
     def fail(self, failure: Failure) -> None:
         """Note that a problem could not be searched. The next run tries it again.
@@ -184,8 +195,18 @@ class RunFolder:
         self._writable(self._sessions).append({"id": time, **record}, "the end of the session")
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Return the notes of `end_session`, in order."""
-        return [line.record for line in read_lines(self.path / "sessions.jsonl")]
+        """Return the notes of `end_session`, in order.
+
+        Raises:
+            StoreError: A line is damaged.
+        """
+        path = self.path / "sessions.jsonl"
+        notes = []
+        for line in read_lines(path):
+            with _at(path, line):
+                check_session(line.record)
+            notes.append(line.record)
+        return notes
 
     def trees(self) -> Iterator[Tree]:
         """Yield every finished tree, in order of finishing. Trees are read from disk one by one.
@@ -193,16 +214,26 @@ class RunFolder:
         Raises:
             StoreError: A line is damaged, or of another version of the format.
         """
-        for line in read_lines(self.path / "trees.jsonl"):
-            yield record_to_tree(line.record)
+        path = self.path / "trees.jsonl"
+        for line in read_lines(path):
+            with _at(path, line):
+                tree = record_to_tree(line.record)
+            yield tree
 
     def failures(self) -> list[Failure]:
         """Return the last failure of every problem that has no tree yet.
 
         Problems are in the order of their first failures.
+
+        Raises:
+            StoreError: A line is damaged.
         """
-        last = {line.record["id"]: line.record for line in read_lines(self.path / "failures.jsonl")}
-        return [record_to_failure(record) for key, record in last.items() if key not in self.done]
+        path = self.path / "failures.jsonl"
+        last: dict[str, Failure] = {}
+        for line in read_lines(path):
+            with _at(path, line):
+                last[line.record["id"]] = record_to_failure(line.record)
+        return [failure for key, failure in last.items() if key not in self.done]
 
     def close(self) -> None:
         """Close the files and release the lock. Nothing is lost without it. May be called again."""
@@ -223,9 +254,16 @@ class RunFolder:
         self.close()
 
     def _writable(self, journal: Journal | None) -> Journal:
-        if journal is None:
+        if journal is None or self._lock is None:
             raise StoreError(f"{self.path}: not open for writing")
+        self._lock.check()
         return journal
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == ELOOP:
+        return f"{error.filename} is a link, which is not followed"
+    return f"{error.filename}: {error.strerror}"
 
 
 def _reopened(path: Path) -> Journal:
@@ -233,5 +271,15 @@ def _reopened(path: Path) -> Journal:
     return Journal(path, max((line.end for line in read_lines(path)), default=0))
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+@contextmanager
+def _at(path: Path, line: Line) -> Iterator[None]:
+    """Say in errors where a record stands."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{path}:{line.number}: {error}") from error
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
