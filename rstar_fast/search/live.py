@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +152,15 @@ class LiveTree:
             path_logprobs=tuple([step.logprob_bytes for step in path]),
             child_logprobs=tuple([child.logprob_bytes for child in children]),
         )
+
+    def timings_so_far(self) -> dict[str, float]:
+        """Return the seconds by kind of work, `total` among them."""
+        return {**self.timings, "total": time.perf_counter() - self._started}
+
+    def go_on_from(self, timings: Mapping[str, float]) -> None:
+        """Count the seconds of a process that was stopped, as its `timings_so_far` told them."""
+        self.timings.update(timings)
+        self._started -= self.timings.pop("total", 0.0)
 
     def finish(self) -> Tree:
         """Return the finished tree, and free the room that it had in the forest."""

@@ -48,7 +48,12 @@ def sealed_line(record: dict[str, Any]) -> bytes:
     Raises:
         StoreError: A value is not a JSON value, or a number is NaN or infinite.
     """
-    body = encode_line(record)[:-2]
+    return seal(encode_line(record))
+
+
+def seal(line: bytes) -> bytes:
+    """Return the line of a JSON object with its checksum; see `sealed_line`."""
+    body = line[:-2]
     return body + _seal(body)
 
 

@@ -6,6 +6,7 @@
                          traceback, time
     RUN/sessions.jsonl   one line per process that wrote here and was not killed: how it ended, and
                          what its resources did
+    RUN/under_way/       one file per tree under way, see `checkpoints`
     RUN/lock             locked while a process writes
 
 A tree counts once its line is on disk. A run that was killed continues with the same command: what
@@ -25,6 +26,7 @@ from typing import Any
 from rstar_fast.errors import StoreError
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.store.checkpoints import Checkpoints
 from rstar_fast.store.config_file import (
     CONFIG,
     as_json,
@@ -68,6 +70,7 @@ class RunFolder:
         self._trees: Journal | None = None
         self._failures: Journal | None = None
         self._sessions: Journal | None = None
+        self._checkpoints: Checkpoints | None = None
         size = 0
         for line in read_lines(path / "trees.jsonl"):
             key = line.record["id"]
@@ -83,6 +86,7 @@ class RunFolder:
             self._trees = Journal(path / "trees.jsonl", size)
             self._failures = _reopened(path / "failures.jsonl")
             self._sessions = _reopened(path / "sessions.jsonl")
+            self._checkpoints = Checkpoints(path, lock, config, self.done)
             sync_folder(path)
 
     @classmethod
@@ -194,6 +198,17 @@ class RunFolder:
         time = datetime.now(UTC).isoformat(timespec="seconds")
         self._writable(self._sessions).append({"id": time, **record}, "the end of the session")
 
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Journals of the trees under way.
+
+        Raises:
+            StoreError: The folder is not open for writing.
+        """
+        if self._checkpoints is None:
+            raise StoreError(f"{self.path}: not open for writing")
+        return self._checkpoints
+
     def sessions(self) -> list[dict[str, Any]]:
         """Return the notes of `end_session`, in order.
 
@@ -237,10 +252,10 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the files and release the lock. Nothing is lost without it. May be called again."""
-        for part in (self._trees, self._failures, self._sessions, self._lock):
+        for part in (self._trees, self._failures, self._sessions, self._checkpoints, self._lock):
             if part is not None:
                 part.close()
-        self._trees = self._failures = self._sessions = self._lock = None
+        self._trees = self._failures = self._sessions = self._checkpoints = self._lock = None
 
     def __enter__(self) -> "RunFolder":
         return self
