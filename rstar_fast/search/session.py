@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ExecutorError
+from rstar_fast.errors import ExecutorError, RStarError
 from rstar_fast.policy.base import Policy
 from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
@@ -177,10 +177,14 @@ class SearchSession:
         """Tell the search everything that arrived. Returns the number of results."""
         results: list[RequestResult] = []
         problems: list[Problem] = []
+        broken: BaseException | None = None
         for message in messages:
             match message:
                 case FutureEnded():
-                    results += message.take(message.future)
+                    try:
+                        results += message.take(message.future)
+                    except RStarError as error:
+                        broken = broken or error
                 case LaneAnswered():
                     message.activity.opened(-len(message.results))
                     results += message.results
@@ -189,11 +193,14 @@ class SearchSession:
                 case ProblemsExhausted():
                     self._all_drawn = True
                 case ThreadFailed():
-                    raise message.error
+                    broken = broken or message.error
                 case StopAsked():
                     pass
         for request_id, result in results:
             self._search.tell(request_id, result)
+        # What else has arrived is told, and so recorded, before the search ends.
+        if broken is not None:
+            raise broken
         self._search.add(problems)
         return len(results)
 

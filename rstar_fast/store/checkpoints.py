@@ -51,13 +51,9 @@ class Checkpoints:
         self._config = _digest(json.dumps([metadata.version("rstar_fast"), config], sort_keys=True))
         # Number of bytes of each journal that count.
         self._sizes: dict[str, int] = {}
-        if self._names():
+        if num_under_way(run):
             for key in done:
                 self._path(key).unlink(missing_ok=True)
-
-    def __len__(self) -> int:
-        """Number of trees under way that have a journal."""
-        return len(self._names())
 
     def load(self, problem: Problem) -> list[dict[str, Any]]:
         """Return the records of a problem's journal, without the first line.
@@ -144,17 +140,24 @@ class Checkpoints:
     def _path(self, key: str) -> Path:
         return self._folder / f"{_digest(key)}.jsonl"
 
-    def _names(self) -> list[str]:
-        try:
-            if stat.S_ISDIR(self._folder.lstat().st_mode):
-                return os.listdir(self._folder)
-        except FileNotFoundError:
-            return []
-        raise StoreError(f"{self._folder}: expected a folder that is no link")
-
     def _make_folder(self) -> None:
         with suppress(FileExistsError):
             self._folder.mkdir()
+
+
+def num_under_way(run: Path) -> int:
+    """Return the number of trees of a run folder that were stopped and can go on.
+
+    Raises:
+        StoreError: There is something else in the place of the journals' folder.
+    """
+    folder = run / FOLDER
+    try:
+        if stat.S_ISDIR(folder.lstat().st_mode):
+            return len(os.listdir(folder))
+    except FileNotFoundError:
+        return 0
+    raise StoreError(f"{folder}: expected a folder that is no link")
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,6 @@ flush may be asked for again. The exit status is 1 if that is not so.
 """
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -30,9 +29,7 @@ def main() -> int:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     unbroken, broken, log = (args.out / name for name in ("unbroken", "killed", "killed.log"))
-    sizes = [str(args.problems), str(args.rollouts)]
-    command = [sys.executable, killed.__file__, str(unbroken), str(args.out / "unbroken.log")]
-    subprocess.run([*command, *sizes], check=True)
+    killed.search_once(unbroken, args.out / "unbroken.log", args.problems, args.rollouts)
     kills = killed.kill_until_done(broken, log, args.problems, args.rollouts, args.kills, args.seed)
     expected, found = killed.trees(unbroken), killed.trees(broken)
     differ = [key for key in expected if expected[key] != found.get(key)]

@@ -141,6 +141,12 @@ def search(folder: Path, log: Log, num_problems: int, rollouts: int) -> None:
             pass
 
 
+def search_once(folder: Path, log: Path, num_problems: int, rollouts: int) -> None:
+    """Do the search undisturbed."""
+    sizes = [str(num_problems), str(rollouts)]
+    subprocess.run([sys.executable, __file__, str(folder), str(log), *sizes], check=True)
+
+
 def kill_until_done(
     folder: Path, log: Path, num_problems: int, rollouts: int, kills: int, seed: int
 ) -> int:
