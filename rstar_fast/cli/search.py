@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HELP = "search problems, store their trees"
 DESCRIPTION = "Search problems and store their trees in a folder."
 _EPILOG = """\
-Every finished tree is written to --out at once, and twice a second what trees under way are made of.
+Every finished tree is written to --out at once, and trees under way within a second.
 Stopped or killed, the same command continues where it was.
 
 examples:

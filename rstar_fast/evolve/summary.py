@@ -89,7 +89,7 @@ def _summary(number: int, data: Mapping[str, Any], results: Mapping[str, Any]) -
         pairs={order: _share(*pairs[order]) for order in PairOrder if pairs.get(order)},
         solved=_share(data["solved"], data["problems"]),
         solved_by_group=_shares(data["solved_by_group"]),
-        counts={name: int(_number(data[name])) for name in ("sft_rows", "pairs")},
+        counts={name: _count(data[name]) for name in ("sft_rows", "pairs")},
         search_against_majority=str(results.get("search_against_majority", "")),
         comparison=_paired(figures) if figures else None,
     )
@@ -100,7 +100,7 @@ def _shares(by_group: Mapping[str, Sequence[int]]) -> dict[str, Share]:
 
 
 def _share(successes: Any, trials: Any) -> Share:
-    return Share(_number(successes), int(_number(trials)))
+    return Share(_number(successes), _count(trials))
 
 
 def _paired(figures: Mapping[str, Any]) -> Paired:
@@ -116,6 +116,12 @@ def _number(value: Any) -> float:
     check_fields({"a figure": value}, {"a figure": Kind.of(float)})
     number: float = value
     return number
+
+
+def _count(value: Any) -> int:
+    check_fields({"a count": value}, {"a count": Kind.of(int)})
+    count: int = value
+    return count
 
 
 @contextmanager
