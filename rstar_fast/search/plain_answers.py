@@ -1,9 +1,10 @@
 """Checked answers as lists of JSON values, and back."""
 
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from dataclasses import fields
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any, get_args, get_type_hints
 
@@ -58,8 +59,9 @@ def plain_answer(answer: Answer) -> list[Any]:
     """Return an answer as JSON values.
 
     Scores are a list of numbers. An observation and a grade are their fields in order. An expansion
-    is, for each candidate, [text, token ids, log-probabilities, exact, finish], where the second
-    and third are the base64 of int32 and float32 numbers.
+    is, for each candidate, [text, number of token ids, number of log-probabilities, exact, finish],
+    and at its end the base64 of the token ids of all (int32), followed by the log-probabilities of
+    all (float32). What is as in a `Candidate` of a text alone is left out at the end of a list.
     """
     if isinstance(answer, Observation):
         return _OBSERVATION.plain(answer)
@@ -67,10 +69,14 @@ def plain_answer(answer: Answer) -> list[Any]:
         return _GRADE.plain(answer)
     if isinstance(answer[0], float):
         return answer
-    return [
-        [text, b64encode(ids).decode(), b64encode(logprobs).decode(), exact, finish]
+    numbers = b"".join([*(step[1] for step in answer), *(step[2] for step in answer)])
+    steps: list[Any] = [
+        [text, len(ids) // 4, len(logprobs) // 4]
+        if exact and finish == "mark"
+        else [text, len(ids) // 4, len(logprobs) // 4, exact, finish]
         for text, ids, logprobs, exact, finish in answer
     ]
+    return [*steps, b2a_base64(numbers, newline=False).decode()]
 
 
 def answer_of_plain(kind: str, values: list[Any]) -> Answer:
@@ -84,13 +90,29 @@ def answer_of_plain(kind: str, values: list[Any]) -> Answer:
     return _READ[kind](values)
 
 
-def _step(text: Any, ids: Any, logprobs: Any, exact: Any, finish: Any) -> WrittenStep:
+def _expansion(values: list[Any]) -> list[WrittenStep]:
+    *rows, text = values
+    steps = [_step(*row) for row in rows]
+    counts = [step[1] for step in steps] + [step[2] for step in steps]
+    numbers = a2b_base64(text, strict_mode=True)
+    if len(numbers) != 4 * sum(counts):
+        raise ValueError("not as many numbers as there should be")
+    ends = [4 * end for end in accumulate(counts, initial=0)]
+    parts = [numbers[begin:end] for begin, end in pairwise(ends)]
+    return [
+        (step[0], ids, logprobs, step[3], step[4])
+        for step, ids, logprobs in zip(steps, parts[: len(steps)], parts[len(steps) :], strict=True)
+    ]
+
+
+def _step(
+    text: Any, num_ids: Any, num_logprobs: Any, exact: Any = True, finish: Any = "mark"
+) -> tuple[str, int, int, bool, Finish]:
     if not isinstance(text, str) or not isinstance(exact, bool) or finish not in _FINISHES:
         raise ValueError("no candidate")
-    step = (text, b64decode(ids, validate=True), b64decode(logprobs, validate=True), exact, finish)
-    if len(step[1]) % 4 or len(step[2]) not in (0, len(step[1])):
-        raise ValueError("no token ids and log-probabilities")
-    return step
+    if type(num_ids) is not int or num_ids < 0 or num_logprobs not in (0, num_ids):
+        raise ValueError("no numbers of token ids and log-probabilities")
+    return text, num_ids, int(num_logprobs), exact, finish
 
 
 def _scores(values: list[Any]) -> list[float]:
@@ -101,7 +123,7 @@ def _scores(values: list[Any]) -> list[float]:
 
 
 _READ: dict[str, Callable[[list[Any]], Answer]] = {
-    "expand": lambda values: [_step(*value) for value in values],
+    "expand": _expansion,
     "run": _OBSERVATION.answer,
     "grade": _GRADE.answer,
     "score": _scores,

@@ -12,6 +12,7 @@ A tree of the next process is given these answers before any engine is asked.
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from rstar_fast.errors import StoreError, described
 from rstar_fast.policy.base import ExpandRequest
@@ -56,9 +57,10 @@ class Recording:
         """Keep answers in a run folder, which stays open as long as the search."""
         self._checkpoints = checkpoints
         self._lock = threading.Lock()
-        self._unwritten: dict[str, tuple[LiveTree, list[tuple[Request, Answer]]]] = {}
-        self._num_unwritten = 0
+        self._unwritten: list[tuple[LiveTree, Request, Answer]] = []
         self._oldest = 0.0
+        # Problems that ended since the last flush.
+        self._ended: set[str] = set()
 
     def begin(self, problem: Problem) -> Known:
         """Return what a tree that begins was told before.
@@ -83,21 +85,15 @@ class Recording:
 
     def note(self, tree: LiveTree, request: Request, answer: Answer) -> None:
         """Take in one answer, which is written at the next flush."""
-        with self._lock:
-            if not self._num_unwritten:
-                self._oldest = time.monotonic()
-            self._num_unwritten += 1
-            key = tree.problem.key
-            entry = self._unwritten.get(key)
-            if entry is None:
-                entry = self._unwritten[key] = (tree, [])
-            entry[1].append((request, answer))
+        if not self._unwritten:
+            self._oldest = time.monotonic()
+        self._unwritten.append((tree, request, answer))
 
     def wait_s(self) -> float | None:
         """Return the seconds until a flush is due, 0 if it is. None if nothing is unwritten."""
-        if not self._num_unwritten:
+        if not self._unwritten:
             return None
-        if self._num_unwritten >= MAX_UNWRITTEN:
+        if len(self._unwritten) >= MAX_UNWRITTEN:
             return 0.0
         return max(0.0, self._oldest + FLUSH_S - time.monotonic())
 
@@ -108,21 +104,27 @@ class Recording:
             StoreError: The disk refuses, or the run folder was deleted, moved or unlocked.
         """
         with self._lock:
-            unwritten, self._unwritten, self._num_unwritten = self._unwritten, {}, 0
-            for tree, told in unwritten.values():
-                rows = [
-                    [KIND_OF[type(request)], request.node, *plain_answer(answer)]
-                    for request, answer in told
-                ]
-                self._checkpoints.append(
-                    tree.problem, {"told": rows, "timings": tree.timings_so_far()}
-                )
+            # A tree that has ended was noted before that, and is never noted again.
+            unwritten, self._unwritten = self._unwritten, []
+            ended, self._ended = self._ended, set()
+            self._checkpoints.check()
+            told: dict[str, tuple[LiveTree, list[list[Any]]]] = {}
+            for tree, request, answer in unwritten:
+                key = tree.problem.key
+                if key in ended:
+                    continue
+                if key not in told:
+                    told[key] = (tree, [])
+                row = [KIND_OF[type(request)], request.node, *plain_answer(answer)]
+                told[key][1].append(row)
+            for tree, rows in told.values():
+                record = {"told": rows, "timings": tree.timings_so_far()}
+                self._checkpoints.append(tree.problem, record)
 
     def end(self, key: str) -> None:
         """Forget a problem whose tree or failure is on disk, and free the room of its answers."""
         with self._lock:
-            _, told = self._unwritten.pop(key, (None, []))
-            self._num_unwritten -= len(told)
+            self._ended.add(key)
             self._checkpoints.remove(key)
 
 

@@ -27,6 +27,8 @@ FOLDER = "under_way"
 FORMAT = 1
 """Version of the format of these journals."""
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
 
 class Checkpoints:
     """The journals of the trees under way in one run folder. One thread uses it.
@@ -51,6 +53,7 @@ class Checkpoints:
         self._config = _digest(json.dumps([metadata.version("rstar_fast"), config], sort_keys=True))
         # Number of bytes of each journal that count.
         self._sizes: dict[str, int] = {}
+        self._paths: dict[str, str] = {}
         if num_under_way(run):
             for key in done:
                 self._path(key).unlink(missing_ok=True)
@@ -88,15 +91,16 @@ class Checkpoints:
         """Write one more record of a problem.
 
         Raises:
-            StoreError: The disk refuses, or the folder was deleted, moved or unlocked.
+            StoreError: The disk refuses, or the folder was deleted or moved.
         """
         line = _line({"id": problem.key, **record})
         size = self._sizes.get(problem.key, 0)
         if not size:
             line = _line(self._header(problem)) + line
-        path = self._path(problem.key)
+        path = self._paths.get(problem.key)
+        if path is None:
+            path = self._paths[problem.key] = str(self._path(problem.key))
         try:
-            self._lock.check()
             if not size:
                 self._make_folder()
             # The file is as new as its size says: whatever else is there is not written to.
@@ -117,9 +121,18 @@ class Checkpoints:
             ) from error
         self._sizes[problem.key] = size + len(line)
 
+    def check(self) -> None:
+        """Check that nobody else may write the folder.
+
+        Raises:
+            StoreError: The folder was deleted, moved or unlocked.
+        """
+        self._lock.check()
+
     def remove(self, key: str) -> None:
         """Delete the journal of a problem, if there is one."""
         self._sizes.pop(key, None)
+        self._paths.pop(key, None)
         with suppress(OSError):
             self._path(key).unlink()
 
@@ -165,8 +178,7 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
     Halves of surrogate pairs stay what they are, so that the tree stays the same.
     """
-    text = json.dumps(record, allow_nan=False, separators=(",", ":"))
-    return seal(text.encode("ascii") + b"\n")
+    return seal(_ENCODER.encode(record).encode("ascii") + b"\n")
 
 
 def _digest(text: str) -> str:
