@@ -25,8 +25,8 @@ from rstar_fast.search.work import KIND_OF, Request
 from rstar_fast.store.checkpoints import FOLDER, Checkpoints
 from rstar_fast.store.fields import Kind, check_fields
 
-FLUSH_S = 0.5
-"""Seconds after which an answer is written. Half of what is promised, since threads may be late."""
+FLUSH_S = 0.8
+"""Seconds after which an answer is written. Less than what is promised, as threads may be late."""
 MAX_UNWRITTEN = 20_000
 """Number of answers that are written at once, whatever their age."""
 

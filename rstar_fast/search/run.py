@@ -48,7 +48,7 @@ def search_to_folder(
 
     Each ended one is on disk before it is yielded.
 
-    What engines tell the trees under way is written too, twice a second. A search that goes on in
+    What engines tell the trees under way is written too, within a second. A search that goes on in
     the folder takes these trees up where they were.
 
     At the end, also at an early one, the folder gets a record of the session: how it ended, and
