@@ -1,7 +1,7 @@
 """The answers of engines, checked as they arrive. A bad one fails its problem and nothing else."""
 
 from collections.abc import Callable, Sequence
-from math import isfinite
+from operator import attrgetter
 from typing import Any, get_args
 
 import numpy as np
@@ -19,6 +19,9 @@ Answer = list[WrittenStep] | Observation | Grade | list[float]
 """A checked answer to a request for an expansion, a run, a grade or scores."""
 
 _FINISHES = get_args(Finish)
+_OBSERVATION = attrgetter("text", "status", "wall_s", "cpu_s", "peak_bytes")
+_LOW, _HIGH = -1e18, 1e18
+"""Bounds of an observation's numbers. NaN is not within them."""
 
 
 def checked(request: Request, result: Any) -> Answer:
@@ -33,13 +36,14 @@ def checked(request: Request, result: Any) -> Answer:
         ScoreError: Scores have an error, or are not one number in [-1, 1] for every child.
         ExecutorError: An observation or a grade has fields of other types than it should.
     """
-    check, error_type, engine = _CHECKS[type(request)]
+    kind = type(request)
     try:
-        return check(request, result)
+        return _CHECKS[kind][0](request, result)
     except RStarError:
         raise
     except Exception as error:
         # Fields of foreign types run code when they are looked at.
+        _, error_type, engine = _CHECKS[kind]
         raise error_type(
             f"{engine} gave an answer at node {request.node} that cannot be read: "
             f"{described(error)}"
@@ -58,21 +62,21 @@ def _expansion(request: ExpandRequest, result: Expansion) -> list[WrittenStep]:
             f"the policy gave {len(candidates)} candidates {where}; "
             f"expected 1 to {request.num_candidates}"
         )
-    for i, one in enumerate(candidates):
-        if not isinstance(one, Candidate):
-            raise PolicyError(
-                f"the policy gave {_shown(one)} {where}; expected candidate {i} to be a Candidate"
-            )
-        if not isinstance(one.text, str):
-            raise PolicyError(
-                f"the policy gave the text {_shown(one.text)} {where}; expected candidate {i} to "
-                "have a str"
-            )
-        if one.finish not in _FINISHES or not isinstance(one.exact, bool):
-            raise PolicyError(
-                f"the policy gave finish {_shown(one.finish)} and exact {_shown(one.exact)} for "
-                f"candidate {i} {where}; expected one of {', '.join(_FINISHES)}, and a bool"
-            )
+    if set(map(type, candidates)) != {Candidate}:
+        for i, one in enumerate(candidates):
+            if not isinstance(one, Candidate):
+                raise PolicyError(
+                    f"the policy gave {_shown(one)} {where}; "
+                    f"expected candidate {i} to be a Candidate"
+                )
+    texts, finishes, exacts = zip(
+        *[(one.text, one.finish, one.exact) for one in candidates], strict=True
+    )
+    # All at once is faster than one by one, and almost always enough.
+    if set(map(type, texts)) != {str} or not all(one in _FINISHES for one in set(finishes)):
+        _refuse_texts(candidates, where)
+    if set(map(type, exacts)) != {bool}:
+        _refuse_texts(candidates, where)
     try:
         ids = ids_to_bytes([one.token_ids for one in candidates])
         logprobs = logprobs_to_bytes([one.logprobs for one in candidates])
@@ -86,23 +90,39 @@ def _expansion(request: ExpandRequest, result: Expansion) -> list[WrittenStep]:
                 f"the policy gave {len(of_ids) // 4} token ids and {len(of_logprobs) // 4} "
                 f"log-probabilities for candidate {i} {where}; expected as many, or none"
             )
-    return [
-        (one.text, of_ids, of_logprobs, one.exact, one.finish)
-        for one, of_ids, of_logprobs in zip(candidates, ids, logprobs, strict=True)
-    ]
+    return list(zip(texts, ids, logprobs, exacts, finishes, strict=True))
+
+
+def _refuse_texts(candidates: Sequence[Candidate], where: str) -> None:
+    """Raise `PolicyError` for the first candidate whose text, `finish` or `exact` is none."""
+    for i, one in enumerate(candidates):
+        if not isinstance(one.text, str):
+            raise PolicyError(
+                f"the policy gave the text {_shown(one.text)} {where}; expected candidate {i} to "
+                "have a str"
+            )
+        if one.finish not in _FINISHES or not isinstance(one.exact, bool):
+            raise PolicyError(
+                f"the policy gave finish {_shown(one.finish)} and exact {_shown(one.exact)} for "
+                f"candidate {i} {where}; expected one of {', '.join(_FINISHES)}, and a bool"
+            )
 
 
 def _observation(request: RunRequest, result: Observation) -> Observation:
+    # Most results are those of programs, so this is the short way for what is as it should be.
+    text, status, wall_s, cpu_s, peak_bytes = _OBSERVATION(result)
     if (
-        isinstance(result.text, str)
-        and isinstance(result.status, Status)
-        and isinstance(result.wall_s, int | float)
-        and isfinite(result.wall_s)
+        type(text) is str
+        and type(status) is Status
+        and _LOW < wall_s < _HIGH
+        and _LOW < cpu_s < _HIGH
+        and _LOW < peak_bytes < _HIGH
     ):
         return result
     raise ExecutorError(
         f"the runner gave text {_shown(result.text)}, status {_shown(result.status)} and wall_s "
-        f"{_shown(result.wall_s)} for node {request.node}; expected a str, a Status and a number"
+        f"{_shown(result.wall_s)} for node {request.node}; "
+        "expected a str, a Status and finite numbers"
     )
 
 

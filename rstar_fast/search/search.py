@@ -244,10 +244,13 @@ class Search:
                 # Ids were given in the order of the requests, so they are consecutive.
                 self._next_id = wanted[-1].id + 1
                 # What an engine told before is not asked again.
+                some_known = bool(active.known)
                 results = known_answers(active.known, wanted)
+                kinds = set(map(type, wanted))
+                for kind in kinds:
+                    active.tree.counts[_COUNT_OF[kind]] += len(_of_kind(wanted, kind, kinds))
                 if None in results:
                     break
-                self._count(active, wanted)
         except StopIteration:
             del self._active[problem_id]
             self._ended.append(active.tree.finish())
@@ -255,18 +258,15 @@ class Search:
         except RStarError as error:
             self.fail(problem_id, error)
             return
-        self._count(active, wanted)
-        active.requests, active.results = wanted, results
+        active.requests, active.results, asked = wanted, results, wanted
+        if some_known:
+            asked = [one for one, known in zip(wanted, results, strict=True) if known is None]
+            kinds = set(map(type, asked))
+        active.missing, active.kinds = len(asked), kinds
         active.asked_at = time.perf_counter()
-        asked = [one for one, known in zip(wanted, results, strict=True) if known is None]
-        active.missing, active.kinds = len(asked), set(map(type, asked))
-        for request in asked:
-            self._pending[request.id] = active
-            self._filed[type(request)].append(request)
-
-    def _count(self, active: _Active, requests: list[Request]) -> None:
-        for request in requests:
-            active.tree.counts[_COUNT_OF[type(request)]] += 1
+        self._pending.update(dict.fromkeys([request.id for request in asked], active))
+        for kind in kinds:
+            self._filed[kind] += _of_kind(asked, kind, kinds)
 
     def _account(self, active: _Active, last: type[Request]) -> None:
         """Count the time of a wait that is over, under the kind of its last request."""
@@ -283,3 +283,12 @@ class Search:
             kind: work.of(name) for kind, name in KIND_OF.items()
         }
         return work
+
+
+def _of_kind(
+    requests: list[Request], kind: type[Request], kinds: set[type[Request]]
+) -> list[Request]:
+    """Return the requests of one kind, of those that there are."""
+    if len(kinds) == 1:
+        return requests
+    return [request for request in requests if type(request) is kind]

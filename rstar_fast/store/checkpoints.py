@@ -27,6 +27,7 @@ FOLDER = "under_way"
 FORMAT = 1
 """Version of the format of these journals."""
 
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
@@ -65,19 +66,21 @@ class Checkpoints:
         is deleted with a warning, and there are no records.
         """
         path = self._path(problem.key)
-        if not path.is_file():
-            return []
         try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise StoreError(f"{path}: expected a file that is no link")
             lines = list(read_lines(path))
             expected = self._header(problem)
             if lines and lines[0].record != expected:
                 differs = [name for name in expected if lines[0].record.get(name) != expected[name]]
                 raise StoreError(f"{path}:1: of another {' and '.join(differs) or 'version'}")
+        except FileNotFoundError:
+            return []
         except StoreError as error:
-            self.discard(problem.key, f"{error}")
+            self.discard(problem.key, str(error))
             return []
         if not lines:
-            path.unlink()
+            self.remove(problem.key)
             return []
         self._sizes[problem.key] = lines[-1].end
         return [line.record for line in lines[1:]]
@@ -105,7 +108,7 @@ class Checkpoints:
                 self._make_folder()
             # The file is as new as its size says: whatever else is there is not written to.
             flags = os.O_TRUNC | os.O_CREAT if not size else 0
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+            fd = os.open(path, _FLAGS | flags)
             try:
                 if os.fstat(fd).st_size != size:
                     os.ftruncate(fd, size)

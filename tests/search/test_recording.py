@@ -1,6 +1,7 @@
 """Searches that are stopped in the middle of their trees, and go on where they were."""
 
 import json
+import os
 import shutil
 import time
 import warnings
@@ -278,6 +279,17 @@ def test_the_folder_of_the_journals_may_not_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "run/under_way").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="under_way: expected a folder that is no link"):
         RunFolder.open(tmp_path / "run", {})
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/etc/passwd", path)])
+def test_what_is_no_journal_is_replaced(make: Any, tmp_path: Path, whole: dict[str, Any]) -> None:
+    stopped(tmp_path, 40, **STRATEGIES["mcts"])
+    path = journals(tmp_path)[0]
+    path.unlink()
+    make(path)
+    with pytest.warns(UserWarning, match=f"{path.name}: expected a file that is no link; .*anew"):
+        search(tmp_path, Stopping(), **STRATEGIES["mcts"])
+    assert contents(tmp_path) == whole
 
 
 def test_answers_come_back_as_they_were() -> None:
