@@ -1,20 +1,15 @@
 """One expansion of a tree: candidates, programs, grades, scores (rules 4 and 5 of docs/search.md).
 
 The functions are coroutines. A `TreeTask` yields the requests that it waits for, and is sent their
-results in the same order.
+checked answers (`answers.Answer`) in the same order.
 """
 
-import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from rstar_fast.errors import PolicyError, ScoreError, SearchError
 from rstar_fast.marks import END_OF_CODE, unescape
 from rstar_fast.marks.step_text import solution_text
-from rstar_fast.policy.base import Candidate, Expansion
+from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.work import Request
 from rstar_fast.steps import (
@@ -42,7 +37,7 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
         distinct: Whether to drop repeated candidates, and all but the first that end the answer.
     """
     children = _add_children(
-        tree, node, num_candidates, distinct, (yield [tree.expand_request(node, num_candidates)])
+        tree, node, distinct, (yield [tree.expand_request(node, num_candidates)])
     )
     finals: list[Node] = []
     programs: list[Node] = []
@@ -132,39 +127,23 @@ def _resume(branch: TreeTask, results: list[Any]) -> list[Request] | None:
 
 
 def _add_children(
-    tree: LiveTree, node: int, num_candidates: int, distinct: bool, results: list[Expansion]
+    tree: LiveTree, node: int, distinct: bool, results: list[list[WrittenStep]]
 ) -> list[Node]:
-    """Make the children that the policy wrote.
-
-    Its answer is not kept, because the tokens take much room.
-    """
-    (expansion,) = results
-    if expansion.error is not None:
-        raise PolicyError(f"the policy failed at node {node}: {expansion.error}")
-    candidates = expansion.candidates
-    if not 1 <= len(candidates) <= num_candidates:
-        raise PolicyError(
-            f"the policy gave {len(candidates)} candidates at node {node}; "
-            f"expected 1 to {num_candidates}"
-        )
-    try:
-        tree.count(candidates)
-        steps = _steps(tree, node, candidates)
-        return tree.add_children(node, _distinct(steps) if distinct else steps)
-    except (TypeError, OverflowError) as error:
-        raise PolicyError(
-            f"the policy returned invalid token ids or log-probabilities at node {node}: {error}"
-        ) from error
+    """Make the children that the policy wrote."""
+    (written,) = results
+    tree.count(written)
+    steps = _steps(tree, node, written)
+    return tree.add_children(node, _distinct(steps) if distinct else steps)
 
 
-def _steps(tree: LiveTree, node: int, candidates: Sequence[Candidate]) -> list[Candidate]:
+def _steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) -> list[WrittenStep]:
     """Return what the policy wrote as steps of a solution, see `solution_text` (rule 4)."""
     in_code, before = tree.in_code(node), tree.nodes[node].text
     steps = []
-    for one in candidates:
+    for one in written:
         text = solution_text(one.text, in_code, one.ends_with_token, before)
         if text != one.text:
-            one = replace(one, text=text, exact=one.exact and unescape(text) == one.text)
+            one = one._replace(text=text, exact=one.exact and unescape(text) == one.text)
         steps.append(one)
     return steps
 
@@ -176,19 +155,19 @@ def _answer(tree: LiveTree, step: str, in_code: bool) -> str | None:
     return final_answer(step, in_code) if has_final_answer(step, in_code) else None
 
 
-def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Drop repeated texts, and all but the first candidate that ends the answer (rule 4)."""
-    kept: dict[str, Candidate] = {}
+def _distinct(steps: Sequence[WrittenStep]) -> list[WrittenStep]:
+    """Drop repeated texts, and all but the first step that ends the answer (rule 4)."""
+    kept: dict[str, WrittenStep] = {}
     answered = False
-    for candidate in candidates:
-        text = candidate.text
+    for step in steps:
+        text = step.text
         if text in kept:
             continue
         if ends_answer(text):
             if answered:
                 continue
             answered = True
-        kept[text] = candidate
+        kept[text] = step
     return list(kept.values())
 
 
@@ -234,22 +213,7 @@ def _observe(tree: LiveTree, parent: int, programs: Sequence[Node], results: Seq
 def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> TreeTask:
     if not children:
         return
-    (scores,) = yield [tree.score_request(parent, children)]
-    if scores.error is not None:
-        raise ScoreError(f"the PPM failed at the children of node {parent}: {scores.error}")
-    if len(scores.values) != len(children):
-        raise SearchError(
-            f"the PPM gave {len(scores.values)} scores for the {len(children)} children "
-            f"of node {parent}"
-        )
-    values = np.asarray(scores.values, np.float64).tolist()
-    if not all(map(math.isfinite, values)):
-        child, score = next(
-            (child, score)
-            for child, score in zip(children, values, strict=True)
-            if not math.isfinite(score)
-        )
-        raise ScoreError(f"the PPM gave {score} for node {child.id}; expected a number in [-1, 1]")
+    (values,) = yield [tree.score_request(parent, children)]
     for child, score in zip(children, values, strict=True):
         child.score = score
     # The order of these calls does not matter: every child gets one value, and only answers reach

@@ -95,7 +95,8 @@ def _node_view(node: Node, chosen: bool) -> RenderableType:
     if not node.observation:
         return line
     style = "dim" if node.status == "ok" else "yellow"
-    return Group(line, _line(f"   {node.status}: {one_line(node.observation, MAX_LINE)}", style))
+    status = one_line(node.status, MAX_ANSWER)
+    return Group(line, _line(f"   {status}: {one_line(node.observation, MAX_LINE)}", style))
 
 
 def _outcome(node: Node) -> Text:

@@ -123,6 +123,7 @@ def test_copies_of_problems_in_older_folders_are_read(finished: Path, tmp_path: 
     for name in stages:
         rows = [json.loads(line) for line in (run / name / "trees.jsonl").read_text().splitlines()]
         assert all(row["id"].endswith(f"#{row.pop('copy')}") for row in rows)
+        assert all(row.pop("checksum") for row in rows)
         (run / name / "trees.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name in (*stages, "round-1/results"):
         (run / name / "manifest.json").unlink()
