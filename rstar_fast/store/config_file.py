@@ -18,12 +18,14 @@ def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as it will be read back.
 
     Raises:
-        StoreError: A value is not a JSON value.
+        StoreError: A value is not a JSON value, or a key is `CHECKSUM`.
     """
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise StoreError(f"config: expected JSON values: {error}") from error
+    if CHECKSUM in plain:
+        raise StoreError(f"config: expected no key {CHECKSUM!r}, which the file has for itself")
     return plain
 
 

@@ -154,6 +154,8 @@ class TestRunFolder:
         RunFolder.open(tmp_path, {**CONFIG, "marks": ("a", "b")}).close()
         with pytest.raises(StoreError, match="expected JSON values"):
             RunFolder.open(tmp_path, {"c": float("nan")})
+        with pytest.raises(StoreError, match="expected no key 'checksum'"):
+            RunFolder.open(tmp_path, {"checksum": "00000000"})
 
     def test_check_refuses_another_question(self, tmp_path: Path) -> None:
         with RunFolder.open(tmp_path, CONFIG) as run:
