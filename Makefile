@@ -47,6 +47,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/sympy_search.py --quick
 	$(BIN)/python bench/tree.py --quick
 	$(BIN)/python bench/expansion.py --quick
+	$(BIN)/python bench/recording.py --quick
 	$(BIN)/python bench/score.py --quick
 	$(BIN)/python bench/kernels.py --quick
 

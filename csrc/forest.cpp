@@ -98,7 +98,6 @@ void Forest::free_trees(std::span<const TreeId> trees) {
 NodeId Forest::reserve_children(std::span<const NodeId> nodes, std::size_t index,
                                 std::int32_t count) {
     const NodeId node = nodes[index];
-    if (!in_use(node)) refuse_node("expand", index, node);
     if (count < 1 || count > MAX_CHILDREN)
         throw ForestError(concat("expand: counts must be in 1..", MAX_CHILDREN, ", got ", count,
                                  " at index ", index));
@@ -149,6 +148,8 @@ void Forest::expand(std::span<const NodeId> nodes, std::span<const std::int32_t>
         throw ForestError(
             concat("expand: ", nodes.size(), " nodes but ", counts.size(), " counts"));
     if (values) check_finite("expand", *values);
+    // Before any tree grows: a node that this call makes is not one that it may expand.
+    check_nodes("expand", nodes);
 
     // A reservation changes only the parent's own entry and the size of its tree. A refused batch
     // is therefore undone by releasing what was reserved. To reserve first also finds nodes that

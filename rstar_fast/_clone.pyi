@@ -17,11 +17,11 @@ def draw_secret(filter: bytearray | ctypes.Array[ctypes.c_char], low: int, high:
 def wait_to_be_cloned(channel_fd: int, cpu_s: int, /) -> None:
     """Wait on a socket, and return only in a clone of this process.
 
-    Each message of one byte with a descriptor makes one clone, whose parent is this process's
-    parent. In the clone, the descriptor takes the place of `channel_fd`, one byte ("h") was written
-    to it, and descriptors 0 to 2 are the null device. Where no process can be made, the waiting
-    process writes one byte ("e") to the descriptor. It never returns itself, and ends when the
-    other end closes.
+    Each message of one byte with two descriptors makes one clone, whose parent is this process's
+    parent. In the clone, the first descriptor takes the place of `channel_fd`, and the second that
+    of `channel_fd + 1`. One byte ("h") was written to the first, and descriptors 0 to 2 are the
+    null device. Where no process can be made, the waiting process writes one byte ("e") to the
+    first descriptor. It never returns itself, and ends when the other end closes.
 
     Args:
         channel_fd: Descriptor of a Unix stream socket. The process must have one thread.

@@ -579,6 +579,7 @@ def logprobs_to_bytes(runs: Sequence[Sequence[float]]) -> list[bytes]:
 
     Raises:
         TypeError: An element is not a number, or a run is not a sequence.
+        ValueError: An element is NaN, infinite, or out of the range of float32.
     """
 
 def untrack(objects: Sequence[object]) -> None:

@@ -70,6 +70,8 @@ class SearchConfig(Options):
             of the released training data.
         error_by_text: Whether the released code's rule holds: an observation that contains "error"
             counts as an error.
+        answer_by_word: Whether the released code's rule holds: a step that contains "boxed" gives
+            a final answer, the content of its last box.
         wrap_limit_observation_twice: Whether the released code's rule holds: a closing step that
             hits `error_limit` carries its observation twice.
         wall_limit_s: Wall time of one program, seconds, > 0.
@@ -98,6 +100,7 @@ class SearchConfig(Options):
     prompt: PromptStyle = "finetuned"
     observation: ObservationStyle = "stdout"
     error_by_text: bool = False
+    answer_by_word: bool = False
     wrap_limit_observation_twice: bool = False
     wall_limit_s: float = 5.0
     memory_limit_mb: int = 1024

@@ -4,6 +4,19 @@ A message says what was expected, what came, and where.
 """
 
 
+def described(error: BaseException) -> str:
+    """Return the type and the text of any exception, as in "ValueError: no"."""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of any exception, also of one whose `__str__` raises."""
+    try:
+        return str(error)
+    except Exception:
+        return f"(its text cannot be read: {type(error).__name__}.__str__ raises)"
+
+
 class RStarError(Exception):
     """The base of all errors of rstar_fast."""
 

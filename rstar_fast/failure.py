@@ -1,8 +1,10 @@
 """A problem that could not be searched to its end, and why."""
 
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 
+from rstar_fast.errors import text_of
 from rstar_fast.problems import Problem
 
 
@@ -33,5 +35,8 @@ class Failure:
     def of(cls, problem: Problem, error: BaseException) -> "Failure":
         """Describe the failure of a problem that an exception ended."""
         raised = error.__traceback__ is not None or error.__cause__ is not None
-        lines = traceback.format_exception(error) if raised else []
-        return cls(problem, type(error).__name__, str(error), "".join(lines))
+        lines: list[str] = []
+        # Formatting runs code of foreign exceptions.
+        with suppress(Exception):
+            lines = traceback.format_exception(error) if raised else []
+        return cls(problem, type(error).__name__, text_of(error), "".join(lines))

@@ -1,8 +1,12 @@
-"""The texts that a policy continues, made of questions."""
+"""The texts that a policy continues, made of questions.
+
+A mark that a question spells is escaped, see `rstar_fast.marks`.
+"""
 
 from typing import Literal
 
 from rstar_fast.errors import PolicyError
+from rstar_fast.marks import escape
 
 PromptStyle = Literal["finetuned", "few_shot"]
 
@@ -48,14 +52,14 @@ Question: """  # noqa: E501
 def finetuned_prompt(question: str) -> str:
     """Return the prompt of a policy or a PPM that was trained on the paper's format."""
     return (
-        f"<|user|>:\n{question}\n"
+        f"<|user|>:\n{escape(question)}\n"
         "<|assistant|>: Let's think step by step and solve the problem with code."
     )
 
 
 def few_shot_prompt(question: str) -> str:
     """Return the prompt of any other policy: instruction, two solved problems, question."""
-    return f"{_FEW_SHOT}{question}\n"
+    return f"{_FEW_SHOT}{escape(question)}\n"
 
 
 def make_prompt(style: PromptStyle, question: str) -> str:

@@ -17,7 +17,7 @@ def draw_key(seed: int, problem_id: str, node: int, sample: int) -> int:
         node: Id of the node that is expanded, in its tree.
         sample: Number of the candidate, from 0.
     """
-    text = f"{seed}\0{node}\0{sample}\0{problem_id}".encode()
+    text = f"{seed}\0{node}\0{sample}\0{problem_id}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "little")
 
 

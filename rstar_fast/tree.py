@@ -42,6 +42,7 @@ class Node:
         end: Reason why it is a leaf, see `EndReason`.
         answer: Final answer that it gives, or "".
         correct: Whether that answer is right. None if it was not graded.
+        unsure: Whether grading could not decide. `correct` is then False.
         score: Score of the PPM, in [-1, 1]. None if it was not scored.
         q: Mean value. 0 if it was never visited.
         visits: Number of values that were added.
@@ -63,6 +64,7 @@ class Node:
     end: EndReason = ""
     answer: str = ""
     correct: bool | None = None
+    unsure: bool = False
     score: float | None = None
     q: float = 0.0
     visits: int = 0

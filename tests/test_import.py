@@ -11,7 +11,7 @@ import rstar_fast
 PUBLIC = ["PPM", "Executor", "Failure", "Forest", "FunctionPolicy", "MathVerifier", "PackedScorer"]
 PUBLIC += ["Problem", "RStarError", "RunFolder", "Search", "SearchConfig", "Searcher"]
 PUBLIC += ["TransformersPolicy", "Tree", "load_problems"]
-HEAVY = {"torch", "transformers", "triton", "datasets", "math_verify", "sympy"}
+HEAVY = {"torch", "transformers", "triton", "datasets", "latex2sympy2_extended", "mpmath", "sympy"}
 
 
 def test_import_loads_nothing_heavy() -> None:

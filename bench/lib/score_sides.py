@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -85,13 +85,19 @@ class Work:
 
 
 class Numbers:
-    """A tokenizer for texts that are numbers of tokens, separated by spaces."""
+    """A tokenizer for texts that are numbers of tokens, separated by spaces.
 
-    bos_token = eos_token_id = pad_token_id = None
+    Other words have no tokens.
+    """
+
+    name_or_path = "numbers"
+    bos_token = bos_token_id = eos_token_id = pad_token_id = unk_token = unk_token_id = None
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+    all_special_tokens = all_special_ids = ()
 
     def __call__(self, text: str, **options: Any) -> Any:
         """Return the tokens of a text."""
-        return SimpleNamespace(input_ids=[int(token) for token in text.split()])
+        return SimpleNamespace(input_ids=[int(word) for word in text.split() if word.isdecimal()])
 
     @staticmethod
     def text(tokens: Tensor) -> str:

@@ -11,6 +11,7 @@
 #include "../errors.hpp"
 #include "../uct.hpp"
 #include "docstrings.hpp"
+#include "initialized.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -69,6 +70,18 @@ class SharedForest {
     Forest forest_;
     std::mutex lock_;
 };
+
+}  // namespace
+
+}  // namespace rstar_fast::bindings
+
+template <>
+class pybind11::detail::type_caster<rstar_fast::bindings::SharedForest>
+    : public rstar_fast::bindings::InitializedCaster<rstar_fast::bindings::SharedForest> {};
+
+namespace rstar_fast::bindings {
+
+namespace {
 
 py::array_t<TreeId> new_trees(SharedForest& self, std::int64_t count) {
     return to_array<TreeId>(self.with([&](Forest& forest) { return forest.new_trees(count); }));

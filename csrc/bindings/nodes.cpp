@@ -1,9 +1,11 @@
 #include <pybind11/pybind11.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 
+#include "../errors.hpp"
 #include "docstrings.hpp"
 #include "register.hpp"
 
@@ -35,7 +37,11 @@ std::int32_t to_id(PyObject* item) {
 float to_logprob(PyObject* item) {
     const double value = PyFloat_AsDouble(item);
     if (value == -1.0 && PyErr_Occurred() != nullptr) throw py::error_already_set();
-    return static_cast<float>(value);
+    const auto logprob = static_cast<float>(value);
+    if (!std::isfinite(logprob))
+        throw py::value_error(
+            concat("expected a log-probability that is a finite float32, got ", value));
+    return logprob;
 }
 
 // Returns every run of numbers as the bytes of an array of T.

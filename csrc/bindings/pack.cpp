@@ -7,7 +7,15 @@
 
 #include "../errors.hpp"
 #include "docstrings.hpp"
+#include "initialized.hpp"
 #include "register.hpp"
+
+template <>
+class pybind11::detail::type_caster<rstar_fast::Pack>
+    : public rstar_fast::bindings::InitializedCaster<rstar_fast::Pack> {};
+template <>
+class pybind11::detail::type_caster<rstar_fast::BlockLists>
+    : public rstar_fast::bindings::InitializedCaster<rstar_fast::BlockLists> {};
 
 namespace py = pybind11;
 

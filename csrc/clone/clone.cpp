@@ -35,12 +35,18 @@ constexpr unsigned long CLONE_FLAGS =
 // filter compares it. Zygotes have one, and their clones forget it. 0 for none.
 volatile std::uint64_t secret = 0;
 
-// Returns the descriptor that came with the next message, or -1 when the other end is gone.
-int receive_fd(int channel) {
+struct Descriptors {
+    int channel;
+    int output;
+};
+
+// Receives the descriptors that came with the next message. Returns false when the other end is
+// gone.
+bool receive_fds(int channel, Descriptors& fds) {
     for (;;) {
         char byte = 0;
         iovec data{&byte, 1};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(Descriptors))] = {};
         msghdr message{};
         message.msg_iov = &data;
         message.msg_iovlen = 1;
@@ -48,16 +54,18 @@ int receive_fd(int channel) {
         message.msg_controllen = sizeof(control);
         const ssize_t length = recvmsg(channel, &message, 0);
         if (length < 0 && errno == EINTR) continue;
-        if (length <= 0) return -1;
+        if (length <= 0) return false;
         const cmsghdr* const header = CMSG_FIRSTHDR(&message);
         if (header == nullptr || header->cmsg_level != SOL_SOCKET ||
-            header->cmsg_type != SCM_RIGHTS)
+            header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(fds)))
             continue;
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-        return fd;
+        std::memcpy(&fds, CMSG_DATA(header), sizeof(fds));
+        return true;
     }
 }
+
+// Gives a descriptor another number. Returns false on failure.
+bool move_fd(int from, int to) { return from == to || (dup2(from, to) == to && close(from) == 0); }
 
 // Returns where the C library keeps the id of this process's only thread, which the kernel renews
 // in a clone. Null where the kernel does not tell.
@@ -98,13 +106,13 @@ bool silence() {
 }
 
 // Does in a clone what it does not inherit, and says in a greeting that it lives.
-bool begin_life(int child_fd, int channel, rlim_t cpu_s) {
+bool begin_life(const Descriptors& fds, int channel, rlim_t cpu_s) {
     forget_secret();
     // If the supervisor has ended already, the greeting below fails.
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     const rlimit limit{cpu_s, cpu_s};
-    return setrlimit(RLIMIT_CPU, &limit) == 0 && silence() && dup2(child_fd, channel) >= 0 &&
-           close(child_fd) == 0 && write(channel, "h", 1) == 1;
+    return setrlimit(RLIMIT_CPU, &limit) == 0 && silence() && move_fd(fds.channel, channel) &&
+           move_fd(fds.output, channel + 1) && write(channel, "h", 1) == 1;
 }
 
 PyObject* wait_to_be_cloned(PyObject*, PyObject* arguments) {
@@ -113,16 +121,17 @@ PyObject* wait_to_be_cloned(PyObject*, PyObject* arguments) {
     if (!PyArg_ParseTuple(arguments, "ik", &fd, &cpu_s)) return nullptr;
     int* const thread_id = thread_id_address();
     for (;;) {
-        const int child_fd = receive_fd(fd);
-        if (child_fd < 0) _exit(0);
+        Descriptors fds{};
+        if (!receive_fds(fd, fds)) _exit(0);
         const long pid = clone_process(thread_id);
         if (pid == 0) {
-            if (!begin_life(child_fd, fd, cpu_s)) _exit(1);
+            if (!begin_life(fds, fd, cpu_s)) _exit(1);
             Py_RETURN_NONE;
         }
         // A refusal: there is no room for a process now. Nobody has to read it.
-        if (pid < 0 && write(child_fd, "e", 1) != 1) errno = 0;
-        close(child_fd);
+        if (pid < 0 && write(fds.channel, "e", 1) != 1) errno = 0;
+        close(fds.channel);
+        close(fds.output);
     }
 }
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 HELP = "search problems, store their trees"
 DESCRIPTION = "Search problems and store their trees in a folder."
 _EPILOG = """\
-Every finished tree is written to --out at once. Stopped or killed, the same command continues where
-it was.
+Every finished tree is written to --out at once, and trees under way within a second.
+Stopped or killed, the same command continues where it was.
 
 examples:
   rstar-fast search --problems gsm8k.jsonl --policy ./policy --ppm ./ppm --preset rstar-math \\
@@ -116,7 +116,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 folder.check(problems)
                 _count_done(folder, {problem.key for problem in problems}, totals)
                 count = counted(len(problems), "problem")
-                console.print(f"{given.out}: {totals.trees:,} of {count} done already")
+                under_way = _under_way(given)
+                console.print(f"{given.out}: {totals.trees:,} of {count} done already{under_way}")
             if totals.trees < len(problems):
                 models = f"{given.policy} and {given.ppm}" if given.ppm else given.policy
                 console.print(f"loading {models}", soft_wrap=True)
@@ -144,7 +145,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.print(f"\nstopped; {_resume(args, given, totals)}", soft_wrap=True)
         return Exit.INTERRUPTED
     except RStarError:
-        if totals.trees:
+        if totals.trees or _under_way(given):
             print(f"rstar-fast: {_resume(args, given, totals)}", file=sys.stderr)
         raise
     console.print(totals_view(totals))
@@ -159,5 +160,13 @@ def _count_done(folder: "RunFolder", wanted: set[str], totals: "Totals") -> None
 
 
 def _resume(args: argparse.Namespace, given: SearchArguments, totals: "Totals") -> str:
-    trees = counted(totals.trees, "finished tree")
-    return f"{trees} in {given.out}; to go on, run the same command again:\n  {args.command_line}"
+    trees = f"{counted(totals.trees, 'finished tree')} in {given.out}{_under_way(given)}"
+    return f"{trees}; to go on, run the same command again:\n  {args.command_line}"
+
+
+def _under_way(given: SearchArguments) -> str:
+    """Return how many trees can go on where they were, as in ", 3 under way"."""
+    from rstar_fast.store.checkpoints import num_under_way
+
+    number = num_under_way(Path(given.out))
+    return f", {number:,} under way" if number else ""

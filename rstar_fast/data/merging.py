@@ -96,7 +96,8 @@ def _join(known: Node, other: Node) -> None:
         known.q = (known.q * known.visits + other.q * other.visits) / visits
     known.visits = visits
     known.score = other.score if known.score is None else known.score
-    known.correct = other.correct if known.correct is None else known.correct
+    if known.correct is None:
+        known.correct, known.unsure = other.correct, other.unsure
 
 
 def _breadth_first(nodes: list[Node]) -> list[Node]:

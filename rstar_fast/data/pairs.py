@@ -160,7 +160,7 @@ def _leads_to(tree: Tree) -> tuple[list[bool], list[bool]]:
     """Return whether a right answer, and whether a wrong one, is at or below each node."""
     right, wrong = [False] * len(tree.nodes), [False] * len(tree.nodes)
     for node in reversed(tree.nodes):
-        if node.end == "answer":
+        if node.end == "answer" and not node.unsure:
             graded = require_grade(tree, node)
             right[node.id] |= graded
             wrong[node.id] |= not graded

@@ -24,6 +24,8 @@ from typing import Any
 from rstar_fast.data.files import json_lines
 from rstar_fast.data.merging import children_of
 from rstar_fast.errors import DataError, StoreError
+from rstar_fast.marks import OUTPUT, escape
+from rstar_fast.marks.step_text import solution_text
 from rstar_fast.problems.files import problem_of_row
 from rstar_fast.store.records import encode_line
 from rstar_fast.tree import EndReason, Node, Tree
@@ -202,6 +204,11 @@ def _node_of_reference(record: dict[str, Any], node_id: int, parent: int, depth:
             f"expected a text that begins with its step {step[:40]!r}, got {text[:40]!r}"
         )
     node.step, node.suffix = step, text[len(step) :]
+    if own is None:
+        # The released code escapes nothing.
+        node.step = solution_text(step, is_whole=True)
+        shown = OUTPUT + (node.observation or "")
+        node.suffix = node.suffix.replace(shown, OUTPUT + escape(node.observation or ""))
     node.answer = sentence if node.end == "answer" else ""
     return node
 

@@ -58,12 +58,12 @@ class Trajectory:
 def trajectories(tree: Tree) -> list[Trajectory]:
     """Return the trajectories of a tree, in order of their last nodes.
 
-    Branches that ended without an answer are left out.
+    Branches that ended without an answer are left out, and answers whose grade is unsure.
 
     Raises:
         DataError: An answer was not graded, as in a problem without accepted answers.
     """
-    return [_trajectory(tree, node) for node in tree.finals()]
+    return [_trajectory(tree, node) for node in tree.finals() if not node.unsure]
 
 
 def code_failed(node: Node) -> bool:

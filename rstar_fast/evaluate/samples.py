@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.verify.grade.answers import normalise
+from rstar_fast.verify.grade.spelling import Spelling, spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def vote(
 ) -> Sample | None:
     """Return the best-scored sample of the answer that is given most often. None without an answer.
 
-    Answers are equal if their normal forms are. Ties go to the answer with the better-scored
-    sample, and to the earlier one where samples have no scores.
+    Answers are equal if they are spelled alike (`spelling`). Ties go to the answer with the
+    better-scored sample, and to the earlier one where samples have no scores.
 
     Args:
         samples: Samples of one problem.
@@ -59,10 +59,10 @@ def vote(
     if top is not None and top < 1:
         raise ConfigError(f"vote: expected at least 1 voter, got {top}")
     voters = _ranked(samples, needed=weighted or top is not None)[:top]
-    first: dict[str, Sample] = {}
-    weights: dict[str, float] = {}
+    first: dict[Spelling, Sample] = {}
+    weights: dict[Spelling, float] = {}
     for one in voters:
-        form = normalise(one.answer)
+        form = spelling(one.answer)
         weight = ((one.score or 0.0) + 1) / 2 if weighted else 1.0
         first.setdefault(form, one)
         weights[form] = weights.get(form, 0.0) + weight

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate import Share
+from rstar_fast.viewer.text import one_line
+
+MAX_NAME = 40
+"""Number of characters of a line's name in the legend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,21 @@ def draw(curves: Curves, rounds: Sequence[int]) -> bytes:
             high = [100 * (share.interval[1] - share.value) for share in shares]
             numbers = [number for number, _ in points]
             values = [100 * share.value for share in shares]
-            axes.errorbar(numbers, values, [low, high], marker="o", capsize=3, label=name)
+            axes.errorbar(numbers, values, [low, high], marker="o", capsize=3, label=_label(name))
     axes.set_xlabel("round")
     axes.set_ylabel(curves.label)
     axes.set_xticks(list(rounds))
     axes.grid(alpha=0.3)
     if any(curves.lines.values()):
-        axes.legend(fontsize="small")
+        for text in axes.legend(fontsize="small").get_texts():
+            # A name such as "$x^$" is no formula.
+            text.set_parse_math(False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=120)
     return file.getvalue()
+
+
+def _label(name: str) -> str:
+    """Return the name of a line in the legend. Names that begin with "_" would be left out."""
+    name = one_line(name, MAX_NAME)
+    return f" {name}" if name.startswith("_") else name

@@ -66,7 +66,8 @@ def evolve(
     environment = {**os.environ, "OMP_NUM_THREADS": str(num_threads)}
 
     def start(stage: Stage) -> "subprocess.Popen[bytes]":
-        module = [sys.executable, "-m", "rstar_fast.evolve.process"]
+        # Without -P, a file of the working folder could take the place of a module.
+        module = [sys.executable, "-P", "-m", "rstar_fast.evolve.process"]
         with log_of(run, stage).open("wb") as log:
             return subprocess.Popen(
                 [*module, str(run), stage.name, *flags],

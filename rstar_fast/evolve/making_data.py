@@ -94,5 +94,7 @@ def _is_measured(tree: Tree, share: float, seed: int) -> bool:
     A hash of the seed and the problem's id decides, so that every round measures on the same
     problems.
     """
-    digest = hashlib.blake2b(f"{seed} {tree.problem.id}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(
+        f"{seed} {tree.problem.id}".encode("utf-8", "surrogatepass"), digest_size=8
+    ).digest()
     return int.from_bytes(digest, "big") < share * 2**64

@@ -1,7 +1,6 @@
 """Manifests: a stage is finished once its folder has one."""
 
 import hashlib
-import json
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -10,7 +9,7 @@ from typing import Any
 
 from rstar_fast.errors import StoreError
 from rstar_fast.evolve.stage import Stage
-from rstar_fast.store.config_file import write_json
+from rstar_fast.store.config_file import read_json, write_json
 
 MANIFEST = "manifest.json"
 _PACKAGES = ("rstar_fast", "torch", "transformers", "trl", "numpy", "sympy")
@@ -23,12 +22,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         StoreError: The manifest is damaged.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = read_json(folder / MANIFEST)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder / MANIFEST}: cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or "metrics" not in manifest:
+    if not isinstance(manifest.get("metrics"), dict):
         raise StoreError(f"{folder / MANIFEST}: damaged: expected an object with metrics")
     return manifest
 

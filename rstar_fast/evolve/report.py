@@ -13,6 +13,7 @@ from rstar_fast.evolve.curves import Curves, draw
 from rstar_fast.evolve.metrics import Method, PairOrder
 from rstar_fast.evolve.summary import RoundSummary, groups, summarize
 from rstar_fast.store.config_file import read_config
+from rstar_fast.store.files import write_whole
 
 METHOD_NAMES: dict[Method, str] = {
     Method.POLICY: "policy",
@@ -59,9 +60,10 @@ def write_report(run: str | Path) -> list[Path]:
         files = []
         for name, picture in pictures.items():
             files.append(run / f"{name}.png")
-            files[-1].write_bytes(picture)
+            write_whole(files[-1], picture)
         files.append(run / "report.html")
-        files[-1].write_text(_page(run.name, config, summaries, pictures), encoding="utf-8")
+        page = _page(run.name, config, summaries, pictures)
+        write_whole(files[-1], page.encode(errors="backslashreplace"))
     except OSError as error:
         raise StoreError(
             f"{run}: the report cannot be written: {error.strerror or error}"

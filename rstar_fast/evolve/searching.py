@@ -65,5 +65,6 @@ def search(stage: SearchStage, context: Context) -> dict[str, Any]:
         "solved": totals.solved,
         "solved_by_group": solved_by_group(solved),
         "nodes": totals.nodes,
+        "unsure": totals.unsure,
         "generated_tokens": totals.generated_tokens,
     }

@@ -1,13 +1,16 @@
 """Summaries of the finished rounds of a self-evolution, read from its manifests. Needs no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rstar_fast.errors import ConfigError, StoreError, described
 from rstar_fast.evaluate import Paired, Share
-from rstar_fast.evolve.manifest import read_manifest
+from rstar_fast.evolve.manifest import MANIFEST, read_manifest
 from rstar_fast.evolve.metrics import Method, PairOrder
+from rstar_fast.store.fields import Kind, check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,17 @@ def summarize(run: Path) -> list[RoundSummary]:
     summaries = []
     first = read_manifest(run / "round-0" / "greedy")
     if first:
-        metrics = first["metrics"]
-        accuracy = {Method.POLICY: Share(metrics["solved"], metrics["trees"])}
-        summaries.append(
-            RoundSummary(0, accuracy, policy_by_group=_shares(metrics.get("solved_by_group", {})))
-        )
+        with _at(run / "round-0" / "greedy"):
+            metrics = first["metrics"]
+            accuracy = {Method.POLICY: _share(metrics["solved"], metrics["trees"])}
+            by_group = _shares(metrics.get("solved_by_group", {}))
+            summaries.append(RoundSummary(0, accuracy, policy_by_group=by_group))
     number = 1
     while data := read_manifest(run / f"round-{number}" / "data"):
         results = read_manifest(run / f"round-{number}" / "results")
-        summaries.append(_summary(number, data["metrics"], results["metrics"] if results else {}))
+        with _at(run / f"round-{number}"):
+            found = results["metrics"] if results else {}
+            summaries.append(_summary(number, data["metrics"], found))
         number += 1
     return summaries
 
@@ -77,20 +82,52 @@ def _summary(number: int, data: Mapping[str, Any], results: Mapping[str, Any]) -
     return RoundSummary(
         number,
         accuracy={
-            method: Share(solved, problems) for method, (solved, problems, _) in found.items()
+            method: _share(solved, problems) for method, (solved, problems, _) in found.items()
         },
-        tokens={method: tokens for method, (_, _, tokens) in found.items()},
+        tokens={method: _number(tokens) for method, (_, _, tokens) in found.items()},
         policy_by_group=_shares(results.get("policy_by_group", {})),
-        pairs={order: Share(*pairs[order]) for order in PairOrder if pairs.get(order)},
-        solved=Share(data["solved"], data["problems"]),
+        pairs={order: _share(*pairs[order]) for order in PairOrder if pairs.get(order)},
+        solved=_share(data["solved"], data["problems"]),
         solved_by_group=_shares(data["solved_by_group"]),
-        counts={name: data[name] for name in ("sft_rows", "pairs")},
-        search_against_majority=results.get("search_against_majority", ""),
-        comparison=Paired(**{**figures, "interval": tuple(figures["interval"])})
-        if figures
-        else None,
+        counts={name: _count(data[name]) for name in ("sft_rows", "pairs")},
+        search_against_majority=str(results.get("search_against_majority", "")),
+        comparison=_paired(figures) if figures else None,
     )
 
 
 def _shares(by_group: Mapping[str, Sequence[int]]) -> dict[str, Share]:
-    return {name: Share(solved, count) for name, (solved, count) in by_group.items()}
+    return {name: _share(solved, count) for name, (solved, count) in by_group.items()}
+
+
+def _share(successes: Any, trials: Any) -> Share:
+    return Share(_number(successes), _count(trials))
+
+
+def _paired(figures: Mapping[str, Any]) -> Paired:
+    low, high = map(_number, figures["interval"])
+    others: dict[str, Any] = {
+        name: _number(value) for name, value in figures.items() if name != "interval"
+    }
+    return Paired(**others, interval=(low, high))
+
+
+def _number(value: Any) -> float:
+    """Return a number of a manifest, which may hold anything."""
+    check_fields({"a figure": value}, {"a figure": Kind.of(float)})
+    number: float = value
+    return number
+
+
+def _count(value: Any) -> int:
+    check_fields({"a count": value}, {"a count": Kind.of(int)})
+    count: int = value
+    return count
+
+
+@contextmanager
+def _at(folder: Path) -> Iterator[None]:
+    """Say in errors which folder's manifests are damaged."""
+    try:
+        yield
+    except (AttributeError, ConfigError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{folder}: a damaged {MANIFEST}: {described(error)}") from error

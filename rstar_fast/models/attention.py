@@ -6,6 +6,8 @@ forward it puts that name into the configuration, and hands the batch through th
 arguments, which the model passes on to the attention of every layer.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -14,8 +16,29 @@ from transformers import AttentionInterface
 
 from rstar_fast.errors import RStarError
 
-_UNSUPPORTED = ("softcap", "s_aux", "position_bias", "block_mask")
-_MAX_PROBE_ERROR = 0.1
+_HARMLESS = frozenset(
+    {
+        "cache_position",
+        "output_attentions",
+        "output_hidden_states",
+        "output_router_logits",
+        "position_ids",
+        "return_dict",
+        "use_cache",
+    }
+)
+"""Arguments that models hand to their attention and that change nothing in it.
+
+Any other one, such as a softcap, sinks or the indices of sparse attention, is refused. Many have
+an effect on long texts only, which no probe shows.
+"""
+_MAX_PROBE_ERROR = {torch.float64: 1e-3, torch.float32: 1e-2}
+"""Largest relative error of a probe, by the number type of the model.
+
+Float32 leaves room for the TensorFloat-32 of GPUs.
+"""
+_MAX_HALF_PROBE_ERROR = 0.1
+"""The same for number types of 16 bits."""
 
 
 class AttentionFunction(Protocol):
@@ -114,16 +137,34 @@ class AttentionSwap:
         finally:
             config._attn_implementation = before
 
-    def check_probe(self, ours: Tensor, theirs: Tensor, problem: str) -> None:
+    @contextmanager
+    def probing(self, name: str) -> Iterator[None]:
+        """Turn what a model raises in a probe into an error that names the model.
+
+        Args:
+            name: Name of the model.
+        """
+        try:
+            yield
+        except (RStarError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise self._error_type(
+                f"{name}: its forward does not work with our attention: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def check_probe(self, ours: Tensor, theirs: Tensor, dtype: torch.dtype, problem: str) -> None:
         """Raise an error if the results of a probe differ too much from those of the model itself.
 
         Args:
             ours: Results with the attention function, any shape.
             theirs: Results of the model's own forward, same shape.
+            dtype: Number type of the model's weights.
             problem: What is wrong if they differ, for the error. Ends with the name of the results.
         """
         error = float((ours - theirs).norm() / theirs.norm().clamp(min=1e-12))
-        if not error < _MAX_PROBE_ERROR:
+        if not error < _MAX_PROBE_ERROR.get(dtype, _MAX_HALF_PROBE_ERROR):
             raise self._error_type(
                 f"{problem} differ from the model's by {error:.2g} of their size"
             )
@@ -147,8 +188,13 @@ class AttentionSwap:
                 f"{type(module).__name__} does not hand the keyword arguments of the model's "
                 "forward on to its attention"
             )
-        for name in _UNSUPPORTED:
-            if kwargs.get(name) is not None:
+        if attention_mask is not None and attention_mask.numel() != 1:
+            raise self._error_type(
+                f"{type(module).__name__} makes an attention mask of its own, "
+                "which is not supported"
+            )
+        for name, argument in kwargs.items():
+            if argument is not None and name not in _HARMLESS:
                 raise self._error_type(
                     f"{type(module).__name__} uses {name!r} in its attention, "
                     "which is not supported"

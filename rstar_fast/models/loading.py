@@ -20,12 +20,28 @@ def load_tokenizer(
         RStarError: There is no tokenizer, or an empty one. The error is an `error_type`.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(source))
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            str(source), trust_remote_code=False
+        )
     except Exception as error:
         raise error_type(
-            f"{source}: expected a tokenizer beside the model; transformers says: {error}"
+            f"{source}: expected a tokenizer beside the model; {reason_of(error)}"
         ) from error
     # transformers makes an empty tokenizer where the files are missing.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise error_type(f"{source}: expected a tokenizer beside the model, got an empty one")
     return tokenizer
+
+
+def reason_of(error: Exception) -> str:
+    """Return why transformers could not load something, in words.
+
+    Everything is loaded with `trust_remote_code=False`. Left out, it makes transformers ask at the
+    terminal.
+    """
+    if "trust_remote_code" in str(error):
+        return (
+            "it comes with Python code of its own (`auto_map` in a configuration file), which is "
+            "never executed; only what transformers itself implements can be loaded"
+        )
+    return f"transformers says: {error}"

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rstar_fast.errors import PolicyError
 from rstar_fast.policy.kv import LayerShape, PrefixKV, PrefixPool, RowKV
 
 
@@ -91,9 +92,11 @@ class ShapeProbe:
 
     Attributes:
         shapes: Shapes of the keys and values, by layer. Filled by the forward.
+        windows: Numbers of positions that layers see, of those that do not see all. Filled too.
     """
 
     shapes: dict[int, LayerShape] = field(default_factory=dict)
+    windows: list[int] = field(default_factory=list)
 
 
 def shared_prefix_attention(
@@ -114,7 +117,8 @@ def shared_prefix_attention(
         value: Values [1, kv_heads, tokens, value_dim].
         batch: Batch. The new keys and values are written to it.
         scale: Factor of the products of queries and keys. None for dim ** -0.5.
-        window: Not used: the policy takes no text that is longer than the model's window.
+        window: Number of positions that the layer sees. Only noted by a probe: the policy takes no
+            longer text. None for all.
 
     Returns:
         Results [1, tokens, query_heads, value_dim].
@@ -125,7 +129,13 @@ def shared_prefix_attention(
     folded = query[0].view(kv_heads, -1, tokens, query.shape[-1])
     out = query.new_empty(*folded.shape[:3], value.shape[-1])
     if isinstance(batch, ShapeProbe):
+        if layer in batch.shapes:
+            raise PolicyError(
+                f"{type(module).__name__} attends more than once in layer {layer}, "
+                "which is not supported"
+            )
         batch.shapes[layer] = LayerShape(kv_heads, key.shape[-1], value.shape[-1])
+        batch.windows += [] if window is None else [window]
         mask = causal_mask(tokens, 0, query.dtype, query.device)
         out = _encode(folded, key, value, mask, scale)
     else:

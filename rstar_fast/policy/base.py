@@ -68,6 +68,8 @@ class Candidate:
             the candidate was cut at `max_tokens`.
         exact: Whether `token_ids` spell exactly `text`. False where a token runs past the stop
             mark, or where the prompt's format adds text.
+        ends_with_token: Whether the text ends with a stop mark that is one token. What only spells
+            a mark before it is then text. Else the search cuts the text behind its first stop mark.
     """
 
     text: str
@@ -75,6 +77,7 @@ class Candidate:
     logprobs: tuple[float, ...] = ()
     finish: Finish = "mark"
     exact: bool = True
+    ends_with_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Where a row ends, and the candidate that it then is."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rstar_fast.policy.base import Candidate, Finish
@@ -38,17 +39,27 @@ class Endings:
     def candidate(self, row: DecodeRow) -> Candidate | None:
         """Return the candidate of a row if its newest token ends it, else None."""
         group, token = row.group, row.tokens[-1]
-        if group.marks.may_end(token):
+        if row.spells_mark or group.marks.may_end(token):
             text = self._detokenizer.text(group.tokens, row.tokens)
-            if (end := group.marks.end(text)) >= 0:
+            if token in group.marks.tokens:
+                return replace(self._make(row, text, "mark", True), ends_with_token=True)
+            if (end := group.marks.end(text, goes_on=True)) >= 0:
                 return self._make(row, text[:end], "mark", end == len(text))
+            # The next tokens tell whether it stands in a string literal.
+            row.spells_mark = group.marks.are_spelt(text)
         if token in self._end_tokens:
             text = self._detokenizer.text(group.tokens, row.tokens[:-1])
-            return self._make(row, text, "eos", False)
+            return self._cut(row, text, "eos", False)
         if len(row.tokens) >= group.budget:
             text = self._detokenizer.text(group.tokens, row.tokens)
-            return self._make(row, text, "length", is_whole(text))
+            return self._cut(row, text, "length", is_whole(text))
         return None
+
+    def _cut(self, row: DecodeRow, text: str, finish: Finish, exact: bool) -> Candidate:
+        """Return the candidate of a text that does not go on: a mark in an open literal ends it."""
+        if (end := row.group.marks.end(text)) >= 0:
+            return self._make(row, text[:end], "mark", exact and end == len(text))
+        return self._make(row, text, finish, exact)
 
     def _make(self, row: DecodeRow, text: str, finish: Finish, exact: bool) -> Candidate:
         lead = self._lead if row.group.request.path else ""

@@ -10,8 +10,12 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.attention import AttentionSwap
+from rstar_fast.models.loading import reason_of
+from rstar_fast.models.modes import evaluation_mode
+from rstar_fast.models.rope import short_rope_context
 from rstar_fast.policy.attention import DecodeBatch, ShapeProbe, shared_prefix_attention
 from rstar_fast.policy.kv import Layout
+from rstar_fast.policy.probe import decoded, probe_text
 
 _SHARED_PREFIX = AttentionSwap("rstar_fast_shared_prefix", shared_prefix_attention, PolicyError)
 
@@ -33,11 +37,11 @@ def load(source: str | Path, dtype: torch.dtype | None, device: torch.device) ->
     if Path(source).exists() and not (Path(source) / "config.json").is_file():
         raise PolicyError(f"policy {str(source)!r}: {expected}; there is no config.json in it")
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype or "auto")
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(source), dtype=dtype or "auto", trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise PolicyError(
-            f"policy {str(source)!r}: {expected}; transformers says: {error}"
-        ) from error
+        raise PolicyError(f"policy {str(source)!r}: {expected}; {reason_of(error)}") from error
     loaded: PreTrainedModel = model.to(device).eval()
     return loaded
 
@@ -60,7 +64,8 @@ class CausalModel:
     def of(cls, model: PreTrainedModel) -> "CausalModel":
         """Check that a model can be run with our attention, and take the form of its KV.
 
-        The check compares a forward of ours over eight tokens with one of the model's own.
+        The check compares texts of a few tokens, encoded and then decoded behind their keys and
+        values, with a forward of the model's own.
 
         Raises:
             PolicyError: The model is no decoder with plain keys and values in each layer.
@@ -69,21 +74,28 @@ class CausalModel:
         _SHARED_PREFIX.check_support(model, name)
         config = model.config.get_text_config()
         device = next(model.parameters()).device
-        probe, tokens = ShapeProbe(), torch.arange(1, 9, device=device)[None] % config.vocab_size
         self = cls(model, Layout((), model.dtype, device), _context_tokens(config))
-        with torch.inference_mode():
-            ours = self.forward(tokens, torch.arange(8, device=device)[None], probe, slice(None))
+        with torch.inference_mode(), _SHARED_PREFIX.probing(name), evaluation_mode(model):
+            shapes = ShapeProbe()
+            text = probe_text(model, self.context_tokens)
+            tokens = torch.tensor([text], device=device)
+            positions = torch.arange(len(text), device=device)[None]
+            ours = self.forward(tokens, positions, shapes, slice(None))
             theirs = model(input_ids=tokens, use_cache=False).logits[0].float()
-        if sorted(probe.shapes) != list(range(config.num_hidden_layers)):
-            raise PolicyError(
-                f"{name}: expected attention with keys and values in each of its "
-                f"{config.num_hidden_layers} layers, got {len(probe.shapes)} such layers "
-                "(hybrid and recurrent models are not supported)"
-            )
-        _SHARED_PREFIX.check_probe(ours, theirs, f"{name}: its attention is not plain: logits")
-        self.layout = Layout(
-            tuple(probe.shapes[i] for i in range(config.num_hidden_layers)), model.dtype, device
-        )
+            if sorted(shapes.shapes) != list(range(config.num_hidden_layers)):
+                raise PolicyError(
+                    f"{name}: expected attention with keys and values in each of its "
+                    f"{config.num_hidden_layers} layers, got {len(shapes.shapes)} such layers "
+                    "(hybrid and recurrent models are not supported)"
+                )
+            problem = f"{name}: its attention is not plain: logits"
+            _SHARED_PREFIX.check_probe(ours, theirs, model.dtype, problem)
+            layers = tuple(shapes.shapes[i] for i in range(config.num_hidden_layers))
+            self.layout = Layout(layers, model.dtype, device)
+            self.context_tokens = min([self.context_tokens, *shapes.windows])
+            ours, index = decoded(self.forward, self.layout, text)
+            problem = f"{name}: its attention is not plain: logits behind kept keys and values"
+            _SHARED_PREFIX.check_probe(ours, theirs[index], model.dtype, problem)
         return self
 
     def forward(
@@ -108,10 +120,7 @@ class CausalModel:
             PolicyError: Autocast is on, and its number type is not the one of the weights.
         """
         _check_autocast(self.layout)
-        training = self.model.training
-        if training:
-            self.model.eval()  # type: ignore[no-untyped-call]
-        try:
+        with evaluation_mode(self.model):
             output = _SHARED_PREFIX.forward(
                 self.model,
                 tokens,
@@ -119,9 +128,6 @@ class CausalModel:
                 batch,
                 logits_to_keep=0 if isinstance(keep, slice) else keep,
             )
-        finally:
-            if training:
-                self.model.train()
         logits: Tensor = output.logits[0]
         return logits.float()
 
@@ -144,7 +150,7 @@ def _context_tokens(config: Any) -> int:
 
     This is its context, or its sliding window where that is shorter.
     """
-    limits = [getattr(config, "max_position_embeddings", None)]
+    limits = [getattr(config, "max_position_embeddings", None), short_rope_context(config)]
     layer_types = getattr(config, "layer_types", None)
     if layer_types is None or any(kind != "full_attention" for kind in layer_types):
         limits += [

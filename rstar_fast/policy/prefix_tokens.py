@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from rstar_fast.models.text_tokens import TextTokens
 from rstar_fast.policy.base import ExpandRequest
 from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
 
@@ -23,22 +24,27 @@ class PrefixTokens:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", prompt: PromptStyle) -> None:
         self.lead = step_lead(prompt)
-        self._tokenizer = tokenizer
+        self._tokens = TextTokens(tokenizer)
         self._prompt = prompt
         self._prompt_tokens = lru_cache(_PROMPTS_KEPT)(self._encode_prompt)
 
     def of(self, request: ExpandRequest) -> list[int]:
-        """Return the token ids of a request's prefix."""
+        """Return the token ids of a request's prefix.
+
+        Tokens that the policy sampled are kept, unless a mark or a special token is among them that
+        is none in the solution's text.
+        """
         tokens = list(self._prompt_tokens(request.question))
         if self.lead and request.path:
             path = "".join(segment.text for segment in request.path)
-            return [*tokens, *self._tokenizer.encode(path + self.lead, add_special_tokens=False)]
+            return [*tokens, *self._tokens.of(path + self.lead)]
         for segment in request.path:
-            if segment.token_ids is None:
-                tokens += self._tokenizer.encode(segment.text, add_special_tokens=False)
+            ids = segment.token_ids
+            if ids is not None and self._tokens.are_of(ids, segment.text):
+                tokens += ids
             else:
-                tokens += segment.token_ids
+                tokens += self._tokens.of(segment.text)
         return tokens
 
     def _encode_prompt(self, question: str) -> list[int]:
-        return list(self._tokenizer(make_prompt(self._prompt, question))["input_ids"])
+        return self._tokens.of(make_prompt(self._prompt, question), opens=True)

@@ -52,6 +52,7 @@ class DecodeRow:
         random: Random stream of its draws.
         tokens: Token ids written so far.
         logprobs: Log-probability of each of `tokens`, nats.
+        spells_mark: Whether the tokens spell a stop mark that may stand in a string literal.
     """
 
     group: Group
@@ -59,6 +60,7 @@ class DecodeRow:
     random: np.random.Generator
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    spells_mark: bool = False
 
 
 class Packed(NamedTuple):

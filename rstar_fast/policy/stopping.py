@@ -6,6 +6,8 @@ A mark of plain text may take several tokens, and may end inside one.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rstar_fast.marks.step_text import stop_end
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -41,29 +43,43 @@ class Detokenizer:
 class StopMarks:
     """Finds the first stop mark of a growing text.
 
-    Decoding the text after every token would be slow. It is decoded only after a token that can end
-    a mark.
+    A mark with a token of its own is that token alone: spelt in other tokens it is text. A mark
+    without one is its text, outside string literals (see `rstar_fast.marks.step_text`). Decoding
+    the text after every token would be slow. It is decoded only after a token that can end a mark.
+
+    Attributes:
+        tokens: Ids of the tokens that are marks.
     """
 
     def __init__(self, marks: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> None:
-        self._marks = tuple(marks)
-        finals = {mark[-1] for mark in marks}
+        added = tokenizer.get_added_vocab()
+        self.tokens = frozenset(added[mark] for mark in marks if mark in added)
+        self._marks = tuple(mark for mark in marks if mark not in added)
+        finals = {mark[-1] for mark in self._marks}
         # Byte-level tokenizers spell printable ASCII as itself. A mark with another final character
         # may end with any token.
         self._any_token = any(not ("!" <= final <= "~") for final in finals)
-        vocabulary = tokenizer.get_vocab()
-        self._endings = frozenset(
+        vocabulary = tokenizer.get_vocab() if finals else {}
+        self._endings = self.tokens | {
             token_id for token, token_id in vocabulary.items() if finals & set(token)
-        )
+        }
 
     def may_end(self, token: int) -> bool:
         """Return whether this token can complete a mark."""
         return self._any_token or token in self._endings
 
-    def end(self, text: str) -> int:
-        """Return the index just past the mark that ends first in a text, or -1 if there is none."""
-        ends = [at + len(mark) for mark in self._marks if (at := text.find(mark)) >= 0]
-        return min(ends, default=-1)
+    def are_spelt(self, text: str) -> bool:
+        """Return whether a text spells a mark, which may be one or stand in a string literal."""
+        return any(mark in text for mark in self._marks)
+
+    def end(self, text: str, goes_on: bool = False) -> int:
+        """Return the index just past the mark that ends first in a text, or -1 if there is none.
+
+        Args:
+            text: Text, whose last token is no mark by itself.
+            goes_on: Whether more may follow, so that a literal which is open may be closed.
+        """
+        return stop_end(text, self._marks, goes_on) if self.are_spelt(text) else -1
 
 
 def is_whole(text: str) -> bool:

@@ -20,6 +20,7 @@ from torch import Tensor
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.devices import find_device, find_dtype
 from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.models.texts import check_marks, missing_embedding
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.endings import Endings
 from rstar_fast.policy.kv import PrefixPools, RowKV
@@ -31,6 +32,7 @@ from rstar_fast.policy.rows import DecodeRow, Group, pack_rows
 from rstar_fast.policy.sampling import draw
 from rstar_fast.prompts import PromptStyle
 from rstar_fast.seeding import draw_key, stream
+from rstar_fast.steps import MARKS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -66,8 +68,8 @@ class TransformersPolicy:
 
     Raises:
         ConfigError: There is no such device or number type.
-        PolicyError: The model cannot be loaded, or is no decoder with plain keys and values in each
-            layer.
+        PolicyError: The model cannot be loaded, is no decoder with plain keys and values in each
+            layer, or has no embedding for a mark.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class TransformersPolicy:
                 raise PolicyError(
                     f"policy {self.name!r}: expected the tokenizer of the loaded model, got none"
                 )
+        check_marks(model, tokenizer, MARKS, f"policy {self.name!r}", PolicyError)
         self.stats = PolicyStats()
+        self._tokenizer = tokenizer
         self._model = CausalModel.of(model)
         self._prefix_tokens = PrefixTokens(tokenizer, prompt)
         self._endings = Endings(model, tokenizer, self._prefix_tokens.lead)
@@ -215,7 +219,7 @@ class TransformersPolicy:
                 f"the prefix has {len(tokens)} tokens; {self.name} takes {context} including at "
                 "least one new token"
             )
-        return None
+        return missing_embedding(self._model.model, self._tokenizer, tokens)
 
     def _forward(self, admitted: list[Group]) -> Tensor:
         """Run the model.

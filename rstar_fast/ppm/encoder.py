@@ -12,6 +12,7 @@ import torch
 
 from rstar_fast._core import pack
 from rstar_fast.kernels.tree_attention import TreeLayout
+from rstar_fast.models.modes import evaluation_mode
 from rstar_fast.ppm.packed_model import PackedModel, ScoreBatch
 from rstar_fast.ppm.prefixes import Prefix, Prefixes
 
@@ -150,9 +151,9 @@ class Encoder:
         layout = TreeLayout(packed.end, packed.position, queries, self.model.ppm.model.device)
         batch = ScoreBatch(layout, known, keep=bool(to_keep))
         last = packed.score_index[[place[node] for node in new]]
-        _, scores = self.model.forward(
-            packed, batch, np.searchsorted(queries, last).astype(np.int32)
-        )
+        index = np.searchsorted(queries, last).astype(np.int32)
+        with evaluation_mode(self.model.ppm.model):
+            _, scores = self.model.forward(packed, batch, index)
         self.stats.forwards += 1
         self.stats.encoded_tokens += len(queries)
         self.stats.reused_tokens += len(tokens) - len(queries)

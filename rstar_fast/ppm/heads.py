@@ -39,6 +39,9 @@ def read_head(name: str, spec: ScoreSpec, model: Any, tokenizer: Any) -> tuple[n
         ScoreError: There is no such head, or it has another form.
     """
     weights = read_weights(name, spec.weights)
+    for key, value in weights.items():
+        if not value.isfinite().all():
+            raise ScoreError(f"{name}: {spec.weights}.{key}: expected finite weights")
     if not weights and spec.labels and model.config.get_text_config().tie_word_embeddings:
         weights = {"weight": model.get_input_embeddings().weight.detach()}
     got = ", ".join(f"{key} {list(value.shape)}" for key, value in weights.items()) or "nothing"

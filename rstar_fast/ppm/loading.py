@@ -13,6 +13,7 @@ from transformers.utils.hub import cached_file
 
 from rstar_fast.errors import ScoreError
 from rstar_fast.models.devices import find_device, find_dtype
+from rstar_fast.models.loading import reason_of
 
 REFERENCE_HEAD = "value_head.bin"
 """Head of a PPM of rStar-Math's released code: a state dict beside a causal language model."""
@@ -27,9 +28,11 @@ def load_config(name: str) -> Any:
         ScoreError: There is none, or it cannot be read.
     """
     try:
-        return AutoConfig.from_pretrained(name)
+        return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except Exception as error:
-        raise ScoreError(f"{name}: expected a model's folder or hub name: {error}") from error
+        raise ScoreError(
+            f"{name}: expected a model's folder or hub name; {reason_of(error)}"
+        ) from error
 
 
 def load_model(
@@ -61,10 +64,11 @@ def load_model(
                 dtype=dtype,
                 output_loading_info=True,
                 ignore_mismatched_sizes=new_head,
+                trust_remote_code=False,
             )
     except (OSError, ValueError, RuntimeError) as error:
         raise ScoreError(
-            f"{name}: could not be loaded as a sequence-classification model: {error}"
+            f"{name}: could not be loaded as a sequence-classification model; {reason_of(error)}"
         ) from error
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Linear) or head.bias is not None:
@@ -154,6 +158,8 @@ def read_reference_head(file: str) -> tuple[Tensor, float]:
         raise ScoreError(
             f"{file}: expected one weight [1, hidden] and at most one bias [1], got {got}"
         )
+    if not bias.isfinite().all():
+        raise ScoreError(f"{file}: expected a finite bias, got {float(bias)}")
     return parts["weight"], float(bias)
 
 

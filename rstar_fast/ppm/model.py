@@ -60,12 +60,19 @@ class PPM:
             spec: Way in which it reads solutions.
 
         Raises:
-            ScoreError: A constant in the config is no finite number, or out of range.
+            ScoreError: A constant in the config is no finite number, or out of range, or a weight
+                of the head is not finite.
         """
         self.spec = spec
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name
+        for key, weight in model.score.named_parameters():
+            if num_broken := int((~weight.isfinite()).sum()):
+                raise ScoreError(
+                    f"{name}: score.{key}: expected finite weights of the value head, "
+                    f"got {num_broken} of {weight.numel()} that are not"
+                )
         config = model.config
         for option, default in (("ppm_scale", 1.0), ("ppm_bias", 0.0), ("ppm_likelihood", 0.0)):
             value = getattr(config, option, default)

@@ -17,10 +17,13 @@ from rstar_fast.errors import ScoreError
 from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
 from rstar_fast.kernels.value_head import value_head
 from rstar_fast.models.attention import AttentionSwap
+from rstar_fast.models.modes import evaluation_mode
+from rstar_fast.models.rope import short_rope_context
 from rstar_fast.ppm.model import PPM
 
-_SHORT_ROPE = ("longrope",)
-"""Rotary embeddings that change for all tokens once one lies beyond the original context."""
+_PROBE_TOKENS = 10
+_PROBE_NEW = 2
+"""Number of last tokens of the probe that are scored behind kept keys and values."""
 
 
 @dataclass
@@ -113,7 +116,7 @@ class PackedModel:
     def __init__(self, ppm: PPM) -> None:
         """Check that a PPM's model can be run with our attention.
 
-        The check compares a forward of ours over eight tokens with those of the model's own.
+        The check compares forwards of ours over a few tokens with those of the model's own.
 
         Raises:
             ScoreError: The attention of the model cannot be replaced. The message names the model.
@@ -198,18 +201,46 @@ class PackedModel:
 
     @torch.no_grad()
     def _probe(self, name: str) -> None:
-        """Compare the values of a chain of eight tokens with the model's own."""
-        tokens = (
-            np.arange(1, 9, dtype=np.int32) % self.ppm.model.get_input_embeddings().num_embeddings
-        )
-        chain = pack(np.arange(-1, 7, dtype=np.int32), np.ones(8, np.int32), tokens)
-        ours = self.values(chain)
-        ids = torch.from_numpy(tokens)[None].long().to(ours.device).expand(8, -1)
-        theirs = self.ppm.forward(ids, torch.arange(8, device=ours.device))
+        """Compare the values of a chain of tokens with the model's own.
+
+        All tokens go through one forward, and then the last ones behind kept keys and values.
+        """
+        tokens = np.arange(1, _PROBE_TOKENS + 1, dtype=np.int32)
+        chain = _chain(tokens % self.ppm.model.get_input_embeddings().num_embeddings)
+        with _PACKED_TREES.probing(name), evaluation_mode(self.ppm.model):
+            ours = self.values(chain)
+            ids = torch.tensor(chain.tokens)[None].long().to(ours.device)
+            theirs = self.ppm.forward(
+                ids.expand(_PROBE_TOKENS, -1), torch.arange(_PROBE_TOKENS, device=ours.device)
+            )
+            behind = self._behind_kept(chain)
         # A model with NaN weights is taken: it fails the requests whose scores are NaN, one by one.
         if not theirs.isnan().any():
             problem = f"{name}: its attention or its head is not plain: values"
-            _PACKED_TREES.check_probe(ours, theirs, problem)
+            dtype = self.ppm.model.dtype
+            _PACKED_TREES.check_probe(ours, theirs, dtype, problem)
+            problem = f"{problem} behind kept keys and values"
+            _PACKED_TREES.check_probe(behind, theirs[-len(behind) :], dtype, problem)
+
+    def _behind_kept(self, chain: Pack) -> Tensor:
+        """Return the values of the last tokens of a chain behind keys and values of the others."""
+        device, num_known = self.ppm.model.device, _PROBE_TOKENS - _PROBE_NEW
+        first = _chain(chain.tokens[:num_known])
+        batch = ScoreBatch(TreeLayout.of(first, device), keep=True)
+        self.forward(first, batch, first.score_index)
+        assert batch.kv is not None
+        queries = np.arange(num_known, _PROBE_TOKENS, dtype=np.int32)
+        layout = TreeLayout(chain.end, chain.position, queries, device)
+        known = [(0, batch.kv)]
+        return self.forward(
+            chain, ScoreBatch(layout, known), np.arange(_PROBE_NEW, dtype=np.int32)
+        )[0]
+
+
+def _chain(tokens: NDArray[np.int32]) -> Pack:
+    """Pack tokens each of which is a node, the child of the one before it."""
+    count = len(tokens)
+    return pack(np.arange(-1, count - 1, dtype=np.int32), np.ones(count, np.int32), tokens)
 
 
 def _max_tokens(ppm: PPM) -> int | None:
@@ -218,11 +249,4 @@ def _max_tokens(ppm: PPM) -> int | None:
     This is the original context where a longer text would change the scores of texts that are
     packed with it.
     """
-    config = ppm.model.config.get_text_config()
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") in _SHORT_ROPE:
-        original = rope.get("original_max_position_embeddings") or getattr(
-            config, "original_max_position_embeddings", None
-        )
-        return original or ppm.max_tokens
-    return ppm.max_tokens
+    return short_rope_context(ppm.model.config.get_text_config()) or ppm.max_tokens

@@ -59,14 +59,13 @@ class ScoreSpec:
                 f"got labels {self.labels!r} alone"
             )
 
-    def prompt_for(self, question: str, bos: str | None) -> str:
-        """Return the text in front of the first step.
+    def template(self, bos: str | None) -> list[str]:
+        """Return the pieces of the text in front of the first step, between which the question is.
 
         Args:
-            question: Text of the problem.
             bos: Token with which the tokenizer's texts begin. None if there is none.
         """
-        return self.prompt.replace(BOS, bos or "").replace(QUESTION, question)
+        return self.prompt.replace(BOS, bos or "").split(QUESTION)
 
     def of_path(self, scores: Sequence[float]) -> float:
         """Return the score of a path from the scores of its steps, of which there is at least one.

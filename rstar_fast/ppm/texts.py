@@ -1,14 +1,19 @@
 """The tokens that a PPM reads for the texts of a request."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from rstar_fast.errors import ScoreError
+from rstar_fast.marks import MARKS, escape
+from rstar_fast.models.text_tokens import TextTokens
+from rstar_fast.models.texts import check_marks, missing_embedding
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.ppm.model import PPM
 
 _CACHED_TEXTS = 1 << 16
-# A surrogate has no UTF-8 form, which tokenizers need.
-_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_SPECIAL = re.compile(r"<[^<>\s]+>")
+"""Form of marks that are special tokens."""
 
 Tokens = tuple[int, ...]
 
@@ -26,20 +31,30 @@ class Texts:
         Args:
             ppm: PPM that reads the tokens.
             max_tokens: Largest number of tokens of a text. None for any number.
+
+        Raises:
+            ScoreError: A mark has no embedding, or is a special token that the tokenizer splits.
         """
         self._ppm = ppm
+        self._tokens = TextTokens(ppm.tokenizer, ScoreError)
+        self._template = ppm.spec.template(ppm.tokenizer.bos_token)
         self._max_tokens = max_tokens
         mark = ppm.spec.mark
         self._mark: Tokens = (
             tuple(ppm.tokenizer(mark, add_special_tokens=False).input_ids) if mark else ()
         )
-        self._num_embeddings: int = ppm.model.get_input_embeddings().num_embeddings
-        self._cached = lru_cache(_CACHED_TEXTS)(self._tokenize)
+        if _SPECIAL.fullmatch(mark) and len(self._mark) != 1:
+            raise ScoreError(
+                f"{ppm.name}: expected a tokenizer that has the mark {mark!r} as one token, "
+                f"got {len(self._mark)}: {ppm.tokenizer.convert_ids_to_tokens(list(self._mark))}"
+            )
+        check_marks(ppm.model, ppm.tokenizer, (mark,) if mark else MARKS, ppm.name, ScoreError)
+        self._prompt = lru_cache(_CACHED_TEXTS)(self._tokenize_prompt)
+        self._step = lru_cache(_CACHED_TEXTS)(self._tokenize_step)
 
     def pieces(self, question: str, path: Sequence[str]) -> list[Tokens]:
         """Return the tokens of the prompt, then those of each step with its mark."""
-        prompt = self._ppm.spec.prompt_for(question, self._ppm.tokenizer.bos_token)
-        return [self._cached(prompt, True), *(self._cached(text, False) for text in path)]
+        return [self._prompt(question), *map(self._step, path)]
 
     def of(self, request: ScoreRequest) -> tuple[list[Tokens], list[Tokens]] | str:
         """Return the tokens of a request.
@@ -49,7 +64,7 @@ class Texts:
             cannot be scored, the reason instead.
         """
         path = self.pieces(request.question, [segment.text for segment in request.path])
-        children = [self._cached(child, False) for child in request.children]
+        children = list(map(self._step, request.children))
         return self.fault(path, children) or (path, children)
 
     def fault(self, path: Sequence[Tokens], children: Sequence[Tokens]) -> str | None:
@@ -62,24 +77,13 @@ class Texts:
         longest = sum(map(len, path)) + max(map(len, children), default=0)
         if children and self._max_tokens is not None and longest > self._max_tokens:
             return f"the solution has {longest} tokens; the PPM takes at most {self._max_tokens}"
-        highest = max((max(tokens, default=0) for tokens in (*path, *children)), default=0)
-        if children and highest >= self._num_embeddings:
-            return (
-                f"the tokenizer gave token id {highest}; "
-                f"the PPM has embeddings for ids below {self._num_embeddings}"
-            )
-        return None
+        if not children:
+            return None
+        tokens = (token for piece in (*path, *children) for token in piece)
+        return missing_embedding(self._ppm.model, self._ppm.tokenizer, tokens)
 
-    def _tokenize(self, text: str, opens: bool) -> Tokens:
-        """Return the tokens of a piece.
+    def _tokenize_prompt(self, question: str) -> Tokens:
+        return tuple(self._tokens.filled(self._template, escape(question)))
 
-        Args:
-            text: Piece.
-            opens: Whether the piece is the prompt. It then begins with the tokens that the
-                tokenizer puts at the front of a text. An end-of-text token at its end is left out.
-        """
-        tokenizer = self._ppm.tokenizer
-        ids = tokenizer(text.translate(_SURROGATES), add_special_tokens=opens).input_ids
-        if opens and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
-            ids.pop()
-        return tuple(ids) if opens else (*ids, *self._mark)
+    def _tokenize_step(self, text: str) -> Tokens:
+        return (*self._tokens.of(text), *self._mark)

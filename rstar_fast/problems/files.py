@@ -169,14 +169,11 @@ def problem_of_row(row: Any, default_id: str, stem: str, where: str) -> Problem:
             f"{where}: no field 'answer' (null where it is not known); "
             f"it has {', '.join(map(repr, row))}"
         )
-    problem = Problem(_id(row, default_id, stem, where), question, _answers(row["answer"], where))
-    for text in (problem.id, problem.question, *problem.answers):
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            raise ProblemError(
-                f"{where}: half of a surrogate pair, which no UTF-8 file can hold, "
-                f"in {_short(text)}"
-            )
-    return problem
+    problem_id, answers = _id(row, default_id, stem, where), _answers(row["answer"], where)
+    try:
+        return Problem(problem_id, question, answers)
+    except ProblemError as error:
+        raise ProblemError(f"{where}: {error}") from error
 
 
 def _id(row: dict[str, Any], default_id: str, stem: str, where: str) -> str:
@@ -196,8 +193,9 @@ def _answers(value: Any, where: str) -> tuple[str, ...]:
     """Return the accepted answers, each once. A GSM8K solution gives the text after "####"."""
     found = []
     for answer in value if isinstance(value, list) else [value]:
-        number = (
-            isinstance(answer, int | float) and not isinstance(answer, bool) and isfinite(answer)
+        # An integer may be too long for a float.
+        number = (isinstance(answer, int) and not isinstance(answer, bool)) or (
+            isinstance(answer, float) and isfinite(answer)
         )
         if not (number or isinstance(answer, str) or answer is None):
             raise ProblemError(

@@ -22,7 +22,7 @@ class Problem:
         copy: Number of this copy where a problem is searched several times, >= 0. None otherwise.
 
     Raises:
-        ProblemError: An answer is not text, or `copy` is not a count.
+        ProblemError: A text is not text that UTF-8 can hold, or `copy` is not a count.
     """
 
     id: str
@@ -41,6 +41,11 @@ class Problem:
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        for name in ("id", "question"):
+            if not isinstance(getattr(self, name), str):
+                raise ProblemError(
+                    f"problem: {name}: expected text, got {type(getattr(self, name)).__name__}"
+                )
         if not isinstance(self.answers, tuple) or not all(
             isinstance(one, str) for one in self.answers
         ):
@@ -50,6 +55,12 @@ class Problem:
             raise ProblemError(
                 f"problem {self.id!r}: copy: expected an integer of at least 0, got {self.copy!r}"
             )
+        for text in (self.id, self.question, *self.answers):
+            if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+                raise ProblemError(
+                    f"problem {self.id!r}: half of a surrogate pair, which no UTF-8 file can hold, "
+                    f"in {text[:60]!r}"
+                )
 
     @property
     def key(self) -> str:

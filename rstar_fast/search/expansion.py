@@ -1,29 +1,28 @@
 """One expansion of a tree: candidates, programs, grades, scores (rules 4 and 5 of docs/search.md).
 
 The functions are coroutines. A `TreeTask` yields the requests that it waits for, and is sent their
-results in the same order.
+checked answers (`answers.Answer`) in the same order.
 """
 
-import math
 from collections.abc import Generator, Sequence
 from typing import Any
 
-import numpy as np
-
-from rstar_fast.errors import PolicyError, ScoreError, SearchError
-from rstar_fast.policy.base import Candidate, Expansion
+from rstar_fast.marks import END_OF_CODE, unescape
+from rstar_fast.marks.step_text import solution_text
+from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.work import Request
 from rstar_fast.steps import (
-    END_OF_CODE,
+    answer_of_last_box,
     closes_code,
     ends_answer,
     final_answer,
     has_final_answer,
+    names_box,
     observation_suffix,
 )
 from rstar_fast.tree import Node
-from rstar_fast.verify.base import Status
+from rstar_fast.verify.base import Grade, Status
 
 TreeTask = Generator[list[Request], Any, None]
 
@@ -38,13 +37,15 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
         distinct: Whether to drop repeated candidates, and all but the first that end the answer.
     """
     children = _add_children(
-        tree, node, num_candidates, distinct, (yield [tree.expand_request(node, num_candidates)])
+        tree, node, distinct, (yield [tree.expand_request(node, num_candidates)])
     )
     finals: list[Node] = []
     programs: list[Node] = []
+    in_code = tree.in_code(node)
     for child in children:
-        if has_final_answer(child.step):
-            child.answer = final_answer(child.step)
+        answer = _answer(tree, child.step, in_code)
+        if answer is not None:
+            child.answer = answer
             child.end = "answer"
             finals.append(child)
         elif child.step.strip():
@@ -60,10 +61,10 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     results = (yield requests) if requests else []
     _observe(tree, node, programs, results)
     for child, grade in zip(to_grade, results[len(programs) :], strict=True):
-        tree.grades[child.answer] = grade.correct
+        tree.grades[child.answer] = grade
     if annotate:
         for child in finals:
-            child.correct = tree.grades[child.answer]
+            tree.give_grade(child)
         tree.backup(
             [child.id for child in finals], [1.0 if child.correct else -1.0 for child in finals]
         )
@@ -93,9 +94,9 @@ def grade_finals(tree: LiveTree) -> TreeTask:
     if to_grade:
         grades = yield [tree.grade_request(node) for node in to_grade]
         for node, grade in zip(to_grade, grades, strict=True):
-            tree.grades[node.answer] = grade.correct
+            tree.grades[node.answer] = grade
     for node in finals:
-        node.correct = tree.grades[node.answer]
+        tree.give_grade(node)
 
 
 def together(branches: Sequence[TreeTask]) -> TreeTask:
@@ -126,43 +127,47 @@ def _resume(branch: TreeTask, results: list[Any]) -> list[Request] | None:
 
 
 def _add_children(
-    tree: LiveTree, node: int, num_candidates: int, distinct: bool, results: list[Expansion]
+    tree: LiveTree, node: int, distinct: bool, results: list[list[WrittenStep]]
 ) -> list[Node]:
-    """Make the children that the policy wrote.
-
-    Its answer is not kept, because the tokens take much room.
-    """
-    (expansion,) = results
-    if expansion.error is not None:
-        raise PolicyError(f"the policy failed at node {node}: {expansion.error}")
-    candidates = expansion.candidates
-    if not 1 <= len(candidates) <= num_candidates:
-        raise PolicyError(
-            f"the policy gave {len(candidates)} candidates at node {node}; "
-            f"expected 1 to {num_candidates}"
-        )
-    try:
-        tree.count(candidates)
-        return tree.add_children(node, _distinct(candidates) if distinct else candidates)
-    except (TypeError, OverflowError) as error:
-        raise PolicyError(
-            f"the policy returned invalid token ids or log-probabilities at node {node}: {error}"
-        ) from error
+    """Make the children that the policy wrote."""
+    (written,) = results
+    tree.count(written)
+    steps = _steps(tree, node, written)
+    return tree.add_children(node, _distinct(steps) if distinct else steps)
 
 
-def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Drop repeated texts, and all but the first candidate that ends the answer (rule 4)."""
-    kept: dict[str, Candidate] = {}
+def _steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) -> list[WrittenStep]:
+    """Return what the policy wrote as steps of a solution, see `solution_text` (rule 4)."""
+    in_code, before = tree.in_code(node), tree.nodes[node].text
+    steps = []
+    for one in written:
+        text = solution_text(one.text, in_code, one.ends_with_token, before)
+        if text != one.text:
+            one = one._replace(text=text, exact=one.exact and unescape(text) == one.text)
+        steps.append(one)
+    return steps
+
+
+def _answer(tree: LiveTree, step: str, in_code: bool) -> str | None:
+    """Return the final answer that a step gives, or None if it gives none."""
+    if tree.config.answer_by_word:
+        return answer_of_last_box(step) if names_box(step) else None
+    return final_answer(step, in_code) if has_final_answer(step, in_code) else None
+
+
+def _distinct(steps: Sequence[WrittenStep]) -> list[WrittenStep]:
+    """Drop repeated texts, and all but the first step that ends the answer (rule 4)."""
+    kept: dict[str, WrittenStep] = {}
     answered = False
-    for candidate in candidates:
-        text = candidate.text
+    for step in steps:
+        text = step.text
         if text in kept:
             continue
         if ends_answer(text):
             if answered:
                 continue
             answered = True
-        kept[text] = candidate
+        kept[text] = step
     return list(kept.values())
 
 
@@ -171,7 +176,7 @@ def _ungraded(tree: LiveTree, finals: Sequence[Node]) -> list[Node]:
 
     An empty answer is wrong without asking.
     """
-    tree.grades.setdefault("", False)
+    tree.grades.setdefault("", Grade(False))
     first: dict[str, Node] = {}
     for node in finals:
         if node.answer not in tree.grades:
@@ -208,22 +213,7 @@ def _observe(tree: LiveTree, parent: int, programs: Sequence[Node], results: Seq
 def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> TreeTask:
     if not children:
         return
-    (scores,) = yield [tree.score_request(parent, children)]
-    if scores.error is not None:
-        raise ScoreError(f"the PPM failed at the children of node {parent}: {scores.error}")
-    if len(scores.values) != len(children):
-        raise SearchError(
-            f"the PPM gave {len(scores.values)} scores for the {len(children)} children "
-            f"of node {parent}"
-        )
-    values = np.asarray(scores.values, np.float64).tolist()
-    if not all(map(math.isfinite, values)):
-        child, score = next(
-            (child, score)
-            for child, score in zip(children, values, strict=True)
-            if not math.isfinite(score)
-        )
-        raise ScoreError(f"the PPM gave {score} for node {child.id}; expected a number in [-1, 1]")
+    (values,) = yield [tree.score_request(parent, children)]
     for child, score in zip(children, values, strict=True):
         child.score = score
     # The order of these calls does not matter: every child gets one value, and only answers reach

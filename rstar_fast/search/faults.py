@@ -1,6 +1,6 @@
 """What a fault of an engine costs: one problem, or the run once nothing works any more."""
 
-from rstar_fast.errors import RStarError
+from rstar_fast.errors import RStarError, described
 
 BROKEN_AFTER = 8
 """Number of requests that fail in a row, each tried alone, before an engine counts as broken."""
@@ -28,7 +28,7 @@ class Faults:
                 as its cause.
         """
         self.in_a_row += 1
-        what = f"{type(cause).__name__}: {cause}"
+        what = described(cause)
         if self.in_a_row >= BROKEN_AFTER:
             raise self._error(
                 f"{self.engine} failed on {BROKEN_AFTER} requests in a row; "

@@ -2,19 +2,22 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rstar_fast._core import NO_NODE, Forest, ids_to_bytes, logprobs_to_bytes, untrack
+from rstar_fast._core import NO_NODE, Forest, untrack
 from rstar_fast.config import SearchConfig
-from rstar_fast.policy.base import Candidate, ExpandRequest, Sampling
+from rstar_fast.marks import CODE
+from rstar_fast.policy.base import ExpandRequest, Sampling
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
+from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, closes_code
 from rstar_fast.tree import Node, Tree, path_to
+from rstar_fast.verify.base import Grade
 
 ROOT = 0
 PATHS_KEPT = 8
@@ -34,7 +37,7 @@ class LiveTree:
         problem: Problem that is searched.
         config: Configuration of the search.
         nodes: Nodes with their texts and ends. `finish` fills in `q` and `visits`.
-        grades: Whether each distinct answer so far is right, by answer.
+        grades: Grade of each distinct answer so far, by answer.
         rollouts_done: Number of rollouts that have ended. mcts only.
     """
 
@@ -44,7 +47,7 @@ class LiveTree:
         self.problem = problem
         self.config = config
         self.nodes = [Node(id=ROOT, parent=NO_NODE, depth=0)]
-        self.grades: dict[str, bool] = {}
+        self.grades: dict[str, Grade] = {}
         self.rollouts_done = 0
         self.counts: Counter[str] = Counter()
         self.timings: defaultdict[str, float] = defaultdict(float)
@@ -93,37 +96,30 @@ class LiveTree:
         if nodes:
             self._forest.set_terminal(self._ids_of(nodes))
 
-    def count(self, candidates: Sequence[Candidate]) -> None:
+    def count(self, steps: Sequence[WrittenStep]) -> None:
         """Add the candidates of one expansion, as the policy wrote them, to the tree's counts."""
         self.counts["expansions"] += 1
-        self.counts["candidates"] += len(candidates)
-        self.counts["generated_tokens"] += sum(
-            [len(candidate.token_ids) for candidate in candidates]
-        )
+        self.counts["candidates"] += len(steps)
+        self.counts["generated_tokens"] += sum([len(step.id_bytes) for step in steps]) // 4
 
-    def add_children(self, parent: int, candidates: Sequence[Candidate]) -> list[Node]:
-        """Expand a node by one child per candidate, and return the children.
-
-        Raises:
-            TypeError: Tokens are not of the types that `Candidate` names. Nothing has changed.
-            OverflowError: A token id does not fit into 32 bits. Nothing has changed.
-        """
-        ids = ids_to_bytes([one.token_ids for one in candidates])
-        logprobs = logprobs_to_bytes([one.logprobs for one in candidates])
-        self._one_node[0], self._one_number[0] = self._base + parent, len(candidates)
+    def add_children(self, parent: int, steps: Sequence[WrittenStep]) -> list[Node]:
+        """Expand a node by one child per step, and return the children."""
+        self._one_node[0], self._one_number[0] = self._base + parent, len(steps)
         start = int(self._forest.expand(self._one_node, self._one_number)[0]) - self._base
         depth = self.nodes[parent].depth + 1
         children = [
             # Positional arguments take half of the time of named ones.
-            Node(i, parent, depth, one.text, "", id_bytes, logprob_bytes, one.exact, one.finish)
-            for i, (one, id_bytes, logprob_bytes) in enumerate(
-                zip(candidates, ids, logprobs, strict=True), start
-            )
+            Node(i, parent, depth, text, "", id_bytes, logprob_bytes, exact, finish)
+            for i, (text, id_bytes, logprob_bytes, exact, finish, _) in enumerate(steps, start)
         ]
         # The collector need not visit nodes: they hold texts, bytes and numbers only.
         untrack(children)
         self.nodes += children
         return children
+
+    def in_code(self, node: int) -> bool:
+        """Return whether a `<code>` is open after a node."""
+        return any(CODE in step for step in self._open_block(node))
 
     def expand_request(self, node: int, num_candidates: int) -> ExpandRequest:
         """Make the request for the next steps after a node."""
@@ -145,6 +141,11 @@ class LiveTree:
             RunRequest(next(ids), problem_id, child.id, (*block, child.step)) for child in children
         ]
 
+    def give_grade(self, node: Node) -> None:
+        """Write the grade of its answer into a node."""
+        grade = self.grades[node.answer]
+        node.correct, node.unsure = grade.correct, grade.unsure
+
     def grade_request(self, node: Node) -> GradeRequest:
         """Make the request to grade a node's answer."""
         return GradeRequest(next(self._ids), self.problem, node.id, node.answer)
@@ -162,6 +163,15 @@ class LiveTree:
             path_logprobs=tuple([step.logprob_bytes for step in path]),
             child_logprobs=tuple([child.logprob_bytes for child in children]),
         )
+
+    def timings_so_far(self) -> dict[str, float]:
+        """Return the seconds by kind of work, `total` among them."""
+        return {**self.timings, "total": time.perf_counter() - self._started}
+
+    def go_on_from(self, timings: Mapping[str, float]) -> None:
+        """Count the seconds of a process that was stopped, as its `timings_so_far` told them."""
+        self.timings.update(timings)
+        self._started -= self.timings.pop("total", 0.0)
 
     def finish(self) -> Tree:
         """Return the finished tree, and free the room that it had in the forest."""

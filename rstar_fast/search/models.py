@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rstar_fast.errors import PolicyError, ScoreError, SearchError
 from rstar_fast.policy.base import ExpandRequest, Expansion, Policy
@@ -23,16 +23,18 @@ S = TypeVar("S", Expansion, Scores)
 class Model(ABC, Generic[R, S]):
     """A model and the requests that wait for it. One thread uses it.
 
-    When the model raises, the requests that it held are suspects. They are tried again in halves,
-    until each request that fails has failed alone, and new requests wait meanwhile. A request that
-    breaks the model thus costs its own problem only, and about 2 log2(n) calls.
+    When the model raises, or gives what is no answer, the requests that it held are suspects. They
+    are tried again in halves, until each request that fails has failed alone, and new requests wait
+    meanwhile. A request that breaks the model thus costs its own problem only, and about 2 log2(n)
+    calls.
 
     Attributes:
         activity: Counts of the model's work.
     """
 
-    def __init__(self, activity: Activity, faults: Faults) -> None:
+    def __init__(self, activity: Activity, faults: Faults, answer_type: type[S]) -> None:
         self.activity = activity
+        self._answer_type: type[S] = answer_type
         self._faults = faults
         self._waiting: deque[R] = deque()
         self._suspects: list[list[R]] = []
@@ -54,27 +56,43 @@ class Model(ABC, Generic[R, S]):
         started = time.perf_counter()
         results: list[RequestResult] = []
         try:
-            finished = self._call(self._hand_over())
-        except Exception as error:
-            results += self._broke(error)
-        else:
-            for one in finished:
-                if self._inside.pop(one.request_id, None) is None:
-                    raise SearchError(
-                        f"{self._faults.engine} answered request {one.request_id}, "
-                        "which is not open"
-                    )
-                results.append((one.request_id, one))
+            results += self._matched(self._call(self._hand_over()))
             if results:
                 self._faults.in_a_row = 0
             if self._inside and self._idle:
-                results += self._broke(
-                    SearchError(
-                        f"nothing is pending, and {len(self._inside)} requests were not answered"
-                    )
+                raise SearchError(
+                    f"nothing is pending, and {len(self._inside)} requests were not answered"
                 )
+        except Exception as error:
+            results += self._broke(error)
         self.activity.called(started, len(results))
         return results
+
+    def _matched(self, finished: Any) -> list[RequestResult]:
+        """Return what a call has finished, by request, and forget these requests.
+
+        Raises:
+            SearchError: It is no list of answers to open requests. All requests stay open.
+        """
+        found: dict[int, S] = {}
+        if not isinstance(finished, Sequence):
+            raise SearchError(f"expected a list of answers, got {type(finished).__name__}")
+        for one in finished:
+            if not isinstance(one, self._answer_type):
+                raise SearchError(
+                    f"expected {self._answer_type.__name__}, got {type(one).__name__}"
+                )
+            request_id = one.request_id
+            if (
+                not isinstance(request_id, int)
+                or request_id in found
+                or request_id not in self._inside
+            ):
+                raise SearchError(f"request {request_id!r} was answered, which is not open")
+            found[request_id] = one
+        for request_id in found:
+            del self._inside[request_id]
+        return list(found.items())
 
     @abstractmethod
     def cancel(self) -> None:
@@ -127,7 +145,7 @@ class PolicyModel(Model[ExpandRequest, Expansion]):
 
     def __init__(self, policy: Policy, activity: Activity) -> None:
         """Drive a policy that has nothing pending."""
-        super().__init__(activity, Faults("the policy", PolicyError))
+        super().__init__(activity, Faults("the policy", PolicyError), Expansion)
         self._policy = policy
 
     def cancel(self) -> None:
@@ -153,7 +171,7 @@ class ScorerModel(Model[ScoreRequest, Scores]):
 
     def __init__(self, scorer: Scorer, activity: Activity) -> None:
         """Drive a scorer."""
-        super().__init__(activity, Faults("the PPM", ScoreError))
+        super().__init__(activity, Faults("the PPM", ScoreError), Scores)
         self._scorer = scorer
 
     def cancel(self) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.errors import described
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.search.recording import Recording
 from rstar_fast.search.searcher import Searcher
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Tree
@@ -46,6 +48,9 @@ def search_to_folder(
 
     Each ended one is on disk before it is yielded.
 
+    What engines tell the trees under way is written too, within a second. A search that goes on in
+    the folder takes these trees up where they were.
+
     At the end, also at an early one, the folder gets a record of the session: how it ended, and
     `Stats.record`.
 
@@ -61,7 +66,8 @@ def search_to_folder(
     ended_by = "done"
     trees = failures = 0
     try:
-        with closing(searcher.search(_not_done(problems, folder))) as search:
+        recording = Recording(folder.checkpoints)
+        with closing(searcher.search(_not_done(problems, folder), recording)) as search:
             for ended in search:
                 if isinstance(ended, Tree):
                     folder.append(ended)
@@ -69,10 +75,11 @@ def search_to_folder(
                 else:
                     folder.fail(ended)
                     failures += 1
+                recording.end(ended.problem.key)
                 yield ended
     except BaseException as error:
         stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
-        ended_by = "stopped" if stopped else f"{type(error).__name__}: {error}"
+        ended_by = "stopped" if stopped else described(error)
         raise
     finally:
         folder.end_session(
@@ -99,6 +106,7 @@ class Totals:
         solved: Number of trees with any correct answer.
         best_correct: Number of trees whose chosen answer (`Tree.best`) is correct.
         majority_correct: Number of trees whose most frequent answer (`Tree.majority`) is correct.
+        unsure: Number of final answers whose grade is unsure.
         nodes: Number of nodes of all trees, without the roots.
         generated_tokens: Number of tokens generated for all trees.
     """
@@ -109,6 +117,7 @@ class Totals:
     solved: int = 0
     best_correct: int = 0
     majority_correct: int = 0
+    unsure: int = 0
     nodes: int = 0
     generated_tokens: int = 0
 
@@ -126,6 +135,7 @@ class Totals:
             self.solved += ended.solved
             self.best_correct += bool(best and best.correct)
             self.majority_correct += bool(majority and majority.correct)
+            self.unsure += sum(node.unsure for node in ended.nodes)
 
 
 def _absolute(name: str) -> str:

@@ -12,8 +12,10 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, ProblemError, RStarError, SearchError
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.search.answers import Answer, checked
 from rstar_fast.search.expansion import TreeTask, grade_finals
 from rstar_fast.search.live import LiveTree
+from rstar_fast.search.recording import Recording, RequestKey, known_answers
 from rstar_fast.search.strategies import STRATEGIES
 from rstar_fast.search.work import KIND_OF, RESULT_OF, Request, Result, RunRequest, Work
 from rstar_fast.tree import Tree
@@ -34,18 +36,20 @@ class _Active:
         task: Coroutine that grows the tree.
         requests: Requests that the coroutine waits for, with consecutive ids.
         kinds: Types of these requests.
-        results: Results that were told, each in the place of its request.
+        results: Checked answers that were told, each in the place of its request.
         missing: Number of results that were not told yet.
         asked_at: Time at which the wait began, by `time.perf_counter`.
+        known: What engines told the tree in a former process.
     """
 
     tree: LiveTree
     task: TreeTask
     requests: list[Request] = field(default_factory=list)
     kinds: set[type[Request]] = field(default_factory=set)
-    results: list[Any] = field(default_factory=list)
+    results: list[Answer | None] = field(default_factory=list)
     missing: int = 0
     asked_at: float = 0.0
+    known: dict[RequestKey, Answer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,14 @@ class Search:
 
     Args:
         config: Configuration of every problem's search.
+        recording: Record of what engines tell. Trees go on where it says that they were. None to
+            keep none. Whoever drives the search flushes it.
 
     Raises:
         ConfigError: The trees of this configuration need more than 2**31 - 1 nodes in all.
     """
 
-    def __init__(self, config: SearchConfig) -> None:
+    def __init__(self, config: SearchConfig, recording: Recording | None = None) -> None:
         if config.nodes_per_tree * config.max_active > MAX_NODES:
             raise ConfigError(
                 f"max_active={config.max_active} trees of up to {config.nodes_per_tree} nodes each "
@@ -87,6 +93,7 @@ class Search:
                 "max_depth or candidates"
             )
         self.config = config
+        self._recording = recording
         self._forest = Forest(config.max_active, config.nodes_per_tree)
         self._ids = itertools.count()
         self._next_id = 0
@@ -176,8 +183,15 @@ class Search:
             raise SearchError(
                 f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}"
             )
+        try:
+            answer = checked(owner.requests[place], result)
+        except RStarError as error:
+            self.fail(owner.tree.problem.key, error)
+            return
         del self._pending[request_id]
-        owner.results[place] = result
+        owner.results[place] = answer
+        if self._recording is not None:
+            self._recording.note(owner.tree, owner.requests[place], answer)
         owner.missing -= 1
         if not owner.missing:
             self._account(owner, type(owner.requests[place]))
@@ -208,6 +222,10 @@ class Search:
             return
         tree = LiveTree(problem, self.config, self._forest, self._ids)
         self._active[problem.key] = active = _Active(tree, self._whole(tree))
+        if self._recording is not None:
+            known = self._recording.begin(problem)
+            active.known = known.answers
+            tree.go_on_from(known.timings)
         self._advance(active)
 
     def _whole(self, tree: LiveTree) -> TreeTask:
@@ -221,7 +239,18 @@ class Search:
         # Free the results before the next wait: the tokens of an expansion take much room.
         results, active.results = active.results or None, []
         try:
-            wanted = active.task.send(results)
+            while True:
+                wanted = active.task.send(results)
+                # Ids were given in the order of the requests, so they are consecutive.
+                self._next_id = wanted[-1].id + 1
+                # What an engine told before is not asked again.
+                some_known = bool(active.known)
+                results = known_answers(active.known, wanted)
+                kinds = set(map(type, wanted))
+                for kind in kinds:
+                    active.tree.counts[_COUNT_OF[kind]] += len(_of_kind(wanted, kind, kinds))
+                if None in results:
+                    break
         except StopIteration:
             del self._active[problem_id]
             self._ended.append(active.tree.finish())
@@ -229,20 +258,15 @@ class Search:
         except RStarError as error:
             self.fail(problem_id, error)
             return
-        active.requests, active.results, active.missing = wanted, [None] * len(wanted), len(wanted)
-        active.kinds = kinds = set(map(type, wanted))
+        active.requests, active.results, asked = wanted, results, wanted
+        if some_known:
+            asked = [one for one, known in zip(wanted, results, strict=True) if known is None]
+            kinds = set(map(type, asked))
+        active.missing, active.kinds = len(asked), kinds
         active.asked_at = time.perf_counter()
-        # Ids were given in the order of the requests, so they are consecutive.
-        first, self._next_id = wanted[0].id, wanted[-1].id + 1
-        self._pending.update(dict.fromkeys(range(first, self._next_id), active))
+        self._pending.update(dict.fromkeys([request.id for request in asked], active))
         for kind in kinds:
-            of_kind = (
-                wanted
-                if len(kinds) == 1
-                else [request for request in wanted if type(request) is kind]
-            )
-            self._filed[kind] += of_kind
-            active.tree.counts[_COUNT_OF[kind]] += len(of_kind)
+            self._filed[kind] += _of_kind(asked, kind, kinds)
 
     def _account(self, active: _Active, last: type[Request]) -> None:
         """Count the time of a wait that is over, under the kind of its last request."""
@@ -259,3 +283,12 @@ class Search:
             kind: work.of(name) for kind, name in KIND_OF.items()
         }
         return work
+
+
+def _of_kind(
+    requests: list[Request], kind: type[Request], kinds: set[type[Request]]
+) -> list[Request]:
+    """Return the requests of one kind, of those that there are."""
+    if len(kinds) == 1:
+        return requests
+    return [request for request in requests if type(request) is kind]

@@ -13,6 +13,7 @@ from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
 from rstar_fast.search.messages import Delivery, SearchEnded
+from rstar_fast.search.recording import Recording
 from rstar_fast.search.search import Progress
 from rstar_fast.search.session import SearchSession
 from rstar_fast.tree import Tree
@@ -97,7 +98,9 @@ class Searcher:
         session = self._session
         return Progress() if session is None else session.progress()
 
-    def search(self, problems: Iterable[Problem]) -> Generator[Tree | Failure, None, None]:
+    def search(
+        self, problems: Iterable[Problem], recording: Recording | None = None
+    ) -> Generator[Tree | Failure, None, None]:
         """Search problems and yield each one as it ends, as a `Tree` or a `Failure`.
 
         Closing the iterator, or an exception in it, abandons what is under way and waits until the
@@ -106,13 +109,15 @@ class Searcher:
         Args:
             problems: Problems. The iterable may be lazy and endless. Another thread draws from it,
                 at most `config.max_active` problems ahead of the caller.
+            recording: Record of what engines tell, which is kept up to date. Trees go on where it
+                says that they were. None to keep none.
 
         Raises:
             ProblemError: Two problems have the same id and copy, or an item is no `Problem`.
             RStarError: An engine is broken.
         """
         outbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        session = self._begin(problems, outbox.put)
+        session = self._begin(problems, outbox.put, recording)
         try:
             while not isinstance(ended := outbox.get(), SearchEnded):
                 session.claim()
@@ -151,7 +156,10 @@ class Searcher:
             raise ended.error
 
     def _begin(
-        self, problems: Iterable[Problem], deliver: Callable[[Delivery], None]
+        self,
+        problems: Iterable[Problem],
+        deliver: Callable[[Delivery], None],
+        recording: Recording | None = None,
     ) -> SearchSession:
         if self._session is not None:
             self._session.stop(
@@ -167,6 +175,7 @@ class Searcher:
             problems,
             deliver,
             self.stats,
+            recording,
         )
         return self._session
 
@@ -196,4 +205,4 @@ def step_runner(
     with Executor(
         workers, limits, config.observation, require_isolation=require_isolation
     ) as executor:
-        yield ArithmeticRunner(executor) if config.observation == "stdout" else executor
+        yield ArithmeticRunner(executor, config.observation)

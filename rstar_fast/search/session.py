@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ExecutorError
+from rstar_fast.errors import ExecutorError, RStarError
 from rstar_fast.policy.base import Policy
 from rstar_fast.ppm.base import Scorer
 from rstar_fast.problems import Problem
@@ -38,6 +38,7 @@ from rstar_fast.search.messages import (
     ThreadFailed,
 )
 from rstar_fast.search.models import PolicyModel, ScorerModel
+from rstar_fast.search.recording import Recording
 from rstar_fast.search.search import Progress, Search
 from rstar_fast.search.work import GradeRequest, RequestResult, RunRequest
 from rstar_fast.search.workers import Workers
@@ -62,6 +63,7 @@ class SearchSession:
         deliver: Function that takes every tree and failure, and a `SearchEnded` at the end. It is
             called in the thread of the trees.
         stats: Counts of the resources' work, which are kept up to date.
+        recording: Record of what engines tell. None to keep none.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class SearchSession:
         problems: Iterable[Problem],
         deliver: Callable[[Delivery], None],
         stats: Stats,
+        recording: Recording | None,
     ) -> None:
-        self._search = Search(config)
+        self._search = Search(config, recording)
+        self._recording = recording
         self._deliver = deliver
         self._stats = stats
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -142,27 +146,45 @@ class SearchSession:
         started, before = time.perf_counter(), self._stats.wall_s
         try:
             while not self._stopped and not (self._all_drawn and self._search.done):
-                messages = [self._inbox.get()]
-                messages += [self._inbox.get() for _ in range(self._inbox.qsize())]
+                messages = self._wait()
                 woken = time.perf_counter()
                 num_results = self._take_in(messages)
                 self._hand_out()
+                if self._recording is not None and self._recording.wait_s() == 0:
+                    self._recording.flush()
                 self._stats.resources["tree"].called(woken, num_results)
                 self._stats.wall_s = before + time.perf_counter() - started
         except BaseException as caught:
             error = caught
         self._wind_up()
+        try:
+            self._record_rest()
+        except Exception as caught:
+            error = error or caught
         self._stats.wall_s = before + time.perf_counter() - started
         self._deliver(SearchEnded(error or self._reason))
+
+    def _wait(self) -> list[Message]:
+        """Return all messages that have arrived, one at least, or none where a flush is due."""
+        try:
+            due_s = None if self._recording is None else self._recording.wait_s()
+            first = self._inbox.get(timeout=due_s)
+        except queue.Empty:
+            return []
+        return [first, *(self._inbox.get() for _ in range(self._inbox.qsize()))]
 
     def _take_in(self, messages: list[Message]) -> int:
         """Tell the search everything that arrived. Returns the number of results."""
         results: list[RequestResult] = []
         problems: list[Problem] = []
+        broken: BaseException | None = None
         for message in messages:
             match message:
                 case FutureEnded():
-                    results += message.take(message.future)
+                    try:
+                        results += message.take(message.future)
+                    except RStarError as error:
+                        broken = broken or error
                 case LaneAnswered():
                     message.activity.opened(-len(message.results))
                     results += message.results
@@ -171,11 +193,14 @@ class SearchSession:
                 case ProblemsExhausted():
                     self._all_drawn = True
                 case ThreadFailed():
-                    raise message.error
+                    broken = broken or message.error
                 case StopAsked():
                     pass
         for request_id, result in results:
             self._search.tell(request_id, result)
+        # What else has arrived is told, and so recorded, before the search ends.
+        if broken is not None:
+            raise broken
         self._search.add(problems)
         return len(results)
 
@@ -189,6 +214,17 @@ class SearchSession:
         self._grades.submit(work.grade)
         for ended in self._search.finished():
             self._deliver(ended)
+
+    def _record_rest(self) -> None:
+        """Write what engines have told, the last calls of the models included."""
+        if self._recording is None:
+            return
+        while not self._inbox.empty():
+            message = self._inbox.get()
+            if isinstance(message, LaneAnswered):
+                for request_id, result in message.results:
+                    self._search.tell(request_id, result)
+        self._recording.flush()
 
     def _wind_up(self) -> None:
         """Begin nothing any more, wait for the models' last calls, and stop every clock."""

@@ -5,10 +5,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from rstar_fast.errors import SearchError, described
 from rstar_fast.search.activity import Activity
 from rstar_fast.search.faults import Faults
 from rstar_fast.search.messages import FutureEnded, Send
-from rstar_fast.search.work import GradeRequest, RequestResult, RunRequest
+from rstar_fast.search.work import RESULT_OF, GradeRequest, RequestResult, RunRequest
 
 R = TypeVar("R", RunRequest, GradeRequest)
 
@@ -58,7 +59,13 @@ class Workers(Generic[R]):
         result: Any
         try:
             result = future.result()
-        except Exception as error:
+            if not isinstance(result, RESULT_OF[type(request)]):
+                raise SearchError(
+                    f"expected {RESULT_OF[type(request)].__name__}, got {type(result).__name__}"
+                )
+        # The function of a future may also have tried to end the process.
+        except BaseException as caught:
+            error = caught if isinstance(caught, Exception) else SearchError(described(caught))
             if request.id not in self._tried:
                 self._tried.add(request.id)
                 self._begin(request)
@@ -79,6 +86,8 @@ class Workers(Generic[R]):
     def _begin(self, request: R) -> None:
         try:
             future = self._start(request)
+            if not isinstance(future, Future):
+                raise SearchError(f"expected a Future, got {type(future).__name__}")
         except Exception as error:
             future = Future()
             future.set_exception(error)

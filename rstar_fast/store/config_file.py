@@ -1,26 +1,31 @@
 """The configuration file of a folder: written once, and compared with that of every later run."""
 
 import json
-import os
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rstar_fast.errors import StoreError
+from rstar_fast.store.files import open_to_read, parsed, sync_folder, write_whole
 
 CONFIG = "config.json"
+CHECKSUM = "checksum"
+"""Key of a configuration's checksum in its file. It is the last one."""
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as it will be read back.
 
     Raises:
-        StoreError: A value is not a JSON value.
+        StoreError: A value is not a JSON value, or a key is `CHECKSUM`.
     """
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise StoreError(f"config: expected JSON values: {error}") from error
+    if CHECKSUM in plain:
+        raise StoreError(f"config: expected no key {CHECKSUM!r}, which the file has for itself")
     return plain
 
 
@@ -34,13 +39,18 @@ def read_config(path: Path) -> dict[str, Any]:
         StoreError: The folder has no configuration, or a damaged one.
     """
     try:
-        config = json.loads((path / CONFIG).read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path / CONFIG}: cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise StoreError(
-            f"{path / CONFIG}: damaged: expected a JSON object, got {type(config).__name__}"
-        )
+        config = read_json(path / CONFIG)
+    except FileNotFoundError as error:
+        raise StoreError(f"{path / CONFIG}: cannot be read: no such file") from error
+    if config:
+        last = next(reversed(config))
+        rest = {name: value for name, value in config.items() if name != last}
+        right = config[last] == _checksum(rest)
+        if last == CHECKSUM and right:
+            return rest
+        # Older versions wrote no checksum.
+        if last == CHECKSUM or right:
+            raise StoreError(f"{path / CONFIG}: damaged: the checksum differs")
     return config
 
 
@@ -56,7 +66,7 @@ def write_config(path: Path, config: dict[str, Any]) -> None:
     Raises:
         OSError: The disk refuses.
     """
-    write_json(path / CONFIG, config)
+    write_json(path / CONFIG, {**config, CHECKSUM: _checksum(config)})
     sync_folder(path)
 
 
@@ -66,13 +76,28 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         OSError: The disk refuses.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        StoreError: The file cannot be read, or it is damaged.
+    """
+    try:
+        with open_to_read(path) as file:
+            value = parsed(file.read())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"{path}: cannot be read: damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{path}: damaged: expected a JSON object, got {type(value).__name__}")
+    return value
 
 
 def refuse_other_config(path: Path, was: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -108,10 +133,5 @@ def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield prefix + name, json.dumps(value, ensure_ascii=False)
 
 
-def sync_folder(path: Path) -> None:
-    """Wait until a folder's list of files is on disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _checksum(config: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(config, sort_keys=True).encode()):08x}"

@@ -1,10 +1,11 @@
-"""An append-only file of JSON lines.
+"""An append-only file of JSON lines, each with a checksum.
 
-A line counts once it is on disk. A torn last line does not count.
+A line counts once it is on disk. The last line may be torn, which is its beginning without its end,
+as a kill leaves it. Such a line does not count. Any other damage is an error.
 """
 
-import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.errors import StoreError
+from rstar_fast.store.files import open_to_append, open_to_read, parsed, same_file
 from rstar_fast.store.records import encode_line
+
+CHECKSUM = "checksum"
+"""Key of a line's checksum. It is the last one."""
+
+_KEY = b',"checksum":"'
+_SEAL_BYTES = len(_KEY) + len(b'01234567"}\n')
+_MAX_LINE_BYTES = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +31,7 @@ class Line:
     Attributes:
         number: Number of the line, from 1.
         end: Number of bytes from the start of the file to the end of the line.
-        record: Object on the line. It has a string `id`.
+        record: Object on the line, without its checksum. It has a string `id`.
     """
 
     number: int
@@ -30,37 +39,52 @@ class Line:
     record: dict[str, Any]
 
 
+def sealed_line(record: dict[str, Any]) -> bytes:
+    """Return a record as a line that ends with its checksum.
+
+    The checksum is the CRC-32 of all bytes of the line before its own key, as eight hexadecimal
+    digits.
+
+    Raises:
+        StoreError: A value is not a JSON value, or a number is NaN or infinite.
+    """
+    return seal(encode_line(record))
+
+
+def seal(line: bytes) -> bytes:
+    """Return the line of a JSON object with its checksum; see `sealed_line`."""
+    body = line[:-2]
+    return body + _seal(body)
+
+
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the lines of a journal without a torn last line. A missing file has no lines.
 
+    Lines without a checksum, which older versions wrote, are read too.
+
     Raises:
-        StoreError: A line before the last one is damaged.
+        StoreError: A line is damaged, or the file cannot be read.
     """
-    if not path.exists():
-        return
-    end = 0
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            record = _parse(raw)
-            if record is None:
-                if file.read(1):
-                    raise StoreError(
-                        f"{path}:{number}: damaged: expected a JSON object with an id, "
-                        f"got {raw[:60]!r}"
-                    )
-                return
-            end += len(raw)
-            yield Line(number, end, record)
-
-
-def _parse(raw: bytes) -> dict[str, Any] | None:
-    if not raw.endswith(b"\n"):
-        return None
     try:
-        record = json.loads(raw)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("id"), str) else None
+        with open_to_read(path) as file:
+            end = number = 0
+            while raw := file.readline(_MAX_LINE_BYTES):
+                number += 1
+                try:
+                    record = _record_of(raw)
+                except ValueError as error:
+                    raise StoreError(
+                        f"{path}:{number}: damaged: {error}; the line begins with {raw[:40]!r}. "
+                        "Delete the line to lose no more than what it tells"
+                    ) from error
+                if record is None:
+                    return
+                end += len(raw)
+                yield Line(number, end, record)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 class Journal:
@@ -71,10 +95,15 @@ class Journal:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        """Open or create the file, and drop everything after its first `size` bytes."""
+        """Open or create the file, and drop everything after its first `size` bytes.
+
+        Raises:
+            OSError: The file cannot be opened, or is a link.
+        """
         self.path = path
+        self._absolute = path.absolute()
         self._size = size
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._fd = open_to_append(path)
         try:
             os.ftruncate(self._fd, size)
             os.fsync(self._fd)
@@ -90,9 +119,10 @@ class Journal:
             what: What the record is, for the error's text.
 
         Raises:
-            StoreError: The line could not be written. The file is as before.
+            StoreError: The line could not be written, and the file is as before. Or the file was
+                deleted or replaced.
         """
-        line = encode_line(record)
+        line = sealed_line(record)
         try:
             if os.fstat(self._fd).st_size != self._size:
                 os.ftruncate(self._fd, self._size)
@@ -109,6 +139,8 @@ class Journal:
             self._undo()
             raise
         self._size += len(line)
+        if not same_file(self._fd, self._absolute):
+            raise StoreError(f"{self.path}: deleted or replaced while a run was writing to it")
 
     def close(self) -> None:
         """Close the file. The journal cannot be used after that."""
@@ -118,3 +150,37 @@ class Journal:
         # If even this fails, the next append tries again, and readers ignore a torn last line.
         with suppress(OSError):
             os.ftruncate(self._fd, self._size)
+
+
+def _seal(body: bytes) -> bytes:
+    return b'%b%08x"}\n' % (_KEY, zlib.crc32(body))
+
+
+def _record_of(raw: bytes) -> dict[str, Any] | None:
+    """Return the object of a line without its checksum. None of a torn line.
+
+    Raises:
+        ValueError: The line is damaged.
+    """
+    if not raw.endswith(b"\n"):
+        if len(raw) == _MAX_LINE_BYTES or _is_whole(raw[:-1]):
+            raise ValueError("its end is not a line's")
+        return None
+    body, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
+    expected = _seal(body)
+    if seal != expected and (seal.startswith(_KEY) or seal[len(_KEY) :] == expected[len(_KEY) :]):
+        raise ValueError("the checksum differs")
+    record = parsed(raw)
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        raise ValueError("expected a JSON object with an id")
+    if seal == expected:
+        del record[CHECKSUM]
+    return record
+
+
+def _is_whole(text: bytes) -> bool:
+    """Return whether a text is a JSON object, so that what stands behind it was a newline."""
+    try:
+        return isinstance(parsed(text), dict)
+    except ValueError:
+        return False

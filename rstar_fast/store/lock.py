@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rstar_fast.errors import StoreError
+from rstar_fast.store.files import same_file
 
 _held: set[Path] = set()
 """Folders that this process has locked."""
@@ -24,12 +25,15 @@ class FolderLock:
 
         Raises:
             StoreError: Another run holds the lock. This does not wait for it.
-            OSError: The lock file cannot be opened.
+            OSError: The lock file cannot be opened, or is a link.
         """
         self._folder = folder.resolve()
         if self._folder in _held:
             raise StoreError(f"{folder}: in use: this process has it open already")
-        self._fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._path = folder.absolute() / "lock"
+        # A link may lead to anybody's file, which would be emptied.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(self._path, flags, 0o644)
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -41,6 +45,15 @@ class FolderLock:
             os.ftruncate(self._fd, 0)
             os.write(self._fd, f"{os.getpid()}\n".encode())
         _held.add(self._folder)
+
+    def check(self) -> None:
+        """Check that the lock still keeps others out.
+
+        Raises:
+            StoreError: The lock file, or the whole folder, was deleted or replaced.
+        """
+        if not same_file(self._fd, self._path):
+            raise StoreError(f"{self._path}: deleted or replaced while a run was using the folder")
 
     def close(self) -> None:
         """Release the lock."""

@@ -4,12 +4,13 @@ import json
 import re
 from dataclasses import fields
 from math import isfinite
-from typing import Any
+from typing import Any, get_type_hints
 
 from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
-from rstar_fast.errors import StoreError
+from rstar_fast.errors import StoreError, described
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.store.fields import Kind, check_fields
 from rstar_fast.tree import Node, Tree
 
 FORMAT = 1
@@ -19,6 +20,37 @@ LOGPROB_DECIMALS = 5
 
 _STORED_AS = {"id_bytes": "token_ids", "logprob_bytes": "logprobs"}
 _NODE_KEYS = tuple(_STORED_AS.get(field.name, field.name) for field in fields(Node))
+_ITEM_KINDS = {"kind": Kind.of(str), "seconds": Kind.of(float), "count": Kind.of(int)}
+_PROBLEM_KINDS = {
+    "id": Kind.of(str),
+    "copy": Kind.of(int | None),
+    "question": Kind.of(str),
+    "answers": Kind.of(list),
+}
+_TREE_KINDS = {
+    **_PROBLEM_KINDS,
+    "format": Kind.of(int),
+    "seed": Kind.of(int),
+    "solved": Kind.of(bool),
+    "timings": Kind.of(list),
+    "counts": Kind.of(list),
+    "nodes": Kind.of(list),
+}
+_FAILURE_KINDS = {
+    **_PROBLEM_KINDS,
+    **dict.fromkeys(("error_type", "reason", "traceback", "time"), Kind.of(str)),
+}
+_SESSION_KINDS = {
+    "ended": Kind.of(str),
+    "trees": Kind.of(int),
+    "failures": Kind.of(int),
+    "wall_s": Kind.of(float),
+    "resources": Kind.of(dict),
+}
+_NODE_KINDS = {
+    **{name: Kind.of(hint) for name, hint in get_type_hints(Node).items()},
+    **dict.fromkeys(_STORED_AS.values(), Kind.of(list)),
+}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -55,8 +87,13 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
     """
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         got = record.get("format", "none") if isinstance(record, dict) else type(record).__name__
-        raise StoreError(f"tree record: expected format {FORMAT}, got {got}")
+        raise StoreError(f"tree record: expected format {FORMAT}, got {str(got)[:60]}")
     try:
+        check_fields(record, _TREE_KINDS)
+        for item in (*record["timings"], *record["counts"]):
+            check_fields(item, _ITEM_KINDS)
+        for row in record["nodes"]:
+            check_fields(row, _NODE_KINDS)
         nodes = _to_nodes(record["nodes"])
         tree = Tree(
             problem=_record_to_problem(record),
@@ -65,18 +102,19 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
             timings={item["kind"]: item["seconds"] for item in record["timings"]},
             counts={item["kind"]: item["count"] for item in record["counts"]},
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise StoreError(
-            f"tree record of {record.get('id')!r}: not of format {FORMAT}: "
-            f"{type(error).__name__}: {error}"
+            f"tree record of {_short_id(record)}: not of format {FORMAT}: {described(error)}"
         ) from error
+    if not nodes:
+        raise StoreError(f"tree record of {_short_id(record)}: expected a root, got no nodes")
     for position, node in enumerate(nodes):
         if node.id != position or not (
             node.parent < position and (node.parent >= 0 or position == 0)
         ):
             raise StoreError(
-                f"tree record of {record['id']!r}: expected node {position} to have id {position} "
-                f"and a parent before it, got id {node.id} and parent {node.parent}"
+                f"tree record of {_short_id(record)}: expected node {position} to have id "
+                f"{position} and a parent before it, got id {node.id} and parent {node.parent}"
             )
     return tree
 
@@ -99,13 +137,27 @@ def record_to_failure(record: dict[str, Any]) -> Failure:
         StoreError: The record is not a failure record.
     """
     try:
+        check_fields(record, _FAILURE_KINDS)
         problem = _record_to_problem({"question": "", "answers": [], **record})
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"failure record of {record.get('id')!r}: {type(error).__name__}: {error}"
-        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"failure record of {_short_id(record)}: {described(error)}") from error
     told = {name: record.get(name, "") for name in ("error_type", "reason", "traceback", "time")}
     return Failure(problem, **told)
+
+
+def check_session(record: dict[str, Any]) -> None:
+    """Check the note of a session, as far as it has the fields that this version knows.
+
+    Raises:
+        StoreError: A field is of another type than it should be.
+    """
+    known = {name: value for name, value in record.items() if name in _SESSION_KINDS}
+    try:
+        check_fields(known, _SESSION_KINDS)
+        for one in known.get("resources", {}).values():
+            check_fields(one, dict.fromkeys(one, Kind.of(float)))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StoreError(f"note of session {_short_id(record)}: {described(error)}") from error
 
 
 def encode_line(record: dict[str, Any]) -> bytes:
@@ -132,6 +184,10 @@ def _problem_to_record(problem: Problem) -> dict[str, Any]:
         "question": problem.question,
         "answers": list(problem.answers),
     }
+
+
+def _short_id(record: dict[str, Any]) -> str:
+    return repr(str(record.get("id"))[:60])
 
 
 def _record_to_problem(record: dict[str, Any]) -> Problem:

@@ -6,6 +6,7 @@
                          traceback, time
     RUN/sessions.jsonl   one line per process that wrote here and was not killed: how it ended, and
                          what its resources did
+    RUN/under_way/       one file per tree under way, see `checkpoints`
     RUN/lock             locked while a process writes
 
 A tree counts once its line is on disk. A run that was killed continues with the same command: what
@@ -14,8 +15,10 @@ problems are tried again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from errno import ELOOP
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,17 +26,19 @@ from typing import Any
 from rstar_fast.errors import StoreError
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.store.checkpoints import Checkpoints
 from rstar_fast.store.config_file import (
     CONFIG,
     as_json,
     read_config,
     refuse_other_config,
-    sync_folder,
     write_config,
 )
-from rstar_fast.store.journal import Journal, read_lines
+from rstar_fast.store.files import sync_folder
+from rstar_fast.store.journal import Journal, Line, read_lines
 from rstar_fast.store.lock import FolderLock
 from rstar_fast.store.records import (
+    check_session,
     failure_to_record,
     record_to_failure,
     record_to_tree,
@@ -59,11 +64,13 @@ class RunFolder:
         self.path = path
         self.config = config
         self.done: set[str] = set()
-        self._questions: dict[str, str] = {}
+        # Question and answers of every problem that is done.
+        self._searched: dict[str, tuple[str, list[str]]] = {}
         self._lock = lock
         self._trees: Journal | None = None
         self._failures: Journal | None = None
         self._sessions: Journal | None = None
+        self._checkpoints: Checkpoints | None = None
         size = 0
         for line in read_lines(path / "trees.jsonl"):
             key = line.record["id"]
@@ -73,12 +80,13 @@ class RunFolder:
                     f"a second tree of problem {key!r}"
                 )
             self.done.add(key)
-            self._questions[key] = line.record.get("question", "")
+            self._searched[key] = line.record.get("question", ""), line.record.get("answers", [])
             size = line.end
         if lock is not None:
             self._trees = Journal(path / "trees.jsonl", size)
             self._failures = _reopened(path / "failures.jsonl")
             self._sessions = _reopened(path / "sessions.jsonl")
+            self._checkpoints = Checkpoints(path, lock, config, self.done)
             sync_folder(path)
 
     @classmethod
@@ -99,7 +107,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(path)
         except OSError as error:
-            raise StoreError(f"{path}: not usable as a run folder: {error.strerror}") from error
+            raise StoreError(f"{path}: not usable as a run folder: {_reason(error)}") from error
         try:
             if (path / CONFIG).exists():
                 refuse_other_config(path, read_config(path), wanted)
@@ -111,7 +119,7 @@ class RunFolder:
         except OSError as error:
             lock.close()
             raise StoreError(
-                f"{path}: could not be opened for writing: {error.strerror}"
+                f"{path}: could not be opened for writing: {_reason(error)}"
             ) from error
         except BaseException:
             lock.close()
@@ -130,18 +138,25 @@ class RunFolder:
         return cls(path, read_config(path), None)
 
     def check(self, problems: Iterable[Problem]) -> None:
-        """Check that finished trees are of the same questions as the problems.
+        """Check that finished trees are of the same questions and answers as the problems.
 
         Raises:
-            StoreError: The finished tree of a problem is of another question.
+            StoreError: The finished tree of a problem is of another question, or was graded by
+                other answers.
         """
         for problem in problems:
-            if problem.key in self.done and self._questions[problem.key] != problem.question:
-                raise StoreError(
-                    f"{self.path}: problem {problem.key!r} was searched with another question: "
-                    f"{_short(self._questions[problem.key])} -> {_short(problem.question)}; "
-                    "use another folder"
-                )
+            if problem.key not in self.done:
+                continue
+            question, answers = self._searched[problem.key]
+            for what, was, now in (
+                ("another question", question, problem.question),
+                ("other answers", answers, list(problem.answers)),
+            ):
+                if was != now:
+                    raise StoreError(
+                        f"{self.path}: problem {problem.key!r} was searched with {what}: "
+                        f"{_short(was)} -> {_short(now)}; use another folder"
+                    )
 
     def append(self, tree: Tree) -> None:
         """Write a finished tree. It is on disk when this returns.
@@ -155,7 +170,7 @@ class RunFolder:
             raise StoreError(f"{self.path}: problem {problem.key!r} has a tree already")
         journal.append(tree_to_record(tree), f"the tree of problem {problem.key!r}")
         self.done.add(problem.key)
-        self._questions[problem.key] = problem.question
+        self._searched[problem.key] = problem.question, list(problem.answers)
 
     def fail(self, failure: Failure) -> None:
         """Note that a problem could not be searched. The next run tries it again.
@@ -183,9 +198,30 @@ class RunFolder:
         time = datetime.now(UTC).isoformat(timespec="seconds")
         self._writable(self._sessions).append({"id": time, **record}, "the end of the session")
 
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Journals of the trees under way.
+
+        Raises:
+            StoreError: The folder is not open for writing.
+        """
+        if self._checkpoints is None:
+            raise StoreError(f"{self.path}: not open for writing")
+        return self._checkpoints
+
     def sessions(self) -> list[dict[str, Any]]:
-        """Return the notes of `end_session`, in order."""
-        return [line.record for line in read_lines(self.path / "sessions.jsonl")]
+        """Return the notes of `end_session`, in order.
+
+        Raises:
+            StoreError: A line is damaged.
+        """
+        path = self.path / "sessions.jsonl"
+        notes = []
+        for line in read_lines(path):
+            with _at(path, line):
+                check_session(line.record)
+            notes.append(line.record)
+        return notes
 
     def trees(self) -> Iterator[Tree]:
         """Yield every finished tree, in order of finishing. Trees are read from disk one by one.
@@ -193,23 +229,33 @@ class RunFolder:
         Raises:
             StoreError: A line is damaged, or of another version of the format.
         """
-        for line in read_lines(self.path / "trees.jsonl"):
-            yield record_to_tree(line.record)
+        path = self.path / "trees.jsonl"
+        for line in read_lines(path):
+            with _at(path, line):
+                tree = record_to_tree(line.record)
+            yield tree
 
     def failures(self) -> list[Failure]:
         """Return the last failure of every problem that has no tree yet.
 
         Problems are in the order of their first failures.
+
+        Raises:
+            StoreError: A line is damaged.
         """
-        last = {line.record["id"]: line.record for line in read_lines(self.path / "failures.jsonl")}
-        return [record_to_failure(record) for key, record in last.items() if key not in self.done]
+        path = self.path / "failures.jsonl"
+        last: dict[str, Failure] = {}
+        for line in read_lines(path):
+            with _at(path, line):
+                last[line.record["id"]] = record_to_failure(line.record)
+        return [failure for key, failure in last.items() if key not in self.done]
 
     def close(self) -> None:
         """Close the files and release the lock. Nothing is lost without it. May be called again."""
-        for part in (self._trees, self._failures, self._sessions, self._lock):
+        for part in (self._trees, self._failures, self._sessions, self._checkpoints, self._lock):
             if part is not None:
                 part.close()
-        self._trees = self._failures = self._sessions = self._lock = None
+        self._trees = self._failures = self._sessions = self._checkpoints = self._lock = None
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -223,9 +269,16 @@ class RunFolder:
         self.close()
 
     def _writable(self, journal: Journal | None) -> Journal:
-        if journal is None:
+        if journal is None or self._lock is None:
             raise StoreError(f"{self.path}: not open for writing")
+        self._lock.check()
         return journal
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == ELOOP:
+        return f"{error.filename} is a link, which is not followed"
+    return f"{error.filename}: {error.strerror}"
 
 
 def _reopened(path: Path) -> Journal:
@@ -233,5 +286,15 @@ def _reopened(path: Path) -> Journal:
     return Journal(path, max((line.end for line in read_lines(path)), default=0))
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+@contextmanager
+def _at(path: Path, line: Line) -> Iterator[None]:
+    """Say in errors where a record stands."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{path}:{line.number}: {error}") from error
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

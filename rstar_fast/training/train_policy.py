@@ -9,6 +9,7 @@ import torch
 
 from rstar_fast.errors import DataError, TrainError
 from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.models.text_tokens import TextTokens
 from rstar_fast.policy.loading import load
 from rstar_fast.training.config import TrainConfig, num_devices
 from rstar_fast.training.marks import add_marks
@@ -129,7 +130,7 @@ def tokenized(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> list[dict[str, 
 
     A row is its prompt, its completion and an end of text. The labels of a prompt are `IGNORED`.
     Prompt and completion are tokenized apart, as in a search, where the policy continues the
-    prompt's own tokens.
+    prompt's own tokens. What is no mark in a search is none here, see `TextTokens`.
 
     Args:
         tokenizer: Tokenizer with an end-of-text token.
@@ -144,10 +145,9 @@ def tokenized(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> list[dict[str, 
                 "expected rows with prompt and completion (see `sft_rows`), "
                 f"got one with {', '.join(row) or 'no fields'}"
             )
-    if not rows:
-        return []
-    prompts = tokenizer([row["prompt"] for row in rows]).input_ids
-    completions = tokenizer([row["completion"] for row in rows], add_special_tokens=False).input_ids
+    tokens = TextTokens(tokenizer)
+    prompts = tokens.of_all([row["prompt"] for row in rows], opens=True)
+    completions = tokens.of_all([row["completion"] for row in rows])
     found = []
     for prompt, completion in zip(prompts, completions, strict=True):
         learnt = [*completion, tokenizer.eos_token_id]

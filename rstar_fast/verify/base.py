@@ -31,6 +31,19 @@ class Status(StrEnum):
     """It never ran to its end: processes that were to run it died, or the pool was closed."""
 
 
+class Layer(StrEnum):
+    """Layer of grading that settled an answer."""
+
+    READ = "read"
+    """Reading: the two are spelled alike, or one of them could not be read."""
+    COMPARE = "compare"
+    """Comparing the two as values."""
+    LIBRARY = "library"
+    """Comparing sums, integrals and the like by sympy."""
+    OTHER = "other"
+    """A verifier without layers, or a failure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one program, which is made of all steps of a code block.
@@ -77,7 +90,8 @@ class Observation:
 
     Attributes:
         status: How the program ended.
-        text: Text of the observation. For a failure, `Type: message`.
+        text: Text of the observation. For a failure, `Type: message`, in the "stdout" style behind
+            what the program printed before it.
         wall_s: Wall time of what was executed for this observation, seconds.
         cpu_s: Processor time of what was executed for this observation, seconds.
         peak_bytes: Peak resident memory of the program, bytes. 0 where it is not known.
@@ -95,12 +109,21 @@ class Grade:
     """Judgement of one final answer.
 
     Attributes:
-        correct: Whether the answer is right. False where grading failed.
+        correct: Whether the answer is right. False where it could not be decided.
         status: How the grading ended. Other than OK where the grader raised, hung or died.
+        unsure: Whether it could not be decided, as where `status` is not OK. Such an answer counts
+            as wrong in accuracies, and no training row is made of it.
+        layer: What decided.
     """
 
     correct: bool
     status: Status = Status.OK
+    unsure: bool = False
+    layer: Layer = Layer.OTHER
+
+    def __post_init__(self) -> None:
+        if self.status is not Status.OK and not self.correct:
+            object.__setattr__(self, "unsure", True)
 
 
 class Verifier(Protocol):

@@ -67,6 +67,10 @@ def totals_view(totals: Totals) -> RenderableType:
             f"{_share(totals.majority_correct, totals.graded)}"
             "  correct: the answer given most often",
         )
+    if totals.unsure:
+        table.add_row(
+            "unsure", f"{counted(totals.unsure, 'answer')} could not be graded and count as wrong"
+        )
     if totals.trees > totals.graded:
         table.add_row(
             "not graded",
@@ -84,21 +88,23 @@ def busy_line(stats: dict[str, Any]) -> str:
     requests.
 
     Args:
-        stats: Values of `Stats.record`.
+        stats: Values of `Stats.record`. Those that are missing count as 0.
     """
-    wall_s = max(stats["wall_s"], 1e-9)
+    wall_s = max(stats.get("wall_s", 0.0), 1e-9)
     words = []
-    for name, one in stats["resources"].items():
-        queue = f" ({one['mean_open']:,.1f} open)" if one["mean_open"] else ""
-        words.append(f"{name} {one['busy_s'] / wall_s:.0%}{queue}")
+    for name, one in stats.get("resources", {}).items():
+        mean_open = one.get("mean_open", 0.0)
+        queue = f" ({mean_open:,.1f} open)" if mean_open else ""
+        words.append(f"{one_line(name, MAX_ANSWER)} {one.get('busy_s', 0.0) / wall_s:.0%}{queue}")
     return ", ".join(words) or "-"
 
 
 def _session_line(session: dict[str, Any]) -> Text:
-    took = duration(session["wall_s"])
-    counts = f"{session['trees']:,} searched, {session['failures']:,} failed"
-    ended = one_line(session["ended"], MAX_REASON)
-    line = f"session until {session['id']}: {took}, {counts}, {ended}; busy: {busy_line(session)}"
+    took = duration(session.get("wall_s", 0.0))
+    counts = f"{session.get('trees', 0):,} searched, {session.get('failures', 0):,} failed"
+    ended = one_line(session.get("ended", ""), MAX_REASON)
+    until = one_line(session["id"], MAX_ANSWER)
+    line = f"session until {until}: {took}, {counts}, {ended}; busy: {busy_line(session)}"
     return Text(line, "dim")
 
 
@@ -127,7 +133,7 @@ def _chosen(best: Node | None) -> Text:
 
 def _config_view(folder: RunFolder) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    table.add_row("run", str(folder.path))
+    table.add_row("run", clean(str(folder.path)))
     for name, value in folder.config.items():
         table.add_row(clean(name), clean(_value(value)))
     return table

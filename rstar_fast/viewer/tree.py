@@ -95,15 +95,15 @@ def _node_view(node: Node, chosen: bool) -> RenderableType:
     if not node.observation:
         return line
     style = "dim" if node.status == "ok" else "yellow"
-    return Group(line, _line(f"   {node.status}: {one_line(node.observation, MAX_LINE)}", style))
+    status = one_line(node.status, MAX_ANSWER)
+    return Group(line, _line(f"   {status}: {one_line(node.observation, MAX_LINE)}", style))
 
 
 def _outcome(node: Node) -> Text:
     if node.end != "answer":
         return Text(_DEAD_ENDS.get(node.end, ""), "yellow")
-    word, style = {True: ("correct", "green"), False: ("wrong", "red"), None: ("not graded", "")}[
-        node.correct
-    ]
+    words = {True: ("correct", "green"), False: ("wrong", "red"), None: ("not graded", "")}
+    word, style = ("unsure", "yellow") if node.unsure else words[node.correct]
     return Text(f"answer {one_line(node.answer, MAX_ANSWER) or '(none)'}, {word}", style)
 
 

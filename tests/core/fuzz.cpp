@@ -1,3 +1,5 @@
+// fuzz [calls per thread] [seed]
+//
 // Makes random calls to forests on several threads, under the sanitizers (`make sanitize`). The
 // results of calls are checked elsewhere, against the oracle in Python. Here every instruction set
 // must select the same nodes as the scalar code, and every state must pass `verify`.
@@ -29,15 +31,27 @@ void require(bool holds, const char* what) {
     std::abort();
 }
 
-// Returns random ids: mostly of nodes in use, sometimes of none.
+// Returns random ids: mostly of nodes in use, sometimes of none, or of the next ones that a tree
+// will have. Some come twice.
 std::vector<NodeId> some_nodes(Random& random, const Forest& forest,
                                const std::vector<TreeId>& trees, std::int64_t most) {
     std::vector<NodeId> nodes(static_cast<std::size_t>(below(random, most + 1)));
     for (NodeId& node : nodes) {
         const TreeId tree = trees[static_cast<std::size_t>(below(random, std::ssize(trees)))];
-        node = static_cast<NodeId>(below(random, 100) == 0
-                                       ? below(random, 1 << 20) - 8
-                                       : forest.root(tree) + below(random, forest.num_nodes(tree)));
+        const NodeId root = forest.root(tree);
+        switch (below(random, 100)) {
+            case 0:
+                node = static_cast<NodeId>(below(random, 1 << 20) - 8);
+                break;
+            case 1:
+                node = static_cast<NodeId>(root + forest.num_nodes(tree) + below(random, 40));
+                break;
+            case 2:
+                node = nodes[0];
+                break;
+            default:
+                node = static_cast<NodeId>(root + below(random, forest.num_nodes(tree)));
+        }
     }
     return nodes;
 }
@@ -53,6 +67,8 @@ std::vector<double> some_values(Random& random, std::size_t count) {
 
 // Makes one random call. Returns whether it was done, and not refused.
 bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
+    std::vector<char> before;
+    if (below(random, 4) == 0) before = forest.to_bytes("fuzz");
     try {
         const std::vector<NodeId> nodes =
             some_nodes(random, forest, trees, below(random, 20) ? 6 : 4000);
@@ -127,6 +143,8 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
             }
         }
     } catch (const ForestError&) {
+        require(before.empty() || before == forest.to_bytes("fuzz"),
+                "a refused call changed the forest");
         return false;
     }
 }
@@ -156,6 +174,7 @@ std::int64_t fuzz(std::uint64_t seed, std::int64_t num_calls, std::mutex* lock, 
 
 int main(int argc, char** argv) {
     const std::int64_t num_calls = argc > 1 ? std::atoll(argv[1]) : 1500;
+    const std::uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0;
     std::int64_t done = 0, tried = 0;
     for (const std::string& level : simd_levels()) {
         use_simd_level(level);
@@ -164,7 +183,8 @@ int main(int argc, char** argv) {
         std::int64_t counts[4] = {};
         // Two threads share one forest, and two have one each.
         in_parallel(4, [&](std::size_t i) {
-            counts[i] = fuzz(i, num_calls, i < 2 ? &lock : nullptr, i < 2 ? &shared : nullptr);
+            counts[i] =
+                fuzz(4 * seed + i, num_calls, i < 2 ? &lock : nullptr, i < 2 ? &shared : nullptr);
         });
         for (const std::int64_t count : counts) done += count;
         tried += 4 * num_calls;

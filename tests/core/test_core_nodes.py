@@ -16,9 +16,7 @@ def test_runs_become_arrays() -> None:
     runs = [(), (7,), (0, -1, 2**31 - 1, -(2**31)), tuple(range(1000))]
     assert ids_to_bytes(runs) == [array("i", run).tobytes() for run in runs]
     assert logprobs_to_bytes(runs) == [array("f", run).tobytes() for run in runs]
-    assert logprobs_to_bytes([(-0.1, float("-inf"), 1e-50)]) == [
-        np.array([-0.1, -np.inf, 0.0], np.float32).tobytes()
-    ]
+    assert logprobs_to_bytes([(-0.1, 1e-50)]) == [np.array([-0.1, 0.0], np.float32).tobytes()]
     assert ids_to_bytes([]) == [] == logprobs_to_bytes(())
 
 
@@ -46,6 +44,12 @@ def test_anything_but_an_id_is_refused(run: object, error: type[Exception]) -> N
 def test_anything_but_a_number_is_refused(run: object) -> None:
     with pytest.raises(TypeError):
         logprobs_to_bytes([(1.0,), run])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("logprob", [float("-inf"), float("nan"), -1e300, 1e39])
+def test_a_number_that_float32_cannot_hold_is_refused(logprob: float) -> None:
+    with pytest.raises(ValueError, match="expected a log-probability that is a finite float32"):
+        logprobs_to_bytes([(1.0, logprob)])
 
 
 def test_errors_leak_nothing() -> None:

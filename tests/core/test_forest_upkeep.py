@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from forests import grown, ids
 
-from rstar_fast._core import NO_NODE, Forest, simd_level, simd_levels, use_simd_level
+from rstar_fast._core import (
+    NO_NODE,
+    BlockLists,
+    Forest,
+    Pack,
+    simd_level,
+    simd_levels,
+    use_simd_level,
+)
 from rstar_fast.errors import CapacityError, ForestError
 
 
@@ -182,3 +190,34 @@ def test_the_number_of_threads_is_checked() -> None:
         with pytest.raises(ForestError, match=rf"threads must be in 1\.\.1024, got {threads}"):
             forest.threads = threads
     assert forest.threads == 1
+
+
+def test_a_batch_may_not_name_the_nodes_that_it_makes() -> None:
+    forest = Forest(max_trees=2, nodes_per_tree=10)
+    forest.new_trees(1)
+    # Leave the fields of a former tree behind, with children that the new one does not have.
+    forest.expand(ids(0), ids(5))
+    forest.free_trees(ids(0))
+    forest.new_trees(1)
+    with pytest.raises(ForestError, match="expand: node 1 at index 1 is not in use"):
+        forest.expand(ids(0, 1), ids(2, 2))
+    assert forest.num_nodes(0) == 1
+    forest.verify()
+
+
+@pytest.mark.parametrize("kind", [Forest, Pack, BlockLists])
+def test_an_object_that_was_never_initialized_is_refused(kind: type) -> None:
+    class Derived(kind):  # type: ignore[misc]
+        pass
+
+    for empty in (kind.__new__(kind), Derived.__new__(Derived)):
+        members = [name for name in vars(kind) if not name.startswith("_") and name != "load"]
+        for name in members:
+            with pytest.raises(TypeError, match=r"never called|incompatible function arguments"):
+                getattr(empty, name)()
+        for read in (repr, pickle.dumps) if kind is Forest else ():
+            with pytest.raises(TypeError, match=f"{kind.__name__}: expected an initialized object"):
+                read(empty)
+        if properties := [name for name in members if isinstance(vars(kind)[name], property)]:
+            with pytest.raises(TypeError, match=f"{kind.__name__}: expected an initialized object"):
+                getattr(empty, properties[0])

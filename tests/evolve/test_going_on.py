@@ -20,7 +20,7 @@ from rstar_fast.evolve import EvolveConfig, evolve, manifest, process
 from rstar_fast.evolve.manifest import read_manifest
 from rstar_fast.evolve.plan import plan
 from rstar_fast.store import RunFolder
-from rstar_fast.store.config_file import write_config
+from rstar_fast.store.config_file import read_config, write_config
 
 
 def plain_trees(run: Path) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def plain_trees(run: Path) -> dict[str, Any]:
 
 def test_what_is_finished_is_not_done_again_and_other_options_are_refused(finished: Path) -> None:
     opened, run = options(finished), finished / "run"
-    config = json.loads((run / "config.json").read_text())
+    config = read_config(run)
     try:
         (run / "config.json").unlink()
         events = list(evolve(opened, run, unconfined=True))
@@ -123,6 +123,7 @@ def test_copies_of_problems_in_older_folders_are_read(finished: Path, tmp_path: 
     for name in stages:
         rows = [json.loads(line) for line in (run / name / "trees.jsonl").read_text().splitlines()]
         assert all(row["id"].endswith(f"#{row.pop('copy')}") for row in rows)
+        assert all(row.pop("checksum") for row in rows)
         (run / name / "trees.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name in (*stages, "round-1/results"):
         (run / name / "manifest.json").unlink()

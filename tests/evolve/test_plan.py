@@ -18,7 +18,7 @@ def planned(opened: dict[str, Any]) -> dict[str, Stage]:
     return {stage.name: stage for stage in plan(EvolveConfig.from_dict(opened))}
 
 
-def test_a_run_of_the_version_before_typed_stages_goes_on() -> None:
+def test_the_plan_is_what_was_recorded() -> None:
     recorded = json.loads(RECORDED.read_text())
     stages = plan(EvolveConfig.from_dict(recorded["options"]))
     written = [

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+from evolve_options import options
+
 from rstar_fast.errors import StageError
+from rstar_fast.evolve import evolve
 from rstar_fast.evolve.schedule import log_of, schedule
 from rstar_fast.evolve.stage import Stage
 
@@ -69,3 +73,17 @@ def test_a_failed_stage_stops_the_run_which_then_goes_on(tmp_path: Path) -> None
     events = scheduled(tmp_path, stages, processes=1, failing="b")
     assert events == [("started", "a"), ("done", "a"), ("started", "b"), ("failed", "b")]
     assert scheduled(tmp_path, stages, processes=1)[-1] == ("done", "c")
+
+
+def test_a_stage_executes_no_file_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("tomllib", "json", "argparse", "dataclasses"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w').close()\n")
+    monkeypatch.chdir(here)
+    opened = options(tmp_path, base=str(tmp_path / "missing"))
+    with pytest.raises(StageError, match="missing"):
+        list(evolve(opened, tmp_path / "run", device="cpu", workers=1))
+    assert not (tmp_path / "executed").exists()

@@ -49,16 +49,34 @@ def test_a_model_that_loses_the_batch_is_refused(model: PreTrainedModel) -> None
 
 
 def test_arguments_that_change_the_result_are_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(ScoreError, match="LlamaAttention uses 's_aux' in its attention"):
-        SWAP.forward(model, TOKENS, POSITIONS, [], s_aux=torch.zeros(4))
+    for name in ("s_aux", "indices", "never_heard_of"):
+        with pytest.raises(ScoreError, match=f"LlamaAttention uses '{name}' in its attention"):
+            SWAP.forward(model, TOKENS, POSITIONS, [], **{name: torch.zeros(4)})
+
+
+def test_a_mask_of_the_models_own_is_refused(model: PreTrainedModel) -> None:
+    attention = model.model.layers[0].self_attn
+    forward = attention.forward
+
+    def masked(*arguments: Any, attention_mask: Tensor, **options: Any) -> Any:
+        return forward(*arguments, attention_mask=attention_mask.expand(1, 1, 4, 4), **options)
+
+    attention.forward = masked
+    with pytest.raises(ScoreError, match="LlamaAttention makes an attention mask of its own"):
+        SWAP.forward(model, TOKENS, POSITIONS, [])
 
 
 def test_a_probe_may_differ_a_little() -> None:
     plain = torch.ones(8)
-    SWAP.check_probe(1.01 * plain, plain, "m: logits")
-    for other in (2 * plain, plain * torch.nan):
+    SWAP.check_probe(1.001 * plain, plain, torch.float32, "m: logits")
+    SWAP.check_probe(1.05 * plain, plain, torch.bfloat16, "m: logits")
+    for other, dtype in (
+        (1.05 * plain, torch.float32),
+        (2 * plain, torch.bfloat16),
+        (plain * torch.nan, torch.bfloat16),
+    ):
         with pytest.raises(ScoreError, match="m: logits differ from the model's by"):
-            SWAP.check_probe(other, plain, "m: logits")
+            SWAP.check_probe(other, plain, dtype, "m: logits")
 
 
 def test_models_without_the_interface_are_refused() -> None:

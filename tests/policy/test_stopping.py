@@ -26,7 +26,10 @@ def written(
         return logits
 
     policy._model = SimpleNamespace(  # type: ignore[assignment]
-        forward=scripted, layout=policy._model.layout, context_tokens=policy._model.context_tokens
+        forward=scripted,
+        model=policy._model.model,
+        layout=policy._model.layout,
+        context_tokens=policy._model.context_tokens,
     )
     return answers(policy, [request(0, sampling=sampling)])[0].candidates[0]
 
@@ -54,6 +57,31 @@ def test_a_token_may_run_past_the_mark() -> None:
     assert candidate.text == f"x{END_OF_STEP}"
     assert candidate.token_ids == tuple(script)
     assert (candidate.finish, candidate.exact) == ("mark", False)
+
+
+LITERAL = f"s = '{END_OF_STEP}'\n"
+
+
+def test_a_mark_in_a_string_is_text_where_marks_are_text() -> None:
+    text = f"{LITERAL}print(len(s))\n{END_OF_STEP}"
+    candidate = written(PLAIN, PLAIN.encode(text + "more"), Sampling(temperature=0, max_tokens=80))
+    assert (candidate.text, candidate.finish, candidate.exact) == (text, "mark", True)
+    # A quote that is not closed on its line begins no string. The next line tells.
+    text = f"It is 'so {END_OF_STEP}"
+    candidate = written(PLAIN, PLAIN.encode(text + "\nand 'more"), GREEDY)
+    assert (candidate.text, candidate.finish, candidate.exact) == (text, "mark", False)
+    for script in (PLAIN.encode(text + "x" * 40), [*PLAIN.encode(text), PLAIN.eos_token_id]):
+        candidate = written(PLAIN, script, GREEDY)
+        assert (candidate.text, candidate.finish, candidate.exact) == (text, "mark", False)
+
+
+def test_a_mark_with_a_token_is_that_token_alone() -> None:
+    spelt = SPECIAL.encode(f"# {END_OF_STEP}\n{LITERAL}", split_special_tokens=True)
+    script = [*spelt, *SPECIAL.encode(END_OF_STEP)]
+    candidate = written(SPECIAL, [*script, *script], Sampling(temperature=0, max_tokens=90))
+    assert candidate.text == f"# {END_OF_STEP}\n{LITERAL}{END_OF_STEP}"
+    assert candidate.token_ids == tuple(script)
+    assert (candidate.finish, candidate.exact, candidate.ends_with_token) == ("mark", True, True)
 
 
 def test_own_marks_and_the_first_of_several() -> None:

@@ -64,7 +64,7 @@ def test_the_search_goes_on(folder: Path) -> None:
         " tokens; the PPM takes at most 400"
     )
     assert reasons["outside"].endswith(
-        "the tokenizer gave token id 283; the PPM has embeddings for ids below 270"
+        "the tokenizer gave token id 283 ('<new19>'); the model has embeddings for ids below 270"
     )
     assert reasons["nan"].endswith("the PPM's score is nan")
     assert reasons["long question"].endswith(" tokens; the PPM takes at most 400")

@@ -141,7 +141,8 @@ def test_the_tokens_of_the_policy_make_no_difference_and_texts_are_read_once(ppm
     tokenizer = ppm.tokenizer
 
     class Watch:
-        bos_token, eos_token_id = tokenizer.bos_token, tokenizer.eos_token_id
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
 
         def __call__(self, text: str, **options: bool) -> Any:
             texts.append(text)
@@ -149,6 +150,7 @@ def test_the_tokens_of_the_policy_make_no_difference_and_texts_are_read_once(ppm
 
     ppm.tokenizer = Watch()
     scorer = PackedScorer(ppm)
+    texts.clear()
     request = request_of(0, "q", ["step"], "x")
     first, second = scorer.score([request, replace(request, path=(Segment("step", (1, 2, 3)),))])
     assert first.values == second.values
@@ -204,7 +206,7 @@ def test_a_bad_request_fails_alone(ppm: PPM) -> None:
     found = PackedScorer(ppm).score([*bad[:2], REQUESTS[1], bad[2], REQUESTS[2]])
     assert [scores.error for scores in found[:2]] == [
         f"the solution has {400 + prompt_tokens(ppm)} tokens; the PPM takes at most 400",
-        "the tokenizer gave token id 283; the PPM has embeddings for ids below 270",
+        "the tokenizer gave token id 283 ('<new19>'); the model has embeddings for ids below 270",
     ]
     assert found[3].error == "the PPM's score is nan" and not len(found[3].values)
     for scores, request in zip((found[2], found[4]), REQUESTS[1:3], strict=True):

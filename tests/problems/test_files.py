@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from golden import DATA
@@ -30,6 +31,7 @@ def test_jsonl_with_every_kind_of_answer_and_id(tmp_path: Path) -> None:
         row(answer=None),
         row(answer="She sells 9 eggs.\n9 * 2 = 18\n#### 18"),
         row(id="é\u2028∑", answer=""),
+        row(id="long", answer=10**310),
     ]
     assert load_problems(write(tmp_path, "".join(lines))) == [
         Problem("a", "q", ("x=1",)),
@@ -38,6 +40,7 @@ def test_jsonl_with_every_kind_of_answer_and_id(tmp_path: Path) -> None:
         Problem("set-3", "q", ()),
         Problem("set-4", "q", ("18",)),
         Problem("é\u2028∑", "q", ()),
+        Problem("long", "q", ("1" + "0" * 310,)),
     ]
 
 
@@ -79,6 +82,7 @@ def test_problem_is_a_name_for_question(tmp_path: Path) -> None:
         (row(id=""), ":1", "id: expected"),
         (row(index=1.5), ":1", "index: expected"),
         (row(question="\ud800"), ":1", "surrogate"),
+        (row(answer=float("inf")), ":1", "answer: expected"),
         ('"text"\n', ":1", "expected an object"),
         ("[" * 100_000, ":1", "broken JSON"),
         ('{"question": "q", "answer": ' + "9" * 5000 + "}", ":1", "broken JSON"),
@@ -190,3 +194,17 @@ class TestDataSets:
         monkeypatch.setitem(sys.modules, "datasets", None)
         with pytest.raises(ProblemError, match=r'pip install "rstar-fast\[train\]"'):
             load_problems("owner/name")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"id": 7}, "id: expected text, got int"),
+        ({"question": None}, "question: expected text, got NoneType"),
+        ({"id": "\ud800"}, "half of a surrogate pair"),
+        ({"answers": ("a", "\udfff")}, "half of a surrogate pair"),
+    ],
+)
+def test_a_problem_is_made_of_text(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(ProblemError, match=says):
+        Problem(**{"id": "p", "question": "q", **fields})

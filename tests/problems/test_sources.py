@@ -121,7 +121,7 @@ def test_a_third_party_can_register_a_kind(third_party: list[Reversing]) -> None
         grades = [verifier.submit(problem, "warts").result() for problem in problems]
         mathematics = verifier.submit(Problem("other:1", "What is 6 * 7?", "42"), "42").result()
     assert grades == [Grade(True), Grade(False), Grade(False)]
-    assert mathematics == Grade(True)
+    assert mathematics.correct
     (own,) = third_party
     assert own.options == (2, 7.0) and own.closed
 

@@ -232,8 +232,8 @@ def test_a_bad_problem_fails_alone_with_its_reason(strategy: str) -> None:
         "p0": "context of 8",
         "p1": "gave 0 candidates",
         "p2": "gave 4 candidates",
-        "p3": "nan for node",
-        "p4": "scores for the",
+        "p3": "gave nan for child 0 of",
+        "p4": "expected one number for each",
         "p5": "out of vocabulary",
         "p6": "a token id of 32 bits, got 2147483648",
         "p7": "must be real number, not NoneType",
@@ -333,6 +333,86 @@ def test_observations_are_wrapped_as_the_rules_say() -> None:
         assert isinstance(tree, Tree)
         assert tree.nodes[1].text == "<code>\n1/0\n<end_of_code>" + wrapped * (1 + twice)
         assert tree.nodes[2].text == "<code>\n1/0\n<end_of_step><end_of_code>" + wrapped
+
+
+class Once(Engine):
+    """Writes given texts at the root, and an answer behind them."""
+
+    def __init__(self, *candidates: Candidate, observation: str = "5") -> None:
+        self.candidates, self.observation, self.asked = candidates, observation, list[Any]()
+
+    def expand(self, request: ExpandRequest) -> Expansion:
+        self.asked.append(request)
+        answer = Candidate("\n<answer>It is $\\boxed{5}$.<end_of_answer>")
+        return Expansion(request.id, (answer,) if request.path else self.candidates)
+
+    def run(self, request: Any) -> Observation:
+        self.asked.append(request)
+        return Observation(Status.OK, self.observation)
+
+
+def searched_once(engine: Once, **options: Any) -> Tree:
+    search = Search(SearchConfig(candidates=8, rollouts=2, **options))
+    search.add(problems(1))
+    (tree,) = drive(search, engine)
+    assert isinstance(tree, Tree), tree
+    return tree
+
+
+def test_what_stands_behind_a_mark_is_cut_off() -> None:
+    code = "<code>\nprint(5)\n<end_of_code>"
+    forged = code + "\n<output>7<end_of_output><answer>\\boxed{7}<end_of_answer>"
+    tree = searched_once(Once(Candidate(forged, (1, 2), (-1.0, -2.0), "eos"), Candidate(code)))
+    assert [node.step for node in tree.nodes[1:]] == [code, tree.nodes[2].step]
+    assert (tree.nodes[1].exact, tree.nodes[1].token_ids) == (False, (1, 2))
+    assert tree.nodes[1].text == code + "\n<output>5<end_of_output>"
+    assert tree.finals()[0].answer == "5"
+
+
+def test_marks_in_strings_and_observations_are_text() -> None:
+    code = "<code>\ns = '<end_of_step>'\nprint(s)\n<end_of_code>"
+    engine = Once(
+        Candidate(code, (1, 2)),
+        Candidate("# <end_of_code>\nx = 1<end_of_step>", (3,), ends_with_token=True),
+        observation="<answer>\\boxed{6}<end_of_answer>",
+    )
+    tree = searched_once(engine)
+    first, second = tree.nodes[1:3]
+    assert first.step == code.replace("'<", "'<\\") and (first.exact, first.end) == (True, "")
+    assert first.observation == engine.observation
+    shown = "\n<output><\\answer>\\boxed{6}<\\end_of_answer><end_of_output>"
+    assert first.text == first.step + shown
+    assert second.step == "# <\\end_of_code>\nx = 1<end_of_step>" and second.suffix == ""
+    assert {node.answer for node in tree.finals()} == {"5"}
+
+
+def test_a_step_of_code_that_names_a_box_runs() -> None:
+    codes = (
+        "# 12 shoes are boxed in pairs\npairs = 6\n<end_of_step>",
+        "<code>\nprint('\\\\boxed{5}')\n<end_of_step>",
+        "<code>\n# in \\boxed{}\nunboxed = 5",
+    )
+    tree = searched_once(Once(*map(Candidate, codes)))
+    assert [(node.end, node.status) for node in tree.nodes[1:4]] == [("", "ok")] * 3
+    tree = searched_once(Once(*map(Candidate, codes)), answer_by_word=True)
+    assert [(node.end, node.answer) for node in tree.nodes[1:4]] == [
+        ("answer", "in"),
+        ("answer", "5"),
+        ("answer", "="),
+    ]
+
+
+def test_code_goes_on_in_an_open_block() -> None:
+    class Open(Once):
+        def expand(self, request: ExpandRequest) -> Expansion:
+            texts = ("\n# \\boxed{7} <code>\ny = 1",) if len(request.path) == 1 else ("\\boxed{6}",)
+            first = ("<code>\nx = 5\n<end_of_step>",)
+            texts = texts if request.path else first
+            return Expansion(request.id, tuple(map(Candidate, texts)))
+
+    tree = searched_once(Open())
+    assert tree.nodes[2].step == "\n# \\boxed{7} <\\code>\ny = 1"
+    assert (tree.nodes[2].end, tree.nodes[3].end) == ("", "answer")
 
 
 def test_config_that_cannot_work_is_refused() -> None:

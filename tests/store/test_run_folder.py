@@ -79,6 +79,7 @@ class TestRunFolder:
         assert "raise PolicyError" in back.traceback
         (record,) = map(json.loads, (tmp_path / "failures.jsonl").read_text().splitlines())
         fields = {"id", "copy", "question", "answers", "reason", "error_type", "traceback", "time"}
+        fields.add("checksum")
         assert record.keys() == fields
         assert (record["id"], record["copy"]) == ("a#3", 3)
 
@@ -107,8 +108,6 @@ class TestRunFolder:
             b'{"format":1,"id":"c"',
             b"\0" * 50,
             b'{"format":1,"id":"c"}',
-            b'{"format":1\n',
-            b"\xff\n",
         ],
     )
     def test_a_torn_last_line_is_dropped(self, tmp_path: Path, torn: bytes) -> None:
@@ -155,17 +154,24 @@ class TestRunFolder:
         RunFolder.open(tmp_path, {**CONFIG, "marks": ("a", "b")}).close()
         with pytest.raises(StoreError, match="expected JSON values"):
             RunFolder.open(tmp_path, {"c": float("nan")})
+        with pytest.raises(StoreError, match="expected no key 'checksum'"):
+            RunFolder.open(tmp_path, {"checksum": "00000000"})
 
     def test_check_refuses_another_question(self, tmp_path: Path) -> None:
         with RunFolder.open(tmp_path, CONFIG) as run:
             run.append(odd_tree("a", "How many?"))
         with RunFolder.open(tmp_path, CONFIG) as run:
-            run.check([Problem("a", "How many?"), Problem("b", "new")])
+            run.check([Problem("a", "How many?", ("7", "seven")), Problem("b", "new")])
             with pytest.raises(
                 StoreError,
                 match=r"'a' was searched with another question: 'How many\?' -> 'How much\?'",
             ):
                 run.check([Problem("a", "How much?")])
+            with pytest.raises(
+                StoreError,
+                match=r"'a' was searched with other answers: \['7', 'seven'\] -> \['8'\]",
+            ):
+                run.check([Problem("a", "How many?", "8")])
 
     def test_folders_that_are_no_run(self, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"no config\.json"):

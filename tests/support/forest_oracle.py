@@ -67,14 +67,11 @@ class Oracle:
     def expand(
         self, nodes: Sequence[int], counts: Sequence[int], values: Sequence[float] | None = None
     ) -> list[int]:
-        _require(len(nodes) == len(counts))
+        # A node that this call makes is not one that it may expand.
+        _require(len(nodes) == len(counts) and all(node in self.nodes for node in nodes))
         first_children = []
         for node, count in zip(nodes, counts, strict=True):
-            _require(
-                node in self.nodes
-                and not self.nodes[node].children
-                and not self.nodes[node].terminal
-            )
+            _require(not self.nodes[node].children and not self.nodes[node].terminal)
             ids = self.ids(node // self.nodes_per_tree)
             _require(1 <= count <= 8191 and len(ids) + count <= self.nodes_per_tree)
             self.nodes[node].children = list(range(ids[-1] + 1, ids[-1] + 1 + count))

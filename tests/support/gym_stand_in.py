@@ -1,8 +1,10 @@
 """A stand-in for the package `reasoning_gym`, whether that is installed or not.
 
-It has two data sets: "words" behaves well, and "bad" does everything wrong.
+It has four data sets. "words" behaves well, and "bad" does everything wrong. The scorer of "near"
+lets NaN pass, and that of "any" every answer.
 """
 
+import math
 import os
 import time
 from itertools import count
@@ -62,7 +64,31 @@ class Bad:
         return float(eval(answer))
 
 
+class Near:
+    """Numbers whose scorer compares by a tolerance, which NaN does not exceed."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        pass
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"question": "How many are two and two?", "answer": "[4.0]", "metadata": {}}
+
+    def score_answer(self, answer: str, entry: dict[str, Any]) -> float:
+        (value,) = eval(answer, {"nan": math.nan, "float": float})
+        return 0.0 if abs(float(value) - 4) > 0.1 else 1.0
+
+
+class Anything(Near):
+    """An entry whose scorer asks only whether there is an answer."""
+
+    def score_answer(self, answer: str, entry: dict[str, Any]) -> float:
+        return float(bool(answer) == bool(entry["answer"]))
+
+
+_KINDS = {"words": WordProblems, "bad": Bad, "near": Near, "any": Anything}
+
+
 def create_dataset(name: str, *, size: int, seed: int) -> Any:
-    if name not in ("words", "bad"):
+    if name not in _KINDS:
         raise ValueError(f"Dataset {name!r} not registered")
-    return WordProblems(size, seed) if name == "words" else Bad(size, seed)
+    return _KINDS[name](size, seed)

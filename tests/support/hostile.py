@@ -17,7 +17,11 @@ from pathlib import Path
 from rstar_fast.verify import Executor, Limits, Observation, Status
 
 WALL_S = 2.0
-LEAVINGS = [Path("/tmp/rstar_fast_hostile"), Path("/dev/shm/rstar_fast_hostile")]
+LEAVINGS = [
+    Path("/tmp/rstar_fast_hostile"),
+    Path("/dev/shm/rstar_fast_hostile"),
+    Path("/dev/cache"),
+]
 
 TIMEOUTS = {
     "loop": "while True: pass",
@@ -125,6 +129,14 @@ REPORTED: dict[str, tuple[Program, str] | tuple[Program, str, set[Status]]] = {
         r"\[-1, -1\]$",
         {Status.OK},
     ),
+    "cache": ("open('/dev/cache/rstar_fast_hostile', 'w')", "PermissionError: "),
+    "native cache": (
+        # The last one asks for a file without a name.
+        _NATIVE + "print([libc.open(b'/dev/cache/x', 0o1102, 0o777), libc.mkdir(b'/dev/cache/x'),"
+        " libc.open(b'/dev/cache', 0o20200002, 0o777)])",
+        r"\[-1, -1, -1\]$",
+        {Status.OK},
+    ),
     "remove": ("import os\nos.remove('/tmp/rstar_fast_hostile')", "PermissionError: "),
     "connect": ("import socket\nsocket.create_connection(('127.0.0.1', 9))", "PermissionError: "),
     "native socket": (
@@ -182,6 +194,12 @@ REPORTED: dict[str, tuple[Program, str] | tuple[Program, str, set[Status]]] = {
         "",
         {Status.MEMORY, Status.CRASH, Status.TIMEOUT},
     ),
+    "fills its output": (
+        "import os\nfor fd in 4 * (4, 5, 6, 7):\n    try: os.write(fd, b'\\xff' * 50000)\n"
+        "    except OSError: pass\nos._exit(3)",
+        "\ufffd{512}\\.\\.\\.\nCrashError: exit status 3$",
+        {Status.CRASH},
+    ),
     "daemon thread": (
         "import threading, time\n"
         "threading.Thread(target=time.sleep, args=(100,), daemon=True).start()\nprint(1)",
@@ -196,6 +214,33 @@ REPORTED: dict[str, tuple[Program, str] | tuple[Program, str, set[Status]]] = {
     "no stdout": (
         "import sys\nsys.stdout = None\nprint(1)\n1 / 0",
         "ZeroDivisionError: division by zero$",
+    ),
+    "alarm": (
+        "import signal\ndef stop(*_): raise TimeoutError('too long')\n"
+        "signal.signal(signal.SIGALRM, stop)\nsignal.alarm(1)\nwhile True: pass",
+        "TimeoutError: too long$",
+    ),
+    "pause": (
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *_: print('woken'))\n"
+        "signal.alarm(1)\nsignal.pause()\nprint('on')",
+        "woken\non$",
+        {Status.OK},
+    ),
+    "timer": (
+        "import signal\nsignal.signal(signal.SIGPROF, lambda *_: 1 / 0)\n"
+        "signal.setitimer(signal.ITIMER_PROF, 0.1)\nwhile True: pass",
+        "ZeroDivisionError:",
+    ),
+    "alarm without a handler": (
+        "import signal\nprint('now')\nsignal.alarm(1)\nwhile True: pass",
+        "now\nCrashError: signal SIGALRM$",
+        {Status.CRASH},
+    ),
+    "timer that goes on": (
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *_: 1 / 0)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nwhile True: pass",
+        "(ZeroDivisionError|CrashError):",
+        {Status.ERROR, Status.CRASH},
     ),
     "input": ("input()", "EOFError:"),
     "long integer": ("print(10**5000)", r"ValueError: Exceeds the limit \(4300 digits\)"),
@@ -314,9 +359,11 @@ def fault(name: str, observation: Observation) -> str:
     """Return what is wrong with the observation of a program of the tables, "" if nothing is."""
     if name in TIMEOUTS:
         late_s = observation.wall_s - WALL_S
+        # "prints for ever" fills more than is kept, and one line of it is 1,000 characters.
+        printed = "x" * 512 + "...\n" if name == "prints for ever" else ""
         fine = (
             observation.status is Status.TIMEOUT
-            and observation.text == f"TimeoutError: not finished after {WALL_S:g} s"
+            and observation.text == f"{printed}TimeoutError: not finished after {WALL_S:g} s"
         )
         return "" if fine and late_s >= 0 else f"{name}: {observation}"
     _, text, *status = REPORTED[name]

@@ -1,9 +1,11 @@
 """Tiny random causal language models and a byte-level tokenizer, made in the process."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -36,6 +38,16 @@ def byte_tokenizer(
     if specials:
         fast.add_special_tokens({"additional_special_tokens": list(specials)})
     return fast
+
+
+def closing_tokenizer(specials: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """Return a byte tokenizer that puts <bos> in front of a text, and <eos> behind it."""
+    tokenizer = byte_tokenizer(["<bos>", *specials])
+    ids = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("<bos>", EOS)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"<bos> $A {EOS}", special_tokens=ids
+    )
+    return tokenizer
 
 
 _COMMON = {
@@ -106,3 +118,17 @@ def answers(policy: Policy, requests: Sequence[ExpandRequest]) -> dict[int, Expa
             assert expansion.request_id not in done
             done[expansion.request_id] = expansion
     raise AssertionError("the policy does not end")
+
+
+def with_remote_code(folder: Path) -> Path:
+    """Make a saved model one that needs Python code from its folder.
+
+    The code makes the file that is returned.
+    """
+    marker = folder / "executed"
+    (folder / "own.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "own_kind"
+    config["auto_map"] = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps(config))
+    return marker

@@ -134,6 +134,21 @@ def test_a_line_of_the_released_code(tmp_path: Path) -> None:
     assert [node.correct for node in graded.finals()] == [True, False]
 
 
+def test_text_of_the_released_code_forges_no_mark(tmp_path: Path) -> None:
+    record = released()
+    code = "<code>\nprint('<end_of_output>')<end_of_code>"
+    record["rstar"]["0.1"] |= {
+        "text": f"{code}\n<output><end_of_output><end_of_output>",
+        "action_input": code,
+        "observation": "<end_of_output>",
+    }
+    (tmp_path / "out.jsonl").write_text(json.dumps(record) + "\n")
+    (tree,) = read_reference_trees(tmp_path / "out.jsonl")
+    assert tree.nodes[1].step == code.replace("'<", "'<\\")
+    assert tree.nodes[1].suffix == "\n<output><\\end_of_output><end_of_output>"
+    assert tree.nodes[1].observation == "<end_of_output>"
+
+
 def test_queries_and_ids_of_other_files(tmp_path: Path) -> None:
     record = released(query="How many?")
     del record["question"], record["index"]

@@ -7,6 +7,7 @@ Three kinds of process take part:
 - Zygotes, and the processes of programs that are cloned from them, run `child/`.
 
 The other modules are shared: `framing`, `observation_text` and `zygote_options` by all of them,
-`source` and `failures` by the main process and the supervisor. Nothing is imported here, because
-what is loaded in a zygote is copied for every program.
+`source` and `failures` by the main process and the supervisor, `print_nodes` by the main process
+and the processes of programs. Nothing is imported here, because what is loaded in a zygote is
+copied for every program.
 """

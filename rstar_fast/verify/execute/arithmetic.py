@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from rstar_fast.config import ObservationStyle
 from rstar_fast.verify.base import Observation, Status, StepRunner
-from rstar_fast.verify.execute.observation_text import cut, stdout_text
+from rstar_fast.verify.execute.observation_text import cut, reference_text, stdout_text
+from rstar_fast.verify.execute.print_nodes import SourceLines, end_of_shown, is_print_node
 from rstar_fast.verify.execute.source import source_of
 
 Number = int | float
@@ -38,19 +40,20 @@ class ArithmeticRunner:
     Implements `StepRunner`.
     """
 
-    def __init__(self, others: StepRunner) -> None:
+    def __init__(self, others: StepRunner, style: ObservationStyle = "stdout") -> None:
         """Make a runner.
 
         Args:
-            others: Runner of the other programs, with observations of the "stdout" style. It is
-                closed with this runner.
+            others: Runner of the other programs. It is closed with this runner.
+            style: Style of the observations, see `Executor`. It must be that of `others`.
         """
         self._others = others
+        self._style: ObservationStyle = style
 
     def submit(self, steps: tuple[str, ...]) -> "Future[Observation]":
         """Start one program, given as the texts of its steps. See `StepRunner`."""
         began = time.perf_counter()
-        text = compute(source_of(steps))
+        text = compute(source_of(steps), self._style)
         if text is None:
             return self._others.submit(steps)
         took = time.perf_counter() - began
@@ -63,10 +66,14 @@ class ArithmeticRunner:
         self._others.close()
 
 
-def compute(source: str) -> str | None:
+def compute(source: str, style: ObservationStyle = "stdout") -> str | None:
     r"""Return the observation of a program that is only arithmetic.
 
     Returns None for any other program, and where Python would raise.
+
+    Args:
+        source: Text of the program.
+        style: Style of the observation.
 
     >>> compute("# bags\nbags = 7 * 6\nprint(bags, bags / 4)"), compute("import os")
     ('42 10.5', None)
@@ -82,7 +89,10 @@ def compute(source: str) -> str | None:
         return None
     try:
         source.encode()
-        return _run(ast.parse("\n".join(lines)).body)
+        plain = "\n".join(lines)
+        statements = ast.parse(plain).body
+        run = _stdout if style == "stdout" else _reference
+        return cut(run(statements, plain)).strip()
     except (_NotPlainError, SyntaxError, ArithmeticError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -91,26 +101,44 @@ class _NotPlainError(Exception):
     """The program holds something other than arithmetic."""
 
 
-def _run(statements: Sequence[ast.stmt]) -> str:
+def _stdout(statements: Sequence[ast.stmt], _: str) -> str:
     names: dict[str, Number] = {}
-    printed: list[str] = []
-    value: Number | None = None
-    for statement in statements:
-        value = None
-        match statement:
-            case ast.Assign([ast.Name(name)], expression) if name != "print":
-                names[name] = _value(expression, names)
-            case ast.AugAssign(ast.Name(name) as target, operation, expression):
-                names[name] = _value(ast.BinOp(target, operation, expression), names)
-            case ast.Expr(ast.Call(ast.Name("print"), arguments, [])):
-                printed.append(
-                    " ".join([str(_value(argument, names)) for argument in arguments]) + "\n"
-                )
-            case ast.Expr(expression):
-                value = _value(expression, names)
-            case _:
+    results = [_result(statement, names) for statement in statements]
+    printed = "".join([result for result in results if isinstance(result, str)])
+    last = results[-1] if results else None
+    return stdout_text(printed, last)
+
+
+def _reference(statements: Sequence[ast.stmt], source: str) -> str:
+    nodes = [is_print_node(statement) for statement in statements]
+    lines = SourceLines(source)
+    names: dict[str, Number] = {}
+    prints: list[tuple[str, object]] = []
+    result: object = ""
+    for statement, is_node in zip(statements[: end_of_shown(nodes)], nodes, strict=False):
+        result = _result(statement, names)
+        if is_node:
+            if statement.lineno != statement.end_lineno:
+                # Comments between its lines would be shown.
                 raise _NotPlainError
-    return cut(stdout_text("".join(printed), value)).strip()
+            prints.append((lines.print_arguments(statement), result))
+    return reference_text(prints, "" if result is None else result)
+
+
+def _result(statement: ast.stmt, names: dict[str, Number]) -> Number | str | None:
+    """Do a statement. Returns what it prints, the value of an expression, or None."""
+    match statement:
+        case ast.Assign([ast.Name(name)], expression) if name != "print":
+            names[name] = _value(expression, names)
+        case ast.AugAssign(ast.Name(name) as target, operation, expression):
+            names[name] = _value(ast.BinOp(target, operation, expression), names)
+        case ast.Expr(ast.Call(ast.Name("print"), arguments, [])):
+            return " ".join([str(_value(argument, names)) for argument in arguments]) + "\n"
+        case ast.Expr(expression):
+            return _value(expression, names)
+        case _:
+            raise _NotPlainError
+    return None
 
 
 def _value(expression: ast.expr, names: dict[str, Number]) -> Number:

@@ -16,6 +16,7 @@ from rstar_fast.verify.execute.isolation import Isolation
 from rstar_fast.verify.execute.session import ProgramSession
 from rstar_fast.verify.execute.source import MAX_CHARS
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
+from rstar_fast.verify.pool.environment import scrubbed_environment
 from rstar_fast.verify.pool.pool import MAX_WORKERS, WorkerPool
 
 PRELOAD = (
@@ -52,26 +53,6 @@ The time in which its zygotes start is part of them.
 """
 _MAX_IN_FLIGHT = 256
 """Number of programs that the supervisor knows at once, so that it sees which share a beginning."""
-_KEPT_ENVIRONMENT = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "PATH",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "TZ",
-    "VIRTUAL_ENV",
-)
-_WORKER_ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-}
 _DEFAULT_LIMITS = Limits()
 
 
@@ -109,9 +90,9 @@ class Executor:
                 process may use. Fewer run where the machine's memory cannot hold the memory limits
                 of all.
             limits: Limits of every program.
-            style: Style of the observations. "stdout" shows all that was printed, or the value of
-                the last expression if nothing was. "reference" is the style of the released
-                training data.
+            style: Style of the observations. "stdout" shows all that was printed, as it was
+                printed, or the value of the last expression if nothing was. "reference" is the
+                style of the released training data.
             seed: Seed of `random`, `numpy.random` and sympy's generator in every program, >= 0.
             preload: Names of modules that are loaded before a program starts. Modules that cannot
                 be imported are left out.
@@ -166,8 +147,7 @@ class Executor:
             },
             decode=_decode,
             failure=self._failure,
-            environment={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-            | _WORKER_ENVIRONMENT,
+            environment=scrubbed_environment(),
         )
         if require_isolation:
             try:

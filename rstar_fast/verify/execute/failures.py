@@ -8,20 +8,33 @@ import resource
 import signal
 
 from rstar_fast.verify.base import Observation, Status
+from rstar_fast.verify.execute.observation_text import after_output
 
 
-def timed_out(limit_s: float, wall_s: float = 0.0, cpu_s: float = 0.0) -> Observation:
-    """Return the observation of a program that was killed at its time limit, seconds."""
-    text = f"TimeoutError: not finished after {limit_s:g} s"
+def timed_out(
+    limit_s: float, printed: str = "", wall_s: float = 0.0, cpu_s: float = 0.0
+) -> Observation:
+    """Return the observation of a program that was killed at its time limit.
+
+    Args:
+        limit_s: Time limit, seconds.
+        printed: What the program printed until then.
+        wall_s: Wall time that its process lived, seconds.
+        cpu_s: Processor time of its process, seconds.
+    """
+    text = after_output(printed, f"TimeoutError: not finished after {limit_s:g} s")
     return Observation(Status.TIMEOUT, text, wall_s, cpu_s)
 
 
-def crashed(wait_status: int, usage: resource.struct_rusage, wall_s: float) -> Observation:
+def crashed(
+    wait_status: int, usage: resource.struct_rusage, printed: str, wall_s: float
+) -> Observation:
     """Return the observation of a program whose process ended by itself.
 
     Args:
         wait_status: Status of the process from `os.wait4`.
         usage: Resources that the process used, from `os.wait4`.
+        printed: What the program printed until then.
         wall_s: Wall time that the process lived, seconds.
     """
     if os.WIFSIGNALED(wait_status):
@@ -32,7 +45,8 @@ def crashed(wait_status: int, usage: resource.struct_rusage, wall_s: float) -> O
     else:
         how = f"exit status {os.WEXITSTATUS(wait_status)}"
     cpu_s = usage.ru_utime + usage.ru_stime
-    return Observation(Status.CRASH, f"CrashError: {how}", wall_s, cpu_s, usage.ru_maxrss << 10)
+    text = after_output(printed, f"CrashError: {how}")
+    return Observation(Status.CRASH, text, wall_s, cpu_s, usage.ru_maxrss << 10)
 
 
 def malformed(sender: str, wall_s: float = 0.0) -> Observation:

@@ -3,6 +3,8 @@
 All numbers are big-endian, and texts are UTF-8.
 
 - A request is `magic (4 bytes) | flags (uint8) | length (uint32) | source`.
+- What a program prints is copied as it is printed, up to `MAX_OUTPUT_BYTES`, into a pipe of its
+  process. The supervisor reads it if no reply comes.
 - A reply is `magic (4 bytes) | status (uint8) | flags (uint8) | processor time, ns (int64) | peak
   memory, bytes (int64) | length (uint32) | observation`. The observation's length is capped.
 """
@@ -35,6 +37,8 @@ _len, _int = len, int
 _MAX_TEXT_BYTES = 4 * (MAX_OBSERVATION_CHARS + len("..."))
 MAX_REPLY_BYTES = _REPLY.size + _MAX_TEXT_BYTES
 """Largest size of a reply, bytes."""
+MAX_OUTPUT_BYTES = 1 << 15
+"""Bytes of printed text that a program's process copies. They fit into a pipe in any pieces."""
 REQUEST_HEADER_BYTES = _REQUEST.size
 """Size of a request without its source, bytes."""
 

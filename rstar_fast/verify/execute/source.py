@@ -6,10 +6,9 @@ Used in the main process and in the supervisor.
 import re
 from collections.abc import Sequence
 
-from rstar_fast.steps import CODE, END_OF_CODE, MARKS
+from rstar_fast.marks import CODE, END_OF_CODE, MARKS, unescape
+from rstar_fast.marks.step_text import outer_marks, split_stop
 
-_BLOCK = re.compile(f"{re.escape(CODE)}(.*?)(?:{re.escape(END_OF_CODE)}|\\Z)", re.DOTALL)
-_MARK = re.compile("|".join(map(re.escape, MARKS)))
 _FENCE_WORD = re.compile(r"python\b")
 _WORD_LINE = re.compile(r"python[ \t]*(?=\n)")
 
@@ -20,14 +19,40 @@ MAX_CHARS = 1 << 20
 def source_of(steps: Sequence[str]) -> str:
     r"""Return the program of a code block, without marks and without an enclosing code fence.
 
-    Line 1 of the program is the line of `<code>` in the joined steps.
+    What stands in a string literal or a comment is no mark. Line 1 of the program is the line of
+    `<code>` in the joined steps.
 
     >>> source_of(("Let us see. <code>\nx = 3\n<end_of_step>", "\nprint(x)\n<end_of_code>"))
     '\nx = 3\n\nprint(x)\n'
+    >>> source_of(("<code>\nprint('<code>')\n<end_of_code>",))
+    "\nprint('<code>')\n"
     """
-    text = "".join(steps)
-    code = "\n".join(_BLOCK.findall(text)) if CODE in text else text
-    return _without_fence(_MARK.sub("", code))
+    everything: list[str] = []
+    code: list[str] = []
+    has_code = in_code = False
+
+    def add(text: str) -> None:
+        everything.append(text)
+        if in_code:
+            code.append(text)
+
+    for step in steps:
+        body, stop = split_stop(step)
+        position = 0
+        for mark in outer_marks(body, MARKS, in_code):
+            add(body[position : mark.start()])
+            position = mark.end()
+            if mark[0] == CODE and not in_code:
+                if has_code:
+                    code.append("\n")
+                has_code = in_code = True
+            elif mark[0] == END_OF_CODE:
+                in_code = False
+        add(body[position:])
+        in_code = in_code and stop != END_OF_CODE
+        # What is left is the space behind the stop mark.
+        add(step[len(body) + len(stop) :])
+    return _without_fence(unescape("".join(code if has_code else everything)))
 
 
 def _without_fence(code: str) -> str:

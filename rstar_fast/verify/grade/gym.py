@@ -5,7 +5,6 @@ which make an entry again from its id. The package's entry i of seed s is its en
 s + 1. A seed of ours is therefore multiplied by `MAX_SIZE`, so that two seeds share no entry.
 """
 
-import os
 from concurrent.futures import Future
 from dataclasses import astuple
 from importlib.util import find_spec
@@ -17,7 +16,9 @@ from rstar_fast.problems import Problem
 from rstar_fast.problems.gym import GYM, GymDataset, entry_of
 from rstar_fast.problems.sources import Source
 from rstar_fast.verify.base import Grade
+from rstar_fast.verify.grade.clones import GRACE_S
 from rstar_fast.verify.grade.pooled import PooledVerifier
+from rstar_fast.verify.pool.environment import scrubbed_environment
 from rstar_fast.verify.pool.pool import WorkerPool
 
 ANY_THAT_SCORES = "(any that its scorer accepts)"
@@ -48,11 +49,11 @@ def gym_problems(source: str, limit: int | None = None) -> list[Problem]:
     with WorkerPool(
         _MODULE,
         workers=1,
-        limit_s=_ENTRY_LIMIT_S,
-        options={},
-        decode=lambda payload: payload,
-        failure=lambda status: {"error": f"its process ended with status {status}"},
-        environment=_environment(),
+        limit_s=_ENTRY_LIMIT_S + GRACE_S,
+        options={"limit_s": _ENTRY_LIMIT_S},
+        decode=_entry,
+        failure=lambda status: _entry({"status": status}),
+        environment=scrubbed_environment(),
     ) as pool:
         indices = range(min(dataset.size, limit or dataset.size))
         futures = [pool.submit({"entry": (*astuple(dataset), index)}) for index in indices]
@@ -74,7 +75,10 @@ def gym_problems(source: str, limit: int | None = None) -> list[Problem]:
 class GymVerifier(PooledVerifier):
     """Verifier that asks the scorer of a problem's data set. Only the highest score, 1, is right.
 
-    Some scorers evaluate answers as Python. The workers are therefore confined as programs are.
+    Some scorers evaluate answers as Python. Every answer is therefore scored in a process of its
+    own, which is confined as programs are. An answer that holds NaN or an infinity where a number
+    is asked for is wrong, whatever the scorer says. So is every answer to an entry whose scorer
+    takes nonsense too.
     """
 
     def __init__(self, workers: int = 1, limit_s: float = 5.0) -> None:
@@ -87,7 +91,7 @@ class GymVerifier(PooledVerifier):
         Raises:
             ConfigError: A number is out of range.
         """
-        super().__init__(_MODULE, {}, workers, limit_s, environment=_environment())
+        super().__init__(_MODULE, {}, workers, limit_s, confined=True)
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
         """Start scoring an answer.
@@ -112,13 +116,11 @@ def _check_installed(name: str) -> None:
         )
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of the workers.
-
-    Some generators draw from sets, whose order depends on the hash seed. Only a process with one
-    thread can be confined, so the numeric libraries may start none.
-    """
-    return os.environ | {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+def _entry(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a made entry, or why it could not be made."""
+    if "status" in payload:
+        return {"error": f"its process ended with status {payload['status']}"}
+    return payload
 
 
 SOURCE = Source(gym_problems, GymVerifier)

@@ -1,30 +1,32 @@
 """The worker process that makes entries of `reasoning_gym` and scores answers to them.
 
-It sets no alarms of its own: when a request takes too long, the pool kills this process.
+Entries are made, and answers scored, in confined clones.
 """
 
-import signal
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from functools import lru_cache
 from importlib import import_module
+from numbers import Real
 from typing import Any
 
 from rstar_fast.problems.gym import GYM, MAX_SIZE
 from rstar_fast.verify.base import Status
+from rstar_fast.verify.grade.clones import Preparation, Work, in_clones
+from rstar_fast.verify.grade.non_numbers import holds_non_number
 from rstar_fast.verify.pool.worker import Channel, serve
-from rstar_fast.verify.sandbox.kernel import PR_SET_PDEATHSIG, prctl
-from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
 
-_CONFINEMENT = Confinement(memory_bytes=4 << 30, max_processes=4096)
-"""Limits of a worker. The pool limits its wall time."""
+_NONSENSE = "no answer \N{REPLACEMENT CHARACTER}"
+"""Answer that is right for no entry."""
 
 
-def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _start(options: dict[str, Any], channel: Channel) -> Work:
+    return in_clones(_load, options["limit_s"])
+
+
+def _load() -> tuple[Preparation, Work]:
     gym = import_module(GYM)
-    lock_down(_CONFINEMENT, readable_roots())
-    # Set again after the lockdown, because a change of the user id clears it.
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     @lru_cache(maxsize=16)
     def dataset(name: str, size: int, seed: int) -> Any:
@@ -35,6 +37,12 @@ def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any
         found: dict[str, Any] = dataset(name, size, seed)[index]
         return found
 
+    def prepare(request: dict[str, Any]) -> None:
+        name, size, seed, _ = request["entry"]
+        dataset(name, size, seed)
+        if "answer" in request:
+            entry(*request["entry"])
+
     def work(request: dict[str, Any]) -> dict[str, Any]:
         name, size, seed, index = request["entry"]
         if "answer" not in request:
@@ -42,16 +50,32 @@ def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any
                 return _plain(entry(name, size, seed, index), dataset(name, size, seed)[index])
             except Exception as error:
                 return {"error": f"{type(error).__name__}: {error}"}
-        try:
-            known = deepcopy(entry(name, size, seed, index))
-            if known["question"] != request["question"]:
-                raise ValueError("the id belongs to another question")
-            score = dataset(name, size, seed).score_answer(request["answer"].strip(), known)
-            return {"correct": bool(score == 1), "status": Status.OK}
-        except Exception:
-            return {"correct": False, "status": Status.ERROR}
+        known = entry(name, size, seed, index)
+        if known["question"] != request["question"]:
+            raise ValueError("the id belongs to another question")
+        scorer = dataset(name, size, seed).score_answer
+        correct = _is_right(request["answer"].strip(), known, scorer)
+        return {"correct": correct, "status": Status.OK}
 
-    return work
+    return prepare, work
+
+
+def _is_right(
+    answer: str, entry: dict[str, Any], scorer: Callable[[str, dict[str, Any]], object]
+) -> bool:
+    """Return whether a scorer gives an answer, and not nonsense too, the highest score."""
+    if not _is_highest(scorer(answer, deepcopy(entry))):
+        return False
+    if holds_non_number(answer, str(entry["answer"]), entry["question"]):
+        return False
+    with suppress(Exception):
+        if _is_highest(scorer(_NONSENSE, deepcopy(entry))):
+            return False
+    return True
+
+
+def _is_highest(score: object) -> bool:
+    return isinstance(score, Real) and float(score) == 1
 
 
 def _plain(entry: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:

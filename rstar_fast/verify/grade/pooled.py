@@ -1,11 +1,13 @@
 """The base of verifiers over a pool of workers. Runs in the main process."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Self
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.verify.base import Grade, Status
+from rstar_fast.verify.base import Grade, Layer, Status
+from rstar_fast.verify.grade.clones import GRACE_S
+from rstar_fast.verify.pool.environment import scrubbed_environment
 from rstar_fast.verify.pool.pool import WorkerPool
 
 
@@ -23,7 +25,7 @@ class PooledVerifier:
         workers: int,
         limit_s: float,
         decode: Callable[[dict[str, Any]], Grade] | None = None,
-        environment: Mapping[str, str] | None = None,
+        confined: bool = False,
     ) -> None:
         """Make the pool. Its workers start with the first answer.
 
@@ -35,8 +37,10 @@ class PooledVerifier:
                 wrong.
             decode: Function that makes a grade of a worker's payload. None reads `correct` and
                 `status`.
-            environment: Environment variables of the workers. None gives them this process's, with
-                a fixed hash seed.
+            confined: Whether the module grades in confined clones (`clones.in_clones`). Its workers
+                then get `limit_s` as an option too, end late answers themselves, and see no more
+                of this process's environment than an interpreter needs. Otherwise they see all of
+                it, with a fixed hash seed.
 
         Raises:
             ConfigError: A number is out of range.
@@ -50,11 +54,13 @@ class PooledVerifier:
         self._pool: WorkerPool[Grade] = WorkerPool(
             module,
             workers=workers,
-            limit_s=limit_s,
-            options=options,
+            limit_s=limit_s + GRACE_S if confined else limit_s,
+            options=options | {"limit_s": limit_s} if confined else options,
             decode=decode or _decode,
             failure=lambda status: Grade(False, status),
-            environment=environment or os.environ | {"PYTHONHASHSEED": "0"},
+            environment=scrubbed_environment()
+            if confined
+            else os.environ | {"PYTHONHASHSEED": "0"},
         )
 
     def worker_pids(self) -> list[int]:
@@ -76,7 +82,9 @@ class PooledVerifier:
 
 
 def _decode(payload: dict[str, Any]) -> Grade:
-    correct = payload["correct"]
-    if not isinstance(correct, bool):
-        raise TypeError(f"correct: expected true or false, got {correct!r}")
-    return Grade(correct, Status(payload["status"]))
+    correct, unsure = payload["correct"], payload.get("unsure", False)
+    if not isinstance(correct, bool) or not isinstance(unsure, bool) or (correct and unsure):
+        raise TypeError(f"expected a grade, got {payload!r}")
+    return Grade(
+        correct, Status(payload["status"]), unsure, Layer(payload.get("layer", Layer.OTHER))
+    )

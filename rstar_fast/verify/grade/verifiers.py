@@ -6,27 +6,21 @@ Both implement `Verifier` and run in the main process. Their workers run `grade.
 import re
 from concurrent.futures import Future
 from dataclasses import asdict
-from functools import lru_cache
 
 from rstar_fast.errors import ConfigError, ProblemError
 from rstar_fast.problems import Problem
 from rstar_fast.verify.base import Grade
-from rstar_fast.verify.grade.answers import normalise
 from rstar_fast.verify.grade.pooled import PooledVerifier
-
-MAX_ANSWER_CHARS = 4096
-"""Longest answer, in characters, that is compared as mathematics.
-
-A longer answer is wrong unless its normal form is that of an accepted answer.
-"""
+from rstar_fast.verify.grade.spelling import settled_by_text
 
 _MODULE = "rstar_fast.verify.grade.worker"
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,99}")
 _FUNCTION_NAME = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
 class MathVerifier(PooledVerifier):
-    r"""Compares an answer with the accepted ones: as text, then as integers, then by math-verify.
+    r"""Compares an answer with the accepted ones in three layers: it reads, compares and decides.
+
+    What cannot be decided is unsure, which counts as wrong: see `Grade`.
 
     >>> half = Problem("half", "What is half of one?", r"\frac{1}{2}")
     >>> with MathVerifier() as verifier:
@@ -35,7 +29,7 @@ class MathVerifier(PooledVerifier):
     """
 
     def __init__(self, workers: int = 1, limit_s: float = 5.0) -> None:
-        """Make a verifier. Its workers start with the first answer that needs math-verify.
+        """Make a verifier. Its workers start with the first answer that is not settled by its text.
 
         Args:
             workers: Number of comparisons at once, in 1..4096.
@@ -45,7 +39,7 @@ class MathVerifier(PooledVerifier):
         Raises:
             ConfigError: A number is out of range.
         """
-        super().__init__(_MODULE, {}, workers, limit_s)
+        super().__init__(_MODULE, {}, workers, limit_s, confined=True)
 
     def submit(self, problem: Problem, answer: str) -> "Future[Grade]":
         """Start comparing an answer with the accepted ones. It is right if it equals any of them.
@@ -55,13 +49,11 @@ class MathVerifier(PooledVerifier):
         """
         if not problem.answers:
             raise ProblemError(f"problem {problem.id!r} has no accepted answer to grade by")
-        text = normalise(answer)
-        if text and text in _normalised(problem.answers):
-            return _settled(Grade(True))
-        integers = all(map(_INTEGER.fullmatch, (answer, *problem.answers)))
-        if not text or len(answer) > MAX_ANSWER_CHARS or integers:
-            return _settled(Grade(False))
-        return self._pool.submit({"golds": problem.answers, "answer": answer})
+        settled = settled_by_text(problem.answers, answer)
+        if settled is not None:
+            return _settled(settled)
+        request = {"golds": problem.answers, "answer": answer, "question": problem.question}
+        return self._pool.submit(request)
 
 
 class FunctionVerifier(PooledVerifier):
@@ -99,8 +91,3 @@ def _settled(grade: Grade) -> "Future[Grade]":
     future: Future[Grade] = Future()
     future.set_result(grade)
     return future
-
-
-@lru_cache(maxsize=4096)
-def _normalised(answers: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(map(normalise, answers)) - {""}

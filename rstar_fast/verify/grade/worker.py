@@ -1,68 +1,60 @@
-"""The worker process that grades answers: by math-verify, or by a function of the user's.
+"""The worker process that grades answers: as mathematics, or by a function of the user's.
 
-It sets no alarms of its own: when a comparison takes too long, the pool kills this process.
+Mathematics is compared in confined clones. Nothing sets an alarm of its own: what takes too long is
+killed from outside.
 """
 
-import logging
-import resource
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from rstar_fast.verify.base import Status
-from rstar_fast.verify.grade.answers import readings
+from rstar_fast.verify.grade.clones import Preparation, Work, in_clones
+from rstar_fast.verify.grade.judge import judge
+from rstar_fast.verify.grade.library import equal_by_library
+from rstar_fast.verify.grade.read.reader import read
+from rstar_fast.verify.grade.read.tokens import ReadError
 from rstar_fast.verify.pool.worker import Channel, serve
 
-_MEMORY_BYTES = 4 << 30
-"""Address space of a math-verify worker, bytes."""
+_WARM_UPS = (
+    ("1/2", "0.5"),
+    ("x=5", r"\sqrt{2}"),
+    (r"\frac{x+1}{2}", r"\sin 2x"),
+    ("(1, 2]", "1 < x"),
+)
+"""Pairs that are compared beforehand, because what runs first is slow."""
 
 
-def _start(options: dict[str, Any], channel: Channel) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return _function_grader(options["function"]) if "function" in options else _math_grader()
+def _start(options: dict[str, Any], channel: Channel) -> Work:
+    if "function" in options:
+        return _function_grader(options["function"])
+    return in_clones(_math_grader, options["limit_s"])
 
 
-def _math_grader() -> Callable[[dict[str, Any]], dict[str, Any]]:
-    from math_verify import parse, verify
+def _math_grader() -> tuple[Preparation, Work]:
+    for gold, answer in _WARM_UPS:
+        judge([gold], answer)
+    equal_by_library(r"\sum_{k=1}^{2} k", "3")
 
-    # `parse` and `verify` warn that their own alarms are off.
-    logging.disable()
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    def prepare(request: dict[str, Any]) -> None:
+        with suppress(ReadError):
+            for gold in request["golds"]:
+                read(gold)
 
-    def parsed(answer: str) -> list[Any]:
-        return [
-            expression
-            for reading in readings(answer)
-            for expression in parse(
-                rf"\boxed{{{reading}}}", parsing_timeout=None, raise_on_error=True
-            )
-        ]
-
-    parsed_gold = lru_cache(maxsize=4096)(parsed)
-
-    def grade(request: dict[str, Any]) -> dict[str, Any]:
-        status = Status.OK
+    def work(request: dict[str, Any]) -> dict[str, Any]:
         try:
-            target = parsed(request["answer"])
-        except Exception:
+            verdict, layer = judge(request["golds"], request["answer"], request["question"])
+        except (MemoryError, RecursionError, ArithmeticError, ValueError):
             return {"correct": False, "status": Status.ERROR}
-        for gold in request["golds"]:
-            try:
-                if verify(
-                    parsed_gold(gold),
-                    target,
-                    allow_set_relation_comp=True,
-                    timeout_seconds=None,
-                    raise_on_error=True,
-                ):
-                    return {"correct": True, "status": Status.OK}
-            except Exception:
-                status = Status.ERROR
-        return {"correct": False, "status": status}
+        return {
+            "correct": verdict is True,
+            "status": Status.OK,
+            "unsure": verdict is None,
+            "layer": layer,
+        }
 
-    # The first comparison is slow, and its time should not count as an answer's.
-    grade({"golds": [r"\frac{1}{2}", "x=5"], "answer": r"\sqrt{2}"})
-    return grade
+    return prepare, work
 
 
 def _function_grader(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Locking a process down before it runs untrusted code.
 
-Runs in zygotes, before programs are cloned from them, and in the workers of `reasoning_gym`.
+Runs in zygotes, before programs or grades are cloned from them.
 """
 
 import contextlib

@@ -17,15 +17,21 @@ _FLAGS = {
     "host name namespace": kernel.CLONE_NEWUTS,
     "process namespace": kernel.CLONE_NEWPID,
 }
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = (
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = (
     1,
     2,
     4,
+    8,
     32,
     4096,
     16384,
     1 << 18,
 )
+EMPTY_FOLDER = "/dev/cache"
+"""Folder of a private root that looks writable and holds nothing.
+
+Libraries that want a folder for their caches are content with it, and go on when they cannot write.
+"""
 _MS_RELATIME, _ST_RELATIME = 1 << 21, 1 << 12
 _SAME_FLAGS = 0xC0F
 """RDONLY, NOSUID, NODEV, NOEXEC, NOATIME and NODIRATIME, which statvfs and mount number alike.
@@ -59,7 +65,7 @@ def enter() -> tuple[dict[str, str], int | None]:
 
 
 def enter_private_root(folders: Iterable[str], devices: Sequence[str]) -> None:
-    """Hide all files from this process but some folders and devices.
+    """Hide all files from this process but some folders and devices, and add `EMPTY_FOLDER`.
 
     Args:
         folders: Folders that stay, read-only at their usual paths. Missing ones are left out.
@@ -89,6 +95,10 @@ def enter_private_root(folders: Iterable[str], devices: Sequence[str]) -> None:
     # A program that opens a file in it is told that it is forbidden, not that it is missing.
     os.mkdir("/dev/shm")
     mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0555,size=4k")
+    os.mkdir(EMPTY_FOLDER)
+    # The folder itself is the only inode for which there is room.
+    options = "mode=0777,size=4k,nr_inodes=1"
+    mount("tmpfs", EMPTY_FOLDER, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, options)
     os.umask(previous_mask)
     detach_mount("/old")
     os.rmdir("/old")

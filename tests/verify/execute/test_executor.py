@@ -96,7 +96,7 @@ def test_other_users_and_containers_are_as_safe(setting: str) -> None:
 FAILURES = {
     "print(1)\nreturn": (
         Status.ERROR,
-        "SyntaxError: 'return' outside function (<unknown>, line 2)",
+        "1\nSyntaxError: 'return' outside function (<unknown>, line 2)",
     ),
     "import sys\nsys.stdout.close()\nprint(1)": (
         Status.ERROR,
@@ -157,6 +157,31 @@ SUCCESSES = {
 def test_success(executor: Executor, program: str) -> None:
     observation = executor.run((program,))
     assert (observation.text, observation.status) == (SUCCESSES[program], Status.OK)
+
+
+def with_private_files(executor: Executor) -> Executor:
+    if reason := executor.isolation().means["private file system"]:
+        pytest.skip(f"no private file system: {reason}")
+    return executor
+
+
+def test_a_folder_for_caches_looks_writable_and_takes_nothing(executor: Executor) -> None:
+    asks = (
+        "import os\nfolder = os.environ['MPLCONFIGDIR']\nos.makedirs(folder, exist_ok=True)\n"
+        "print(os.path.isdir(folder), os.access(folder, os.W_OK))\n"
+    )
+    observation = with_private_files(executor).run((asks,))
+    assert observation.text == "True True"
+    observation = executor.run((f"{asks}open(folder + '/fonts.json', 'w')",))
+    assert observation.text.startswith("True True\nPermissionError: ")
+
+
+@pytest.mark.parametrize("show", ["plt.savefig(io.BytesIO())", "plt.show()"])
+def test_matplotlib_can_be_imported(executor: Executor, show: str) -> None:
+    pytest.importorskip("matplotlib")
+    program = f"import io\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\n{show}\nprint('ok')"
+    observation = with_private_files(executor).run((program,))
+    assert (observation.text, observation.status) == ("ok", Status.OK)
 
 
 def test_the_observation_is_of_the_whole_block(executor: Executor) -> None:

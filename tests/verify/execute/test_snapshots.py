@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +21,6 @@ from rstar_fast.verify.execute import executor as executor_module
 from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.child.program import NotIncremental, Program
 from rstar_fast.verify.execute.isolation import Isolation
-from rstar_fast.verify.execute.observation_text import describe
 from rstar_fast.verify.execute.source import continues, source_of
 
 PIECES = [
@@ -63,10 +62,11 @@ PIECES = [
 
 
 def whole(source: str, style: Literal["stdout", "reference"]) -> str:
+    program = Program(style, Capture(1 << 20))
     try:
-        return Program(style, Capture(1 << 20)).extend(source)
+        return program.extend(source)
     except BaseException as error:
-        return describe(error)
+        return program.failure(error)
 
 
 @settings(max_examples=400, deadline=None)
@@ -95,7 +95,7 @@ def test_extending_a_program_is_running_it_whole(
         except NotIncremental:
             return
         except BaseException as error:
-            observed, failed = describe(error), True
+            observed, failed = program.failure(error), True
         executed = source
         assert observed == expected
 
@@ -200,6 +200,70 @@ def test_what_follows_a_failure_fails_without_running_it_again(executor: Executo
     )
 
 
+HOURS = "\nimport time\ntime.sleep(9999)"
+AFTER_OUTPUT = {
+    "print('a')" + HOURS: "a\nTimeoutError: not finished after 2 s",
+    "print('a', end='')" + HOURS: "a\nTimeoutError: not finished after 2 s",
+    "print('é\\ud800')" + HOURS: "é?\nTimeoutError: not finished after 2 s",
+    "print('a' * 3000)\nwhile True: pass": (
+        "a" * 512 + "..." + "a" * 475 + "\nTimeoutError: not finished after 2 s"
+    ),
+    # More than is kept of a killed program: its end would depend on the machine's speed.
+    "while True: print('a' * 99)": ("a" * 99 + "\n") * 5
+    + "a" * 12
+    + "...\nTimeoutError: not finished after 2 s",
+    "print('a')\nimport os\nos._exit(7)": "a\nCrashError: exit status 7",
+    "print('a')\nimport ctypes\nctypes.string_at(0)": "a\nCrashError: signal SIGSEGV",
+    "print('a')\nbytearray(10**11)": "a\nMemoryError:",
+    "print('a')\n1 / 0": "a\nZeroDivisionError: division by zero",
+    "print('a')\nraise SystemExit": "a\nSystemExit:",
+}
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [{}, {"snapshot_bytes": 0}, {"native": False}],
+    ids=["snapshots", "replay", "python"],
+)
+def test_what_was_printed_before_a_failure_is_shown(setup: dict[str, Any]) -> None:
+    beginning = "<code>\nprint('first')\n<end_of_step>"
+    alone = [(program,) for program in AFTER_OUTPUT]
+    # The same programs behind a step that printed something, and a step behind them.
+    behind = [(beginning, f"\n{program}\n<end_of_step>") for program in AFTER_OUTPUT]
+    after = [(*steps, "\nx = 1\n<end_of_step>") for steps in behind]
+    with Executor(workers=8, preload=("math",), limits=Limits(wall_s=2), **setup) as executor:
+        executor.run([beginning])
+        seen = [one.text for one in executor.run_many([*alone, *behind])]
+        if not setup:
+            seen += [one.text for one in executor.run_many(after)]
+    count = len(AFTER_OUTPUT)
+    assert seen[:count] == list(AFTER_OUTPUT.values())
+    for text, own in zip(seen[count : 2 * count], AFTER_OUTPUT.values(), strict=True):
+        assert text.startswith("first\n" + own[:400])
+        assert text.endswith(own[-30:])
+    assert seen[2 * count :] in ([], seen[count : 2 * count])
+
+
+def test_the_reference_style_drops_what_was_printed_before_a_failure() -> None:
+    limits = Limits(wall_s=2)
+    with Executor(workers=1, preload=("math",), limits=limits, style="reference") as executor:
+        observations = executor.run_many(
+            [["print(1)\nprint(2)\nwhile True: print(3)"], ["import os\nprint(1)\nos._exit(3)"]]
+        )
+    assert [one.text for one in observations] == [
+        "TimeoutError: not finished after 2 s",
+        "CrashError: exit status 3",
+    ]
+
+
+def test_a_snapshot_has_no_pipe_of_its_own(executor: Executor) -> None:
+    steps = ["<code>\nimport os\nprint(1)\n<end_of_step>", "\nprint(os.fstat(4))\n<end_of_step>"]
+    executor.run(steps[:1])
+    pids = executor.report()["pids"]["snapshots"]
+    assert pids and all(len(os.listdir(f"/proc/{pid}/fd")) == 4 for pid in pids)
+    assert executor.run(steps).status is Status.OK
+
+
 def test_a_program_with_a_thread_is_replayed(executor: Executor) -> None:
     steps = [
         "<code>\nimport threading, time\n"
@@ -208,6 +272,21 @@ def test_a_program_with_a_thread_is_replayed(executor: Executor) -> None:
     ]
     assert executor.run(steps[:1]).text == ""
     assert executor.run(steps).text == "2"
+
+
+def test_an_alarm_of_an_earlier_step_fires(executor: Executor) -> None:
+    steps = [
+        "<code>\nimport signal\ndef stop(*_): raise TimeoutError('too long')\n"
+        "signal.signal(signal.SIGALRM, stop)\nsignal.setitimer(signal.ITIMER_REAL, 0.2)\n"
+        "print('set')\n<end_of_step>",
+        "\nwhile True: pass\n<end_of_step>",
+    ]
+    assert executor.run(steps[:1]).text == "set"
+    assert executor.run(steps).text == "set\nTimeoutError: too long"
+    # An alarm that was taken back is no reason to run the step again.
+    before = executor.report()["num_snapshots"]
+    executor.run(["<code>\nimport signal\nsignal.alarm(1)\nsignal.alarm(0)\n<end_of_step>"])
+    assert executor.report()["num_snapshots"] == before + 1
 
 
 def test_a_session_runs_step_by_step(executor: Executor) -> None:

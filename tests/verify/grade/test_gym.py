@@ -25,6 +25,7 @@ from rstar_fast.verify import Grade, Status
 from rstar_fast.verify.grade import gym
 from rstar_fast.verify.grade.by_source import SourceVerifier
 from rstar_fast.verify.grade.gym import ANY_THAT_SCORES, GymVerifier
+from rstar_fast.verify.grade.non_numbers import holds_non_number
 
 needs_the_package = pytest.mark.skipif(
     find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed"
@@ -101,7 +102,7 @@ def test_only_the_highest_score_is_right(stand_in: None) -> None:
             assert verifier.submit(problem, f"{answer} apples").result() == Grade(False)
         another = Problem(problems[0].id, problems[1].question)
         assert verifier.submit(another, known[0]).result() == Grade(False, Status.ERROR)
-        assert verifier.submit(Problem("mine", "?", ("1/2",)), "0.5").result() == Grade(True)
+        assert verifier.submit(Problem("mine", "?", ("1/2",)), "0.5").result().correct
         with pytest.raises(ProblemError, match="expected an id of the form"):
             verifier.submit(Problem("reasoning_gym:words", "?"), "1")
 
@@ -114,7 +115,7 @@ def test_bad_entries_are_told_and_left_out(stand_in: None, monkeypatch: pytest.M
     reasons = [str(one.message).removeprefix("reasoning_gym:bad:6:0:") for one in told]
     assert reasons[:3] == [
         "0: no entry: LookupError: there is nothing here",
-        "1: no entry: its process ended with status lost",
+        "1: no entry: its process ended with status crash",
         "2: no entry: its process ended with status timeout",
     ]
     assert (
@@ -130,9 +131,9 @@ def test_an_answer_that_a_scorer_runs_does_no_harm(stand_in: None, tmp_path: Pat
     made = tmp_path / "made"
     hostile = {
         f"open({str(made)!r}, 'w').write('1')": Status.ERROR,
-        f"__import__('os').system('echo 1 > {made}') * 0": Status.OK,
+        f"__import__('os').system('echo 1 > {made}') * 0": Status.ERROR,
         "__import__('time').sleep(60)": Status.TIMEOUT,
-        "__import__('os')._exit(0)": Status.LOST,
+        "__import__('os')._exit(0)": Status.CRASH,
         "no Python": Status.ERROR,
         "float('nan')": Status.OK,
         "1e9": Status.OK,
@@ -143,6 +144,98 @@ def test_an_answer_that_a_scorer_runs_does_no_harm(stand_in: None, tmp_path: Pat
             assert verifier.submit(problem, answer).result() == Grade(False, status), answer
         assert verifier.submit(problem, "2 == 2").result() == Grade(True)
     assert not made.exists() or not made.read_bytes()
+
+
+PATCH = "__import__('builtins').__dict__.update(eval=lambda _: 1) or 0"
+
+
+def test_an_answer_reaches_no_other_answer(stand_in: None) -> None:
+    problem = Problem("reasoning_gym:bad:6:0:5", "What is true?", ("1 == 1",))
+    with GymVerifier() as verifier:
+        assert verifier.submit(problem, PATCH).result() == Grade(False)
+        assert verifier.submit(problem, "banana").result() == Grade(False, Status.ERROR)
+
+
+def test_a_late_answer_costs_no_worker(stand_in: None) -> None:
+    problem = Problem("reasoning_gym:bad:6:0:5", "What is true?", ("1 == 1",))
+    with GymVerifier(limit_s=2) as verifier:
+        assert verifier.submit(problem, "1 == 1").result() == Grade(True)
+        pids = verifier.worker_pids()
+        late = [
+            "__import__('time').sleep(60)",
+            "[__import__('signal').signal(15, 1), __import__('time').sleep(60)]",
+        ]
+        for answer in late:
+            grade = verifier.submit(problem, answer).result()
+            assert grade == Grade(False, Status.TIMEOUT)
+        assert verifier.submit(problem, "2 == 2").result() == Grade(True)
+        assert verifier.worker_pids() == pids
+        children = Path(f"/proc/{pids[0]}/task/{pids[0]}/children")
+        # The zygote, and the init of a process namespace if there is one.
+        assert not children.exists() or len(children.read_text().split()) <= 2
+
+
+def test_scorers_see_no_secrets(stand_in: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    problem = Problem("reasoning_gym:bad:6:0:5", "What is true?", ("1 == 1",))
+    with GymVerifier() as verifier:
+        for name, there in (("SOME_TOKEN", False), ("PATH", True)):
+            answer = f"{name!r} in __import__('os').environ"
+            assert verifier.submit(problem, answer).result() == Grade(there)
+
+
+NOT_FINITE = [
+    "[nan]",
+    "[-nan]",
+    "[float('nan')]",
+    "[float('NaN')]",
+    "[1e999 - 1e999]",
+    "[1e200 * 1e200 * 0.0]",
+    "(4 * 1e999 * 0,)",
+]
+
+
+def test_what_is_no_number_is_not_right(stand_in: None) -> None:
+    (problem,) = read_problems("reasoning_gym:near:1")
+    with GymVerifier() as verifier:
+        assert verifier.submit(problem, "[4.05]").result() == Grade(True)
+        for answer in NOT_FINITE:
+            assert not verifier.submit(problem, answer).result().correct, answer
+
+
+def test_a_scorer_that_takes_anything_decides_nothing(stand_in: None) -> None:
+    (problem,) = read_problems("reasoning_gym:any:1")
+    with GymVerifier() as verifier:
+        assert verifier.submit(problem, "[4.0]").result() == Grade(False)
+
+
+def test_words_that_are_not_numbers() -> None:
+    for answer in (
+        "nan + 36.0i",
+        "3 - nani",
+        "inf",
+        "-Infinity",
+        "oo",
+        "x + zoo",
+        "∞",
+        "1e999",
+        "[1, [{2: 1e999}]]",
+    ):
+        assert holds_non_number(answer, "48.0", "What is it?"), answer
+    for answer in (
+        "banana",
+        "5 nanograms",
+        "info: 4",
+        "zoology",
+        "12.5e3",
+        "4 + 3i",
+        "[1, 'x']",
+        "4)",
+    ):
+        assert not holds_non_number(answer, "48.0", "What is it?"), answer
+    assert not holds_non_number("nan", "a word", "Which word?")
+    assert not holds_non_number("oo", "[0, oo)", "Which interval?")
+    assert not holds_non_number("infinity", "1", "Is it 1 or infinity?")
 
 
 def test_a_search_is_judged_by_the_scorer(stand_in: None, tmp_path: Path) -> None:
@@ -211,3 +304,16 @@ def test_a_set_without_answers_has_a_scorer(scorers: SourceVerifier) -> None:
     assert problem.answers == (ANY_THAT_SCORES,)
     assert problem in read_problems("reasoning_gym:graph_color:1")
     assert scorers.submit(problem, "{}").result() == Grade(False)
+
+
+@needs_the_package
+def test_real_scorers_take_no_nan(scorers: SourceVerifier) -> None:
+    (complex_number,) = read_problems("reasoning_gym:complex_arithmetic:1")
+    (numbers,) = read_problems("reasoning_gym:number_sorting:1")
+    gold = numbers.answers[0]
+    for problem, right, wrong in (
+        (complex_number, complex_number.answers[0], "nan + nani"),
+        (numbers, gold, gold.replace(gold.split("'")[1], "nan")),
+    ):
+        assert scorers.submit(problem, right).result() == Grade(True)
+        assert scorers.submit(problem, wrong).result() == Grade(False)

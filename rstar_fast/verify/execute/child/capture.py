@@ -1,7 +1,11 @@
 """The `sys.stdout` of programs. Runs in the processes of programs."""
 
 import io
+import os
 from typing import Any
+
+# Looked up once: a program may rebind it.
+_write = os.write
 
 
 class Capture(io.TextIOBase):
@@ -10,13 +14,15 @@ class Capture(io.TextIOBase):
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, limit_chars: int) -> None:
+    def __init__(self, limit_chars: int, copied_bytes: int = 0) -> None:
         """Make an empty stream.
 
         Args:
             limit_chars: Characters to keep, half from the beginning and half from the end.
+            copied_bytes: Bytes from the beginning that `copy_to` copies.
         """
         self._half = limit_chars // 2
+        self._copied, self._copy_room, self._copy_fd = bytearray(), copied_bytes, -1
         self._reset()
 
     def _reset(self) -> None:
@@ -33,6 +39,8 @@ class Capture(io.TextIOBase):
             raise ValueError("I/O operation on closed file.")
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if self._copy_room:
+            self._copy(text)
         begin = text[: self._room]
         self._head.write(begin)
         self._room -= len(begin)
@@ -43,6 +51,30 @@ class Capture(io.TextIOBase):
                 self._tail = io.StringIO()
                 self._tail.write(end)
         return len(text)
+
+    def copy_to(self, fd: int) -> None:
+        """Copy the first bytes of all that was and will be written to a pipe, as UTF-8.
+
+        Args:
+            fd: Descriptor of the pipe, which does not block. -1 ends the copying, as an error does.
+        """
+        self._copy_fd = fd
+        self._send(self._copied)
+
+    def _copy(self, text: str) -> None:
+        data = text[: self._copy_room].encode("utf-8", "replace")[: self._copy_room]
+        self._copy_room -= len(data)
+        self._copied += data
+        self._send(data)
+
+    def _send(self, data: bytes | bytearray) -> None:
+        if data and self._copy_fd >= 0:
+            try:
+                complete = _write(self._copy_fd, data) == len(data)
+            except OSError:
+                complete = False
+            if not complete:
+                self._copy_fd = -1
 
     def peek(self) -> str:
         """Return the text since the last `take`, without its middle if it is over the limit."""

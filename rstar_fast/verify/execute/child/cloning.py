@@ -65,7 +65,7 @@ def waiting_function(channel_fd: int, cpu_s: int, native: bool) -> Callable[[], 
 
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel_fd)
     limit = struct.pack("=QQ", cpu_s, cpu_s)
-    return partial(_wait_to_be_cloned, channel_fd, limit, partial(socket.recv_fds, channel, 1, 1))
+    return partial(_wait_to_be_cloned, channel_fd, limit, partial(socket.recv_fds, channel, 1, 2))
 
 
 def _wait_to_be_cloned(
@@ -75,19 +75,22 @@ def _wait_to_be_cloned(
         data, fds, _, _ = recv_fds()
         if not data:
             _exit(0)
-        for fd in fds:
+        if len(fds) == 2:
             pid = _clone()
             if pid == 0:
                 prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
                 syscall("prlimit64", 0, resource.RLIMIT_CPU, limit, 0)
                 silence()
-                _dup2(fd, channel_fd)
-                _close(fd)
+                for fd, own_fd in zip(fds, (channel_fd, channel_fd + 1), strict=True):
+                    if fd != own_fd:
+                        _dup2(fd, own_fd)
+                        _close(fd)
                 _write(channel_fd, b"h")
                 return
             if pid < 0:
                 with suppress(OSError):
-                    _write(fd, b"e")
+                    _write(fds[0], b"e")
+        for fd in fds:
             _close(fd)
 
 

@@ -5,16 +5,20 @@ anything in its process, so it is trusted with nothing but its own result.
 """
 
 import ast
-import re
 import sys
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
 
 from rstar_fast.verify.execute.child.capture import Capture
-from rstar_fast.verify.execute.observation_text import cut, rounded, stdout_text
+from rstar_fast.verify.execute.observation_text import (
+    after_output,
+    cut,
+    describe,
+    reference_text,
+    stdout_text,
+)
+from rstar_fast.verify.execute.print_nodes import SourceLines, end_of_shown, is_print_node
 
-_PRINT_ARGUMENTS = re.compile(r"print\((.*?)\)", re.DOTALL)
 # Looked up once: a program may rebind it, and its later pieces still have to be parsed.
 _parse = ast.parse
 
@@ -54,11 +58,12 @@ class Program:
         self._stdout = stdout
         self._observe = _Whole(self) if style == "stdout" else _Segments(self)
         self.observing = False
+        self._parsed = False
 
     @property
     def resumable(self) -> bool:
         """Whether showing the observation surely had no effects on later pieces."""
-        return self._observe.value is None or not (
+        return not self._observe.shows_value or not (
             "__str__" in self._source or "__repr__" in self._source
         )
 
@@ -75,6 +80,7 @@ class Program:
         Raises:
             NotIncremental: The piece cannot be executed on its own. The program is unchanged.
         """
+        self._parsed = False
         padded = "\n" * self._num_lines + source
         try:
             statements = _parse(padded, "<unknown>").body
@@ -83,13 +89,19 @@ class Program:
                 raise
             _parse(self._source + source, "<unknown>")
             raise NotIncremental from error
+        self._parsed = True
         self._source += source
         self._num_lines += source.count("\n")
-        self._observe.run([_Statement(statement, padded) for statement in statements])
+        self._observe.run(statements, padded)
         self.observing = True
         text = cut(self._observe.text()).strip()
         self.observing = False
         return text
+
+    def failure(self, error: BaseException) -> str:
+        """Return the observation of the whole after `extend` raised an error."""
+        # A program that does not parse prints nothing, if it is executed at once.
+        return after_output(self._observe.output() if self._parsed else "", describe(error))
 
     def execute(self, statement: ast.stmt) -> Any:
         """Run one top-level statement. Returns its value if it is an expression, else None."""
@@ -118,94 +130,66 @@ def check(source: str) -> None:
     _parse(source, "<unknown>")
 
 
-@dataclass(slots=True)
-class _Statement:
-    """A top-level statement.
-
-    Attributes:
-        node: Parsed statement.
-        source: Text that the node's line numbers refer to.
-        printed: Text that it printed.
-    """
-
-    node: ast.stmt
-    source: str
-    printed: str = ""
-
-    def shows(self) -> str:
-        """Return the arguments of its prints, and what it printed."""
-        arguments = ", ".join(
-            _PRINT_ARGUMENTS.findall(ast.get_source_segment(self.source, self.node) or "")
-        )
-        return f"{arguments}: {rounded(self.printed).strip()}"
-
-
 class _Whole:
-    """Observations of the "stdout" style.
-
-    Attributes:
-        value: Value of the last statement that the observation may show. None for none.
-    """
+    """Observations of the "stdout" style."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self.value: Any = None
+        self._value: Any = None
 
-    def run(self, statements: list[_Statement]) -> None:
+    def run(self, statements: list[ast.stmt], source: str) -> None:
         for statement in statements:
-            self.value = self._program.execute(statement.node)
+            self._value = self._program.execute(statement)
 
     def text(self) -> str:
-        printed = self._program.stdout.peek()
+        printed = self.output()
         if printed:
-            self.value = None
-        return stdout_text(printed, self.value)
+            self._value = None
+        return stdout_text(printed, self._value)
+
+    def output(self) -> str:
+        return self._program.stdout.peek()
+
+    @property
+    def shows_value(self) -> bool:
+        return self._value is not None
 
 
 class _Segments:
     """Observations of the "reference" style.
 
-    With two printing statements or more, the observation is what each of them printed. Statements
-    after the last one are then not executed. Otherwise the observation is the value of the last
-    statement, or what it printed.
-
-    Attributes:
-        value: Value of the last statement that the observation may show. None for none.
+    With two print nodes or more, the observation is what each of them printed. Statements after the
+    last one are then not executed. Otherwise the observation is the value of the last statement, or
+    what it printed. A failure drops what was printed before it.
     """
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._prints: list[_Statement] = []
-        self._waiting: list[_Statement] = []
-        self._last_printed = ""
-        self.value: Any = None
+        self._prints: list[tuple[str, Any]] = []
+        self._waiting: list[tuple[ast.stmt, SourceLines]] = []
+        self._last: Any = ""
 
-    def run(self, statements: list[_Statement]) -> None:
-        self._waiting += statements
-        print_places = [
-            i for i, statement in enumerate(self._waiting) if _holds_print(statement.node)
-        ]
-        segmented = len(self._prints) + len(print_places) >= 2
-        end = (print_places[-1] + 1 if print_places else 0) if segmented else len(self._waiting)
+    def run(self, statements: list[ast.stmt], source: str) -> None:
+        lines = SourceLines(source)
+        self._waiting += [(statement, lines) for statement in statements]
+        nodes = [is_print_node(statement) for statement, _ in self._waiting]
+        end = end_of_shown(nodes, len(self._prints))
         due, self._waiting = self._waiting[:end], self._waiting[end:]
-        for statement in due:
+        for (statement, lines), is_node in zip(due, nodes, strict=False):
             self._program.stdout.take()
-            self.value = self._program.execute(statement.node)
-            statement.printed = self._last_printed = self._program.stdout.take()
-            if _holds_print(statement.node):
-                self._prints.append(statement)
+            value = self._program.execute(statement)
+            printed = self._program.stdout.take()
+            self._last = printed if value is None else value
+            if is_node:
+                self._prints.append((lines.print_arguments(statement), self._last))
 
     def text(self) -> str:
-        if len(self._prints) >= 2:
-            self.value = None
-            return "\n".join(statement.shows() for statement in self._prints)
-        return rounded(self._last_printed) if self.value is None else str(self.value)
+        return reference_text(self._prints, self._last)
 
+    def output(self) -> str:
+        return ""
 
-def _holds_print(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.If | ast.While | ast.For | ast.FunctionDef):
-        return any(map(_holds_print, statement.body))
-    call = statement.value if isinstance(statement, ast.Expr) else None
-    return (
-        isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"
-    )
+    @property
+    def shows_value(self) -> bool:
+        results = [result for _, result in self._prints] if len(self._prints) > 1 else [self._last]
+        return any(type(result) is not str for result in results)

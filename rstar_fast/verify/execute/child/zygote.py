@@ -26,15 +26,17 @@ from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.child.cloning import secret_function, silence, waiting_function
 from rstar_fast.verify.execute.child.program import NotIncremental, Program, check
 from rstar_fast.verify.execute.framing import Reply
-from rstar_fast.verify.execute.observation_text import describe
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 from rstar_fast.verify.pool.wire import FrameReader, encode_frame
 from rstar_fast.verify.sandbox import kernel
 from rstar_fast.verify.sandbox.audit import Guard
 from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
+from rstar_fast.verify.sandbox.namespaces import EMPTY_FOLDER
 
 CHANNEL_FD = 3
 """Descriptor of the socket to the supervisor."""
+OUTPUT_FD = CHANNEL_FD + 1
+"""Descriptor of the pipe into which a clone copies what it prints, until it has replied."""
 _RESERVE_BYTES = 64 << 20
 """Address space that is freed when a program runs out of memory, so that it can reply, bytes."""
 _MAX_PROCESSES = 4096
@@ -63,8 +65,10 @@ Clones go on sharing the pages that change no more.
 """
 
 # Looked up once: a program may rebind names in the modules, and its snapshot still has to answer.
-_read, _write, _exit = os.read, os.write, os._exit
+_read, _write, _close, _exit = os.read, os.write, os.close, os._exit
 _process_time, _getrusage = time.process_time, resource.getrusage
+_getitimer, _setitimer = signal.getitimer, signal.setitimer
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _own_fds_end = CHANNEL_FD + 1
 
 
@@ -77,7 +81,10 @@ class Programs:
             for source in _WARM_UPS:
                 with contextlib.suppress(Exception):
                     Program(options.style, Capture(options.output_chars)).extend(source)
-        self._program = Program(options.style, Capture(options.output_chars))
+        # In the "reference" style a failure drops what was printed.
+        copied_bytes = framing.MAX_OUTPUT_BYTES if options.style == "stdout" else 0
+        self._stdout = Capture(options.output_chars, copied_bytes)
+        self._program = Program(options.style, self._stdout)
         self._reserve = mmap.mmap(
             -1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ
         )
@@ -95,28 +102,45 @@ class Programs:
     def _serve(self) -> bool:
         flags, source = _read_request()
         begin_s = _process_time()
+        self._stdout.copy_to(OUTPUT_FD)
         try:
             if flags & framing.CHECK:
                 check(source)
                 status, text, reply_flags = Status.OK, "", 0
             else:
-                text = self._program.extend(source)
-                stays = flags & framing.KEEP and self._program.resumable
+                text, had_timers = self._run(source)
+                stays = flags & framing.KEEP and self._program.resumable and not had_timers
                 status, reply_flags = Status.OK, framing.KEPT if stays else 0
         except NotIncremental:
             status, text, reply_flags = Status.OK, "", framing.REPLAY
         except BaseException as error:
             status, text, reply_flags = self._failed(error)
+        self._stdout.copy_to(-1)
+        # The program may have closed it.
+        with contextlib.suppress(OSError):
+            _close(OUTPUT_FD)
         usage = _getrusage(resource.RUSAGE_SELF)
         _send(Reply(status, text, reply_flags, _process_time() - begin_s, usage.ru_maxrss << 10))
         return bool(reply_flags & framing.KEPT)
+
+    def _run(self, source: str) -> tuple[str, bool]:
+        """Run a piece. Returns its observation, and whether it left timers that clones lack."""
+        had_timers = False
+        try:
+            text = self._program.extend(source)
+        finally:
+            for timer in _TIMERS:
+                if _getitimer(timer)[0]:
+                    had_timers = True
+                    _setitimer(timer, 0)
+        return text, had_timers
 
     def _failed(self, error: BaseException) -> tuple[Status, str, int]:
         if isinstance(error, MemoryError):
             self._reserve.close()
         final = not self._program.observing and not isinstance(error, SyntaxError)
         status = Status.MEMORY if isinstance(error, MemoryError) else Status.ERROR
-        return status, describe(error), framing.FINAL if final else 0
+        return status, self._program.failure(error), framing.FINAL if final else 0
 
 
 def main(supervisor_fd: int) -> None:
@@ -143,6 +167,9 @@ def main(supervisor_fd: int) -> None:
             # Opened where the clones will open it.
             silence()
             num_huge_pages = use_huge_pages(smaps) if options.huge_pages else 0
+        if not outcome["private file system"]:
+            # matplotlib cannot be imported without a folder that it may write to.
+            os.environ["MPLCONFIGDIR"] = EMPTY_FOLDER
         # Set after the lockdown, because a change of the user id clears it.
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         Guard(roots, top_folders, options.threads)

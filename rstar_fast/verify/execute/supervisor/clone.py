@@ -16,6 +16,7 @@ from enum import Enum
 
 from rstar_fast.verify.execute.framing import MAX_REPLY_BYTES, Reply, unpack_reply
 from rstar_fast.verify.execute.supervisor import inspection
+from rstar_fast.verify.execute.supervisor.output import Output
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.pool.wire import FrameError
 
@@ -52,6 +53,7 @@ class Clone:
 
     Attributes:
         sock: Socket to the clone.
+        output: What the clone prints.
         parent: Process that it is cloned from.
         state: State of its life.
         keep: Whether it was asked to stay as a snapshot.
@@ -86,6 +88,7 @@ class Clone:
         "null",
         "num_bytes",
         "num_cloning",
+        "output",
         "parent",
         "pid",
         "reply",
@@ -104,9 +107,15 @@ class Clone:
             keep: Whether the request asks the clone to stay as a snapshot.
 
         Raises:
-            OSError: The parent is gone, or there is no room for a socket.
+            OSError: The parent is gone, or there is no room for descriptors.
         """
-        self.sock, theirs = socket.socketpair()
+        self.output = Output()
+        try:
+            self.sock, theirs = socket.socketpair()
+        except OSError:
+            self.output.hand_over()
+            self.output.close()
+            raise
         self.parent = parent
         self.state = CloneState.REQUESTED
         self.keep = keep
@@ -131,10 +140,12 @@ class Clone:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             self.send()
             try:
-                socket.send_fds(parent.sock, [b"c"], [theirs.fileno()])
+                socket.send_fds(parent.sock, [b"c"], [theirs.fileno(), self.output.write_fd])
             except OSError:
-                self.sock.close()
+                self.close()
                 raise
+            finally:
+                self.output.hand_over()
         parent.num_cloning += 1
         parent.births_due += 1
 
@@ -222,6 +233,8 @@ class Clone:
             raise FrameError("expected one reply, got more")
         self._data += data
         self.reply = unpack_reply(self._data)
+        if self.reply:
+            self.output.close()
 
     def settle(self) -> Settling:
         """Become a snapshot if the process sleeps and its clones would share nothing that changes.
@@ -285,6 +298,7 @@ class Clone:
     def close(self) -> None:
         """Close the descriptors."""
         self.sock.close()
+        self.output.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None

@@ -55,7 +55,7 @@ _MAX_LOSSES = 1
 _MAX_SNAPSHOTS = 1024
 _OTHER_FDS = 24
 """Descriptors that the supervisor has beside those of zygotes and clones."""
-_FDS_OF_CLONE, _FDS_OF_ZYGOTE = 2, 3
+_FDS_OF_PROGRAM, _FDS_OF_SNAPSHOT, _FDS_OF_ZYGOTE = 3, 2, 3
 _MAX_OUTCOMES, _MAX_OUTCOME_BYTES = 8192, 64 << 20
 _MIN_TIME_S = 0.02
 """Seconds that every piece of a program gets, even if the program has used up its time."""
@@ -104,8 +104,8 @@ class Supervisor:
         self._running: dict[Clone, Job] = {}
         max_fds, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         fds_left = max_fds - _OTHER_FDS - _FDS_OF_ZYGOTE * max_zygotes
-        # Programs under way have clones too, and for a moment a second end of their socket.
-        room = fds_left // _FDS_OF_CLONE - 2 * self._max_running
+        # Programs that were ended keep theirs for a moment.
+        room = (fds_left - 2 * _FDS_OF_PROGRAM * self._max_running) // _FDS_OF_SNAPSHOT
         self._snapshots = Snapshots(snapshot_bytes, max(0, min(_MAX_SNAPSHOTS, room)))
         self._outcomes = Outcomes(_MAX_OUTCOMES, _MAX_OUTCOME_BYTES)
         self._beginnings = Beginnings(self._snapshots, self._outcomes, self._queue)
@@ -399,15 +399,16 @@ class Supervisor:
         if not end:
             return False
         status, usage = end
+        job = self._running.pop(clone, None)
+        printed = clone.output.read() if job else ""
         self._poller.unwatch(clone.pidfd)
         self._forget(clone)
-        job = self._running.pop(clone, None)
         if job:
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
                 cpu_s = usage.ru_utime + usage.ru_stime
-                failure = failures.timed_out(self._options.wall_s, clone.age_s, cpu_s)
+                failure = failures.timed_out(self._options.wall_s, printed, clone.age_s, cpu_s)
             else:
-                failure = failures.crashed(status, usage, clone.age_s)
+                failure = failures.crashed(status, usage, printed, clone.age_s)
             self._outcomes.put(job.source, failure)
             self._finish(job, failure)
         return True
@@ -421,7 +422,7 @@ class Supervisor:
         else:
             job = self._running.pop(clone)
             clone.kill()
-            failure = failures.timed_out(self._options.wall_s, clone.age_s)
+            failure = failures.timed_out(self._options.wall_s, clone.output.read(), clone.age_s)
             self._outcomes.put(job.source, failure)
             self._finish(job, failure)
 

@@ -1,0 +1,51 @@
+r"""The contents of `\boxed{...}` and `\fbox{...}` in a text."""
+
+import re
+
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
+_WORD = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|(?!\\[)\]])[^\s$<{}])+")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+
+
+def has_box(text: str) -> bool:
+    """Return whether a text has a box, if only an empty one or one that is never closed."""
+    return _BOX.search(text) is not None
+
+
+def boxed(text: str) -> str:
+    r"""Return what the boxes of a text hold, as a list with commas if there are several.
+
+    A box that repeats another one adds nothing, nor does one that is empty or never closed. The
+    content of a box without braces is the word behind it. A box within a box is its content.
+
+    >>> boxed(r"$\boxed{3}$ and $\boxed{5}$, so $\boxed{3}$ or $\boxed 5.$")
+    '3, 5'
+    """
+    found: dict[str, str] = {}
+    position = 0
+    while box := _BOX.search(text, position):
+        content, position = _content(text, box.end())
+        content = _without_boxes(content).strip()
+        if content:
+            found.setdefault("".join(content.split()), content)
+    return ", ".join(found.values())
+
+
+def _content(text: str, start: int) -> tuple[str, int]:
+    """Return the content of the box whose argument begins at `start`, and where it ends."""
+    if not text.startswith("{", start):
+        word = _WORD.match(text, start)
+        return (word[0].rstrip(".,;:!?"), word.end()) if word else ("", start)
+    depth = 0
+    for brace in _BRACE.finditer(text, start):
+        depth += (brace[0] == "{") - (brace[0] == "}")
+        if depth == 0:
+            return text[start + 1 : brace.start()], brace.end()
+    return "", len(text)
+
+
+def _without_boxes(content: str) -> str:
+    while box := _BOX.search(content):
+        inner, end = _content(content, box.end())
+        content = content[: box.start()] + inner + content[end:]
+    return content

@@ -1,0 +1,52 @@
+"""Work in confined clones: hostile pieces, and what happens to the zygote."""
+
+import os
+import subprocess
+import sys
+
+import clone_worker
+import ordinary_user
+import pytest
+from clone_worker import Expressions, check_hostile
+
+from rstar_fast.errors import ExecutorError
+from rstar_fast.verify import Grade, Status
+
+
+def test_hostile_pieces_end_alone() -> None:
+    check_hostile()
+
+
+@pytest.mark.slow
+def test_an_ordinary_user_is_as_safe() -> None:
+    if os.getuid():
+        pytest.skip("every other test runs as an ordinary user already")
+    done = subprocess.run(
+        [sys.executable, ordinary_user.__file__, clone_worker.__file__],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if done.returncode == ordinary_user.NOT_PERMITTED:
+        pytest.skip(done.stdout)
+    assert done.stdout == f"uid {ordinary_user.USER}: all as expected\n", done.stderr
+
+
+def test_preparing_may_raise_hang_or_die() -> None:
+    with Expressions(limit_s=1) as verifier:
+        assert verifier.grade("1", "raises") == Grade(True)
+        assert verifier.grade("1", "hangs") == Grade(False, Status.TIMEOUT)
+        assert verifier.grade("1", "dies") == Grade(False, Status.LOST)
+        assert verifier.grade("1") == Grade(True)
+
+
+def test_what_cannot_be_loaded_says_why() -> None:
+    with Expressions(broken=True) as verifier, pytest.raises(ExecutorError, match="IndexError"):
+        verifier.grade("1")
+
+
+def test_secrets_stay_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    with Expressions() as verifier:
+        assert verifier.grade("'SOME_TOKEN' in os.environ") == Grade(False)
+        assert verifier.grade("os.environ['PYTHONHASHSEED'] == '0'") == Grade(True)
