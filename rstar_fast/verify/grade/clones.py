@@ -97,6 +97,8 @@ class _Zygote:
             except TimeoutError:
                 result = _failure(Status.TIMEOUT)
             except FrameError:
+                # Only a clone writes here. Its greeting may have come together with the rest.
+                born = True
                 result = _failure(Status.PROTOCOL)
             except OSError:
                 result = _failure(Status.CRASH)

@@ -1,8 +1,10 @@
 """Work in confined clones: hostile pieces, and what happens to the zygote."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import clone_worker
 import ordinary_user
@@ -11,6 +13,8 @@ from clone_worker import Expressions, check_hostile
 
 from rstar_fast.errors import ExecutorError
 from rstar_fast.verify import Grade, Status
+from rstar_fast.verify.grade import clones
+from rstar_fast.verify.pool.wire import encode_frame
 
 
 def test_hostile_pieces_end_alone() -> None:
@@ -30,6 +34,26 @@ def test_an_ordinary_user_is_as_safe() -> None:
     if done.returncode == ordinary_user.NOT_PERMITTED:
         pytest.skip(done.stdout)
     assert done.stdout == f"uid {ordinary_user.USER}: all as expected\n", done.stderr
+
+
+def test_a_greeting_that_comes_together_with_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clones, "_children", set)
+    zygote = clones._Zygote.__new__(clones._Zygote)
+    zygote._limit_s, zygote._lasting_pids = 60.0, set()
+    zygote._control, theirs = socket.socketpair()
+
+    def answer() -> None:
+        _, (fd,), _, _ = socket.recv_fds(theirs, 1, 1)
+        os.write(fd, encode_frame(0, {}) + b"no frame" * 9)
+        os.close(fd)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    # It does not give up, which would end this process.
+    assert zygote.work({}) == {"correct": False, "status": Status.PROTOCOL}
+    thread.join()
+    zygote._control.close()
+    theirs.close()
 
 
 def test_preparing_may_raise_hang_or_die() -> None:
