@@ -13,7 +13,7 @@ from rstar_fast.verify import ArithmeticRunner, Observation, Status
 from rstar_fast.verify.execute.framing import unpack_reply
 from rstar_fast.verify.execute.observation_text import cut, rounded
 from rstar_fast.verify.execute.source import continues, source_of
-from rstar_fast.verify.grade.answers import normalise
+from rstar_fast.verify.grade.spelling import spelling
 from rstar_fast.verify.pool.wire import FrameError, FrameReader
 from rstar_fast.viewer.text import clean, one_line
 
@@ -43,8 +43,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "arithmetic": lambda text: ArithmeticRunner(Others()).submit((text,)),
     "final answer": lambda text: final_answer(f"boxed{text}") + final_answer(f"boxed{{{text}"),
     "end of an answer": ends_answer,
-    "normal form": normalise,
-    "boxed normal form": lambda text: normalise(f"\\boxed{{{text}}}"),
+    "spelling": spelling,
+    "boxed spelling": lambda text: spelling(f"\\boxed{{{text}}}"),
     "observation": lambda text: cut(rounded(text)),
     "group": lambda text: solved_by_group([(text, True)]),
     "view": lambda text: one_line(text, 80) + clean(text),
