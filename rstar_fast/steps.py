@@ -123,14 +123,14 @@ def answer_of_last_box(step: str) -> str:
 
 def _answer_part(step: str, in_code: bool) -> str:
     """Return the part of a step in which a box is an answer."""
-    part, stop = split_stop(step)
+    body, stop = split_stop(step)
     is_code = stop in (END_OF_STEP, END_OF_CODE) or (in_code and stop != END_OF_ANSWER)
-    body = part
+    start = 0
     for mark in outer_marks(body, (CODE, END_OF_CODE, END_OF_OUTPUT, ANSWER), in_code):
-        part, is_code = body[mark.end() :], mark[0] == CODE
+        start, is_code = mark.end(), mark[0] == CODE
         if mark[0] == ANSWER:
-            return part.partition(END_OF_ANSWER)[0]
-    return _NO_PROSE.sub(" ", part) if is_code else part
+            return body[start:].partition(END_OF_ANSWER)[0]
+    return _NO_PROSE.sub(" ", body[start:]) if is_code else body[start:]
 
 
 __all__ = [
