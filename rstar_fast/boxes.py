@@ -4,6 +4,7 @@ import re
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _WORD = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|(?!\\[)\]])[^\s$<{}])+")
+_PUNCTUATION = ".,;:!?"
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
@@ -35,7 +36,7 @@ def _content(text: str, start: int) -> tuple[str, int]:
     """Return the content of the box whose argument begins at `start`, and where it ends."""
     if not text.startswith("{", start):
         word = _WORD.match(text, start)
-        return (word[0].rstrip(".,;:!?"), word.end()) if word else ("", start)
+        return (word[0].rstrip(_PUNCTUATION), word.end()) if word else ("", start)
     depth = 0
     for brace in _BRACE.finditer(text, start):
         depth += (brace[0] == "{") - (brace[0] == "}")
@@ -45,7 +46,36 @@ def _content(text: str, start: int) -> tuple[str, int]:
 
 
 def _without_boxes(content: str) -> str:
-    while box := _BOX.search(content):
-        inner, end = _content(content, box.end())
-        content = content[: box.start()] + inner + content[end:]
-    return content
+    """Return what boxes hold in the place of these boxes. Unclosed ones end the content."""
+    closing = _closing_braces(content)
+    dropped: list[tuple[int, int]] = []
+    end = len(content)
+    for box in _BOX.finditer(content):
+        start = box.end()
+        if start in closing:
+            dropped += [(box.start(), start + 1), (closing[start], closing[start] + 1)]
+        elif content.startswith("{", start):
+            end = box.start()
+            break
+        else:
+            dropped.append(box.span())
+            word = None if _BOX.match(content, start) else _WORD.match(content, start)
+            if word:
+                dropped.append((start + len(word[0].rstrip(_PUNCTUATION)), word.end()))
+    pieces, position = [], 0
+    for begin, after in sorted(dropped):
+        pieces.append(content[position : min(begin, end)])
+        position = max(position, after)
+    return "".join([*pieces, content[position:end]])
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """Return the place of the closing brace for that of each opening one."""
+    closing: dict[int, int] = {}
+    opened: list[int] = []
+    for brace in _BRACE.finditer(text):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            closing[opened.pop()] = brace.start()
+    return closing

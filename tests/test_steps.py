@@ -221,3 +221,11 @@ def test_keys_differ_in_every_part_and_streams_repeat() -> None:
 def test_keys_and_streams_are_the_same_on_every_machine() -> None:
     assert draw_key(0, "problem", 3, 7) == 0x930B5E34701C53B4B178579E7579DBA
     assert stream(draw_key(0, "problem", 3, 7)).random() == 0.6304409405758927
+
+
+@pytest.mark.parametrize(
+    "text", [r"\boxed{" * 20_000 + "5" + "}" * 20_000, r"\boxed" * 20_000 + "{5}"]
+)
+def test_nested_boxes_are_read_in_linear_time(text: str) -> None:
+    """A quadratic reader would take minutes."""
+    assert final_answer(text) == "5"
