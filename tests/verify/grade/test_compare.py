@@ -50,6 +50,10 @@ def expression(text: str) -> object:
         ("7^{7^{7^7}}", "7^{7^{7^7}}", True),
         ("7^{7^{7^7}}", "5", None),
         ("1/0", "5", False),
+        # A root of a negative number, of an odd degree of many digits.
+        (r"(-2)^{1/10000019}", "5", False),
+        ("(-x)^{y}", "5", False),
+        (r"\sqrt[1/3]{-8}", "-512", True),
     ],
 )
 def test_expressions(gold: str, answer: str, equal: bool | None) -> None:

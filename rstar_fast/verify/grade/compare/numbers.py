@@ -42,7 +42,7 @@ def equal_expressions(gold: Expression, answer: Expression) -> bool | None:
         if not names:
             return _equal_numbers(gold, answer)
         return _equal_functions(gold, answer, names)
-    except (TooLargeError, OverflowError, MemoryError):
+    except (TooLargeError, OverflowError, MemoryError, RecursionError):
         return None
     except (UndefinedError, ZeroDivisionError, ValueError):
         return False

@@ -20,6 +20,8 @@ from rstar_fast.verify.grade.compare.computed import (
 )
 
 _MAX_FACTORIAL = 2500
+_MAX_DEGREE = 10**6
+"""Degrees from this on have no real roots of negative numbers here."""
 
 
 def _add(*operands: Computed) -> Computed:
@@ -54,7 +56,8 @@ def _power(base: Computed, exponent: Computed) -> Computed:
             exact = _exact_root(base, exponent.denominator)
             if exact is not None:
                 return _integer_power(exact, exponent.numerator)
-        if exponent.denominator % 2 and _is_negative(base):
+        is_odd_root = exponent.denominator % 2 and exponent.denominator < _MAX_DEGREE
+        if is_odd_root and _is_negative(base):
             root = _root(base, Fraction(exponent.denominator))
             return _integer_power(root, exponent.numerator)
     return _inexact_power(inexact(base), inexact(exponent))
@@ -110,8 +113,8 @@ def _is_negative(value: Computed) -> bool:
 
 
 def _root(value: Computed, degree: Computed) -> Computed:
-    if not isinstance(degree, Fraction) or degree.denominator != 1 or not 0 < degree < 10**6:
-        return _power(value, _divide(Fraction(1), degree))
+    if not isinstance(degree, Fraction) or degree.denominator != 1 or not 0 < degree < _MAX_DEGREE:
+        return _inexact_power(inexact(value), inexact(_divide(Fraction(1), degree)))
     if isinstance(value, Fraction):
         exact = _exact_root(value, degree.numerator)
         if exact is not None:
