@@ -20,8 +20,10 @@ test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone \
 	    --allowlist tests/core/stubtest_allowlist.txt
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/interpret
-	$(BIN)/python -m pytest --ignore=tests/kernels/interpret
+# The interpreted kernels run beside the rest. Each of the two keeps one core busy.
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/kernels/interpret & interpreted=$$!; \
+	    $(BIN)/python -m pytest --ignore=tests/kernels/interpret; rest=$$?; \
+	    wait $$interpreted && exit $$rest
 
 # The tree core under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: $(VENV)/build-tools

@@ -19,7 +19,7 @@ def judge(golds: Sequence[str], answer: str, question: str = "") -> Judgement:
 
     >>> judge([r"\frac{1}{2}"], "0.5")
     (True, <Layer.COMPARE: 'compare'>)
-    >>> judge(["5"], "more than 5")
+    >>> judge(["5"], "5...")
     (None, <Layer.READ: 'read'>)
 
     Args:
