@@ -63,6 +63,8 @@ def test_expressions(gold: str, answer: str, equal: bool | None) -> None:
 def test_equations_are_equal_up_to_a_factor() -> None:
     assert proportional(expression("2x+4y-3"), expression("-x-2y+3/2"))
     assert not proportional(expression("2x+4y-3"), expression("2x+4y-4"))
+    assert proportional(expression(r"\sqrt2 x+y-1"), expression(r"2x+\sqrt2 y-\sqrt2"))
+    assert not proportional(expression(r"\sqrt2 x+y-1"), expression("1.41421356237309x+y-1"))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ MAX_BITS = 1 << 15
 MAX_EXPONENT_BITS = 1 << 20
 """Largest power of two, as its exponent, that a number of many digits may reach."""
 
+DIGITS = 60
+"""Significant digits of numbers that are not exact."""
 context = mpmath.MPContext()
-"""Arithmetic with many digits. Its precision is this module's alone."""
+"""Arithmetic with `DIGITS` digits. Its precision is this package's alone."""
+context.dps = DIGITS
 
 Computed = Fraction | Any
 """An exact value, or a number of `context`."""

@@ -12,6 +12,7 @@ from rstar_fast.verify.grade.compare.computed import (
 )
 from rstar_fast.verify.grade.compare.decimals import equal_decimals, float_error, has_long_decimal
 from rstar_fast.verify.grade.compare.evaluate import evaluate
+from rstar_fast.verify.grade.compare.operations import divide
 from rstar_fast.verify.grade.read.expressions import (
     Expression,
     Name,
@@ -19,12 +20,13 @@ from rstar_fast.verify.grade.read.expressions import (
     renamed,
 )
 
-_PRECISIONS = (60, 400)
-"""Significant digits of the two looks at numbers that are not exact."""
+_MORE_DIGITS = 400
+"""Significant digits of a second look at numbers that seem to be equal."""
 _MARGIN = 20
 """Digits that may be lost in a computation."""
 _SPELLINGS = {"I": Name("i"), "j": Name("i"), "J": Name("i"), "E": Name("e")}
 _ROUNDS = 4
+_UNDECIDED = (TooLargeError, OverflowError, MemoryError, RecursionError)
 
 
 def equal_expressions(gold: Expression, answer: Expression) -> bool | None:
@@ -42,7 +44,7 @@ def equal_expressions(gold: Expression, answer: Expression) -> bool | None:
         if not names:
             return _equal_numbers(gold, answer)
         return _equal_functions(gold, answer, names)
-    except (TooLargeError, OverflowError, MemoryError, RecursionError):
+    except _UNDECIDED:
         return None
     except (UndefinedError, ZeroDivisionError, ValueError):
         return False
@@ -62,21 +64,20 @@ def proportional(first: Expression, second: Expression) -> bool | None:
                     if above != below:
                         return False
                     continue
-                ratios.append(_divide(above, below))
+                ratios.append(divide(above, below))
             except (UndefinedError, ZeroDivisionError):
                 continue
         if len(ratios) < 2:
             return None
-        return all(_close(ratios[0], ratio, _PRECISIONS[0]) for ratio in ratios[1:])
-    except (TooLargeError, OverflowError, MemoryError):
+        return all(_close(ratios[0], ratio) for ratio in ratios[1:])
+    except _UNDECIDED:
         return None
 
 
 def value_of(expression: Expression) -> Computed | None:
     """Return the value of an expression without variables, or None if it has none."""
     try:
-        with context.workdps(_PRECISIONS[0]):
-            return evaluate(expression, {})
+        return evaluate(expression, {})
     except (KeyError, ArithmeticError, ValueError, MemoryError):
         return None
 
@@ -85,7 +86,7 @@ def same_number(first: Computed, second: Computed) -> bool:
     """Return whether two computed values are the same number."""
     if isinstance(first, Fraction) and isinstance(second, Fraction):
         return first == second
-    return _close(first, second, _PRECISIONS[0])
+    return _close(first, second)
 
 
 def _same_spelling(gold: Expression, answer: Expression) -> tuple[Expression, Expression]:
@@ -100,52 +101,51 @@ def _same_spelling(gold: Expression, answer: Expression) -> tuple[Expression, Ex
 
 
 def _equal_numbers(gold: Expression, answer: Expression) -> bool | None:
-    with context.workdps(_PRECISIONS[0]):
-        first, second = evaluate(gold, {}), evaluate(answer, {})
-        if isinstance(first, Fraction) and isinstance(second, Fraction):
-            if first == second:
-                return True
-        elif _close(first, second, _PRECISIONS[0]):
-            return _confirmed(gold, answer)
-        return equal_decimals(gold, answer, first, second)
+    first, second = evaluate(gold, {}), evaluate(answer, {})
+    if isinstance(first, Fraction) and isinstance(second, Fraction):
+        if first == second:
+            return True
+    elif _close(first, second):
+        return _confirmed(gold, answer)
+    return equal_decimals(gold, answer, first, second)
 
 
 def _confirmed(gold: Expression, answer: Expression) -> bool | None:
     """Look again with more digits at two numbers that seem to be equal."""
-    with context.workdps(_PRECISIONS[1]):
+    with context.workdps(_MORE_DIGITS):
         first, second = evaluate(gold, {}), evaluate(answer, {})
         size = max(abs(inexact(first)), abs(inexact(second)))
-        if size > 0 and context.mag(size) > 3 * _PRECISIONS[1]:
+        if size > 0 and context.mag(size) > 3 * _MORE_DIGITS:
             return None
-        return _close(first, second, _PRECISIONS[1])
+        return _close(first, second)
 
 
-def _close(first: Computed, second: Computed, precision: int) -> bool:
+def _close(first: Computed, second: Computed) -> bool:
+    """Return whether two numbers agree in all digits of the precision but `_MARGIN`."""
     if context.isinf(inexact(first)) or context.isinf(inexact(second)):
         return bool(inexact(first) == inexact(second))
     difference = abs(inexact(first) - inexact(second))
     size = max(abs(inexact(first)), abs(inexact(second)))
     if first == 0 or second == 0:
         size = context.mpf(1)
-    return bool(difference <= size * context.mpf(10) ** (_MARGIN - precision))
+    return bool(difference <= size * context.mpf(10) ** (_MARGIN - context.dps))
 
 
 def _equal_functions(gold: Expression, answer: Expression, names: list[str]) -> bool | None:
     long = has_long_decimal(gold) or has_long_decimal(answer)
     compared = 0
-    with context.workdps(_PRECISIONS[0]):
-        for round_number in range(_ROUNDS):
-            positive = round_number < _ROUNDS // 2
-            point = _point(names, round_number, positive)
-            try:
-                first, second = evaluate(gold, point), evaluate(answer, point)
-            except (UndefinedError, ZeroDivisionError):
-                continue
-            difference = abs(inexact(first) - inexact(second))
-            near = long and difference <= float_error(first, second)
-            if not near and not _close(first, second, _PRECISIONS[0]):
-                return False if positive else None
-            compared += 1
+    for round_number in range(_ROUNDS):
+        positive = round_number < _ROUNDS // 2
+        point = _point(names, round_number, positive)
+        try:
+            first, second = evaluate(gold, point), evaluate(answer, point)
+        except (UndefinedError, ZeroDivisionError):
+            continue
+        difference = abs(inexact(first) - inexact(second))
+        near = long and difference <= float_error(first, second)
+        if not near and not _close(first, second):
+            return False if positive else None
+        compared += 1
     return True if compared >= _ROUNDS // 2 else None
 
 
@@ -157,9 +157,3 @@ def _point(names: list[str], round_number: int, positive: bool) -> dict[str, Com
         value = Fraction(drawn % 1999 + 301, 1009)
         point[name] = value if positive or (round_number % 2 and drawn & 1 << 20) else -value
     return point
-
-
-def _divide(above: Computed, below: Computed) -> Computed:
-    if isinstance(above, Fraction) and isinstance(below, Fraction):
-        return above / below
-    return inexact(above) / inexact(below)

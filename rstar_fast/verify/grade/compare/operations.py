@@ -4,8 +4,10 @@ What would take long or much memory raises `TooLargeError`.
 """
 
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial, reduce
 from typing import Any
 
 from rstar_fast.verify.grade.compare.computed import (
@@ -24,28 +26,27 @@ _MAX_DEGREE = 10**6
 """Degrees from this on have no real roots of negative numbers here."""
 
 
-def _add(*operands: Computed) -> Computed:
-    total = operands[0]
-    for one in operands[1:]:
-        exact = isinstance(total, Fraction) and isinstance(one, Fraction)
-        total = total + one if exact else inexact(total) + inexact(one)
-    return total
+def _exactly(operation: Callable[[Any, Any], Any], left: Computed, right: Computed) -> Computed:
+    """Do an operation on two values, exactly if both are exact."""
+    if isinstance(left, Fraction) and isinstance(right, Fraction):
+        return operation(left, right)
+    return operation(inexact(left), inexact(right))
 
 
-def _multiply(*operands: Computed) -> Computed:
-    product = operands[0]
-    for one in operands[1:]:
-        exact = isinstance(product, Fraction) and isinstance(one, Fraction)
-        product = product * one if exact else inexact(product) * inexact(one)
-    return product
+def _folded(operation: Callable[[Any, Any], Any]) -> Callable[..., Computed]:
+    """Return an operation on any number of values."""
+    return lambda *operands: reduce(partial(_exactly, operation), operands)
 
 
-def _divide(left: Computed, right: Computed) -> Computed:
+def divide(left: Computed, right: Computed) -> Computed:
+    """Return a ratio, exactly if both values are exact.
+
+    Raises:
+        UndefinedError: The second value is 0.
+    """
     if right == 0:
         raise UndefinedError
-    if isinstance(left, Fraction) and isinstance(right, Fraction):
-        return left / right
-    return inexact(left) / inexact(right)
+    return _exactly(operator.truediv, left, right)
 
 
 def _power(base: Computed, exponent: Computed) -> Computed:
@@ -114,7 +115,7 @@ def _is_negative(value: Computed) -> bool:
 
 def _root(value: Computed, degree: Computed) -> Computed:
     if not isinstance(degree, Fraction) or degree.denominator != 1 or not 0 < degree < _MAX_DEGREE:
-        return _inexact_power(inexact(value), inexact(_divide(Fraction(1), degree)))
+        return _inexact_power(inexact(value), inexact(divide(Fraction(1), degree)))
     if isinstance(value, Fraction):
         exact = _exact_root(value, degree.numerator)
         if exact is not None:
@@ -227,9 +228,9 @@ def _exponential(value: Computed) -> Computed:
 
 
 OPERATIONS: dict[str, Callable[..., Computed]] = {
-    "+": _add,
-    "*": _multiply,
-    "/": _divide,
+    "+": _folded(operator.add),
+    "*": _folded(operator.mul),
+    "/": divide,
     "^": _power,
     "neg": lambda value: -value,
     "!": _factorial,
