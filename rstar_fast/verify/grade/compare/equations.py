@@ -3,9 +3,7 @@
 from rstar_fast.verify.grade.compare.matching import Verdict
 from rstar_fast.verify.grade.compare.numbers import equal_expressions, proportional
 from rstar_fast.verify.grade.read.expressions import Apply, Expression, names_of
-from rstar_fast.verify.grade.read.values import Named, Relation, Scalar
-
-_REVERSED = {"<": ">", ">": "<", "le": "ge", "ge": "le", "ne": "ne", "=": "="}
+from rstar_fast.verify.grade.read.values import FLIPPED, Named, Relation, Scalar
 
 
 def as_relation(value: Named | Relation) -> Relation | None:
@@ -48,5 +46,5 @@ def _same_sides(gold: Relation, answer: Relation) -> bool:
 
 
 def _reverse(relation: Relation) -> Relation:
-    signs = tuple(_REVERSED[sign] for sign in reversed(relation.signs))
+    signs = tuple(FLIPPED[sign] for sign in reversed(relation.signs))
     return Relation(relation.sides[::-1], signs)

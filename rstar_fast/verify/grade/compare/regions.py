@@ -9,6 +9,7 @@ from rstar_fast.verify.grade.compare.matching import Verdict
 from rstar_fast.verify.grade.compare.numbers import same_number, value_of
 from rstar_fast.verify.grade.read.expressions import Apply, Expression, Name, names_of
 from rstar_fast.verify.grade.read.values import (
+    FLIPPED,
     Bracketed,
     Listing,
     Named,
@@ -41,7 +42,6 @@ Intervals = tuple[tuple[End, End], ...]
 """Disjoint intervals in rising order, none of which touch."""
 
 _EVERYTHING: Intervals = ((End(context.ninf, False), End(context.inf, True)),)
-_FLIPPED = {"<": ">", ">": "<", "le": "ge", "ge": "le", "ne": "ne"}
 
 
 def compare_regions(gold: Value, answer: Value) -> Verdict:
@@ -150,7 +150,7 @@ def _solved(relation: Relation) -> Intervals:
     found = _EVERYTHING
     for i, sign in enumerate(signs):
         other = sides[i + 1] if i == at else sides[i]
-        sign = sign if i == at else _FLIPPED[sign]
+        sign = sign if i == at else FLIPPED[sign]
         found = _common(found, _half_line(sign, other))
     return found
 

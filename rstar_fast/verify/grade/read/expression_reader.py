@@ -261,7 +261,7 @@ class _Reader(Cursor):
             return Apply("floor" if name == "lfloor" else "ceil", (value,))
         if name in ACCENTS:
             return self._subscripted(f"{name} {_flat(self._raw_argument())}")
-        if name in ("gcd", "max", "min") or name in FUNCTION_NAMES:
+        if name in FUNCTION_NAMES:
             return self._function(FUNCTION_NAMES[name])
         if name in NAMES:
             return self._subscripted(NAMES[name])

@@ -32,8 +32,7 @@ def enclosing_end(tokens: Sequence[Token]) -> int:
     """Return the index of the bracket that closes the first token, or -1."""
     depth = 0
     for i, token in enumerate(tokens):
-        if token.kind is Kind.SIGN:
-            depth += (token.text in OPENING) - (token.text in CLOSING)
+        depth += _opens(token)
         if depth == 0:
             return i
     return -1

@@ -34,6 +34,10 @@ class Named:
     value: "Value"
 
 
+FLIPPED = {"<": ">", ">": "<", "le": "ge", "ge": "le", "ne": "ne", "=": "="}
+"""Signs of relations as they read from right to left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
     """Expressions between which signs stand, such as an equation or "1 < x <= 2".
