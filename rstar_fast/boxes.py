@@ -32,17 +32,27 @@ def boxed(text: str) -> str:
     return ", ".join(found.values())
 
 
+def closing_brace(text: str, start: int) -> int:
+    r"""Return the index of the brace that closes the one at `start`, or -1 if there is none.
+
+    >>> closing_brace(r"{a{b}\}c}d", 0)
+    8
+    """
+    depth = 0
+    for brace in _BRACE.finditer(text, start):
+        depth += (brace[0] == "{") - (brace[0] == "}")
+        if depth == 0:
+            return brace.start()
+    return -1
+
+
 def _content(text: str, start: int) -> tuple[str, int]:
     """Return the content of the box whose argument begins at `start`, and where it ends."""
     if not text.startswith("{", start):
         word = _WORD.match(text, start)
         return (word[0].rstrip(_PUNCTUATION), word.end()) if word else ("", start)
-    depth = 0
-    for brace in _BRACE.finditer(text, start):
-        depth += (brace[0] == "{") - (brace[0] == "}")
-        if depth == 0:
-            return text[start + 1 : brace.start()], brace.end()
-    return "", len(text)
+    end = closing_brace(text, start)
+    return (text[start + 1 : end], end + 1) if end >= 0 else ("", len(text))
 
 
 def _without_boxes(content: str) -> str:

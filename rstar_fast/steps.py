@@ -76,21 +76,30 @@ def has_final_answer(step: str, in_code: bool = False) -> bool:
     >>> has_final_answer(r"It is $\boxed{7}$."), has_final_answer("boxed = 7\n<end_of_step>")
     (True, False)
     """
-    return "box" in step and has_box(_answer_part(step, in_code))
+    return answer_of(step, in_code) is not None
 
 
 def final_answer(step: str, in_code: bool = False) -> str:
-    r"""Return what the boxes in the answer part of a step hold. See `has_final_answer`.
-
-    Several boxes are joined by commas. The answer is "" if there is no box, and if all are empty or
-    never closed.
+    r"""Return what `answer_of` does, and "" where there is no box.
 
     >>> final_answer(r"so it is $\boxed{\frac{1}{2}}$.")
     '\\frac{1}{2}'
     >>> final_answer(r"\boxed 7 apples and \fbox{8} pears")
     '7, 8'
     """
-    return unescape(boxed(_answer_part(step, in_code))) if "box" in step else ""
+    return answer_of(step, in_code) or ""
+
+
+def answer_of(step: str, in_code: bool = False) -> str | None:
+    """Return what the boxes in the answer part of a step hold, see `has_final_answer`.
+
+    Several boxes are joined by commas. The answer is "" if all are empty or never closed, and None
+    if there is no box.
+    """
+    if "box" not in step:
+        return None
+    part = _answer_part(step, in_code)
+    return unescape(boxed(part)) if has_box(part) else None
 
 
 def names_box(step: str) -> bool:
@@ -144,6 +153,7 @@ __all__ = [
     "OUTPUT",
     "STOP_MARKS",
     "Segment",
+    "answer_of",
     "answer_of_last_box",
     "closes_code",
     "ends_answer",

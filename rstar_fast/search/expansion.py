@@ -13,11 +13,10 @@ from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.work import Request
 from rstar_fast.steps import (
+    answer_of,
     answer_of_last_box,
     closes_code,
     ends_answer,
-    final_answer,
-    has_final_answer,
     names_box,
     observation_suffix,
 )
@@ -152,7 +151,7 @@ def _answer(tree: LiveTree, step: str, in_code: bool) -> str | None:
     """Return the final answer that a step gives, or None if it gives none."""
     if tree.config.answer_by_word:
         return answer_of_last_box(step) if names_box(step) else None
-    return final_answer(step, in_code) if has_final_answer(step, in_code) else None
+    return answer_of(step, in_code)
 
 
 def _distinct(steps: Sequence[WrittenStep]) -> list[WrittenStep]:

@@ -8,14 +8,13 @@ from rstar_fast.verify.grade.library import equal_by_library, has_operator
 from rstar_fast.verify.grade.read.reader import read
 from rstar_fast.verify.grade.read.tokens import ReadError
 from rstar_fast.verify.grade.read.values import Value
-from rstar_fast.verify.grade.spelling import settled_by_text
 
 Judgement = tuple[bool | None, Layer]
 """True for right, False for wrong, None for unsure, and the layer that decided."""
 
 
 def judge(golds: Sequence[str], answer: str, question: str = "") -> Judgement:
-    r"""Return whether an answer equals any accepted one.
+    r"""Return whether an answer that `settled_by_text` leaves open equals any accepted one.
 
     >>> judge([r"\frac{1}{2}"], "0.5")
     (True, <Layer.COMPARE: 'compare'>)
@@ -23,13 +22,10 @@ def judge(golds: Sequence[str], answer: str, question: str = "") -> Judgement:
     (None, <Layer.READ: 'read'>)
 
     Args:
-        golds: Accepted answers.
+        golds: Accepted answers, one at least.
         answer: The answer.
         question: Text of the problem, which tells the units that are meant.
     """
-    settled = settled_by_text(golds, answer)
-    if settled is not None:
-        return None if settled.unsure else settled.correct, settled.layer
     judgements = [_judge_one(gold, answer, question) for gold in golds]
     for wanted in (True, None):
         for verdict, layer in judgements:

@@ -1,4 +1,4 @@
-"""What the spelling of an answer settles. Runs in the main process and in grading workers."""
+"""What the spelling of an answer settles. Runs in the main process."""
 
 from collections.abc import Sequence
 from functools import lru_cache

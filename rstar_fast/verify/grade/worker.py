@@ -44,6 +44,7 @@ def _math_grader() -> tuple[Preparation, Work]:
 
     def work(request: dict[str, Any]) -> dict[str, Any]:
         try:
+            # The main process has asked what the spelling settles.
             verdict, layer = judge(request["golds"], request["answer"], request["question"])
         except (MemoryError, RecursionError, ArithmeticError, ValueError):
             return {"correct": False, "status": Status.ERROR}

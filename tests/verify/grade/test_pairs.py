@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rstar_fast.verify.grade.judge import judge
+from rstar_fast.verify.grade.spelling import settled_by_text
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -20,13 +21,20 @@ def rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (DATA / name).read_text().splitlines()]
 
 
+def verdict(gold: str, answer: str) -> bool | None:
+    settled = settled_by_text([gold], answer)
+    if settled is None:
+        return judge([gold], answer)[0]
+    return None if settled.unsure else settled.correct
+
+
 def wrong_verdicts(pairs: list[dict[str, Any]]) -> list[tuple[str, str, bool | None]]:
     """Return the pairs whose verdict is not what it should be, with the verdict."""
-    found = [(row, judge([row["gold"]], row["answer"])[0]) for row in pairs]
+    found = [(row, verdict(row["gold"], row["answer"])) for row in pairs]
     return [
-        (row["gold"], row["answer"], verdict)
-        for row, verdict in found
-        if (verdict is True) != row["correct"]
+        (row["gold"], row["answer"], judged)
+        for row, judged in found
+        if (judged is True) != row["correct"]
     ]
 
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from rstar_fast.boxes import closing_brace
 from rstar_fast.verify.grade.read.thousands import without_thousands
-from rstar_fast.verify.grade.read.undress import group_end
 from rstar_fast.verify.grade.read.vocabulary import COMMANDS, SYNONYMS, TEXT_COMMANDS
 
 
@@ -113,7 +113,7 @@ def _command(text: str, match: re.Match[str], found: list[Token], spaced: bool) 
         name, at = match["command"], match.end()
     if name in TEXT_COMMANDS:
         start = at + len(text[at:]) - len(text[at:].lstrip())
-        end = group_end(text, start) if text[start : start + 1] == "{" else -1
+        end = closing_brace(text, start) if text[start : start + 1] == "{" else -1
         if end < 0:
             return at
         content = " ".join(text[start + 1 : end].split())

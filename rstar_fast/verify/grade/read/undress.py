@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from rstar_fast.boxes import closing_brace
 from rstar_fast.verify.grade.read.vocabulary import TEXT_COMMANDS
 
 _GREEK_NAMES = (
@@ -148,25 +149,6 @@ def undress(answer: str) -> str:
             return _BOX.sub("", text).strip()
 
 
-def group_end(text: str, start: int) -> int:
-    """Return the index of the brace that closes the one at `start`, or -1 if there is none."""
-    depth = 0
-    escaped = False
-    for i in range(start, len(text)):
-        char = text[i]
-        if escaped:
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif char == "{":
-            depth += 1
-        elif char == "}":
-            depth -= 1
-            if depth == 0:
-                return i
-    return -1
-
-
 def _plain_characters(text: str) -> str:
     text = _RAISED.sub(lambda match: f"^{{{match[0].translate(_SUPERSCRIPTS)}}}", text)
     text = _LOWERED.sub(lambda match: f"_{{{match[0].translate(_SUBSCRIPTS)}}}", text)
@@ -183,4 +165,4 @@ def _unwrapped(text: str, start: int) -> str:
     """Return what the group at `start` holds, if it is the rest of the text. Else the text."""
     if text[start : start + 1] != "{":
         return text[start:].strip()
-    return text[start + 1 : -1].strip() if group_end(text, start) == len(text) - 1 else text
+    return text[start + 1 : -1].strip() if closing_brace(text, start) == len(text) - 1 else text
