@@ -29,7 +29,8 @@ sys.path.pop(0)
 
 def main() -> None:
     """Prepare the process, then answer commands until the input ends."""
-    from rstar_fast.verify.execute.child.zygote import prepare, use_huge_pages
+    from rstar_fast.verify.execute.child.confining import use_huge_pages
+    from rstar_fast.verify.execute.child.zygote import prepare
     from rstar_fast.verify.execute.zygote_options import ZygoteOptions
 
     stdout = os.fdopen(os.dup(1), "w")

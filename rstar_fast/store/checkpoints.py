@@ -20,6 +20,7 @@ from typing import Any
 
 from rstar_fast.errors import StoreError
 from rstar_fast.problems import Problem
+from rstar_fast.store.files import write_behind
 from rstar_fast.store.journal import read_lines, seal
 from rstar_fast.store.lock import FolderLock
 
@@ -110,11 +111,7 @@ class Checkpoints:
             flags = os.O_TRUNC | os.O_CREAT if not size else 0
             fd = os.open(path, _FLAGS | flags)
             try:
-                if os.fstat(fd).st_size != size:
-                    os.ftruncate(fd, size)
-                rest = memoryview(line)
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
+                write_behind(fd, size, line)
             finally:
                 os.close(fd)
         except OSError as error:

@@ -32,6 +32,24 @@ def open_to_append(path: Path) -> int:
     return _open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW)
 
 
+def write_behind(fd: int, size: int, data: bytes) -> None:
+    """Write data behind the first `size` bytes of a file, in the place of whatever is there.
+
+    Args:
+        fd: Descriptor of the file, open for appending.
+        size: Number of bytes to keep.
+        data: Bytes to write.
+
+    Raises:
+        OSError: The disk refuses. A part of the data may be there.
+    """
+    if os.fstat(fd).st_size != size:
+        os.ftruncate(fd, size)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there as a whole or not at all. A link in its place is replaced.
 

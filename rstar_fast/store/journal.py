@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.errors import StoreError
-from rstar_fast.store.files import open_to_append, open_to_read, parsed, same_file
+from rstar_fast.store.files import open_to_append, open_to_read, parsed, same_file, write_behind
 from rstar_fast.store.records import encode_line
 
 CHECKSUM = "checksum"
@@ -124,11 +124,7 @@ class Journal:
         """
         line = sealed_line(record)
         try:
-            if os.fstat(self._fd).st_size != self._size:
-                os.ftruncate(self._fd, self._size)
-            rest = memoryview(line)
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            write_behind(self._fd, self._size, line)
             os.fsync(self._fd)
         except OSError as error:
             self._undo()

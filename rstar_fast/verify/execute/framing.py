@@ -16,6 +16,9 @@ from rstar_fast.verify.base import Status
 from rstar_fast.verify.execute.observation_text import MAX_OBSERVATION_CHARS
 from rstar_fast.verify.pool.wire import FrameError
 
+CHANNEL_FD = 3
+"""Descriptor of the socket to the supervisor, in a zygote and in its clones."""
+
 KEEP = 1
 """Flag of a request: stay as a snapshot if possible."""
 CHECK = 2

@@ -18,12 +18,14 @@ from typing import Any, NoReturn
 
 from rstar_fast.errors import ExecutorError
 from rstar_fast.verify.base import Status
-from rstar_fast.verify.execute.child.zygote import use_huge_pages
-from rstar_fast.verify.pool.wire import FrameError, FrameReader, encode_frame
+from rstar_fast.verify.execute.child.cloning import silence
+from rstar_fast.verify.execute.child.confining import confine
+from rstar_fast.verify.execute.framing import CHANNEL_FD
+from rstar_fast.verify.pool.wire import FrameError, FrameReader, encode_frame, first_payload
 from rstar_fast.verify.sandbox import namespaces
-from rstar_fast.verify.sandbox.audit import Guard
+from rstar_fast.verify.sandbox.children import children
 from rstar_fast.verify.sandbox.kernel import PR_SET_PDEATHSIG, prctl, syscall
-from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
+from rstar_fast.verify.sandbox.lockdown import Confinement
 from rstar_fast.verify.sandbox.seccomp import CLONE_FLAGS
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
@@ -37,8 +39,6 @@ GRACE_S = 1.0
 _CONFINEMENT = Confinement(memory_bytes=4 << 30, max_processes=4096)
 """Limits of a clone. Its processor time has none because its wall time is limited."""
 _MAX_THREADS = 32
-_CHANNEL_FD = 3
-"""Descriptor of the socket to the worker, in the zygote and in clones."""
 _RETRY_S = 0.05
 
 
@@ -115,7 +115,7 @@ class _Zygote:
 
     def _end_clones(self) -> None:
         """Kill the clone, and those that it made in turn."""
-        while pids := _children() - self._lasting_pids:
+        while pids := children() - self._lasting_pids:
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -144,57 +144,29 @@ def _frames(sock: socket.socket, deadline: float | None = None) -> Iterator[dict
             sock.settimeout(max(1e-3, deadline - time.monotonic()))
 
 
-def _children() -> set[int]:
-    """Return the process ids of this process's children."""
-    own = os.getpid()
-    try:
-        with open(f"/proc/self/task/{own}/children") as children:
-            return set(map(int, children.read().split()))
-    except FileNotFoundError:
-        # The kernel was built without that file.
-        return {
-            pid
-            for pid in map(int, filter(str.isdecimal, os.listdir("/proc")))
-            if _parent(pid) == own
-        }
-
-
-def _parent(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return int(stat.read().rpartition(b")")[2].split()[1])
-    except OSError:
-        return 0
-
-
 def _be_zygote(control_fd: int, make: Callable[[], tuple[Preparation, Work]]) -> None:
     """Load, lock down, and return in clones only, when they have done their work."""
-    os.dup2(control_fd, _CHANNEL_FD)
-    os.closerange(_CHANNEL_FD + 1, 1 << 16)
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, _CHANNEL_FD)
+    os.dup2(control_fd, CHANNEL_FD)
+    os.closerange(CHANNEL_FD + 1, 1 << 16)
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL_FD)
     try:
         prepare, work = make()
         # A collection in a clone would copy every page of what they share.
         gc.collect()
         gc.freeze()
-        roots, top_folders = readable_roots(), os.listdir("/")
-        # Opened before the lockdown, which hides /proc, and read after it.
-        with open("/proc/self/smaps", "rb") as smaps:
-            lock_down(_CONFINEMENT, roots)
-            use_huge_pages(smaps)
-        # Set after the lockdown, because a change of the user id clears it.
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        Guard(roots, top_folders, _MAX_THREADS)
+        confine(_CONFINEMENT, _MAX_THREADS)
     except Exception as error:
-        _write(_CHANNEL_FD, encode_frame(0, {"failed": f"{type(error).__name__}: {error}"}))
+        _write(CHANNEL_FD, encode_frame(0, {"failed": f"{type(error).__name__}: {error}"}))
         return
-    _write(_CHANNEL_FD, encode_frame(0, {}))
+    _write(CHANNEL_FD, encode_frame(0, {}))
     while True:
         data, fds, _, _ = socket.recv_fds(control, 1, 1)
         if not data:
             return
         for fd in fds:
-            request = _read(fd)
+            request = first_payload(fd)
+            if request is None:
+                return
             with suppress(Exception):
                 prepare(request)
             if _clone():
@@ -217,32 +189,19 @@ def _be_clone(fd: int, request: dict[str, Any], work: Work) -> NoReturn:
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         # The channel to the worker takes the place of that of the zygote.
-        os.dup2(fd, _CHANNEL_FD)
+        os.dup2(fd, CHANNEL_FD)
         os.close(fd)
-        # Descriptors of its own: status flags are shared with whoever has the same one.
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
-        os.close(null)
-        _write(_CHANNEL_FD, encode_frame(0, {}))
+        silence()
+        _write(CHANNEL_FD, encode_frame(0, {}))
         try:
             result = work(request)
         except MemoryError:
             result = _failure(Status.MEMORY)
         except BaseException:
             result = _failure(Status.ERROR)
-        _write(_CHANNEL_FD, encode_frame(0, result))
+        _write(CHANNEL_FD, encode_frame(0, result))
     finally:
         os._exit(0)
-
-
-def _read(fd: int) -> dict[str, Any]:
-    """Return the payload of the one frame that comes. Ends this process if none does."""
-    reader = FrameReader()
-    while data := os.read(fd, 1 << 16):
-        for _, payload in reader.feed(data):
-            return payload
-    os._exit(0)
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -5,6 +5,7 @@ payload is a JSON object in ASCII. Nothing that is received is ever unpickled or
 """
 
 import json
+import os
 import struct
 from typing import Any
 
@@ -61,6 +62,21 @@ class FrameReader:
             frames.append((work_id, _decode(bytes(self._buffer[_HEADER.size : end]))))
             del self._buffer[:end]
         return frames
+
+
+def first_payload(fd: int) -> dict[str, Any] | None:
+    """Read from a descriptor until a frame is complete, and return its payload.
+
+    None if the other end hung up before.
+
+    Raises:
+        FrameError: Something other than a frame came.
+    """
+    reader = FrameReader()
+    while data := os.read(fd, 1 << 16):
+        for _, payload in reader.feed(data):
+            return payload
+    return None
 
 
 def _decode(body: bytes) -> dict[str, Any]:

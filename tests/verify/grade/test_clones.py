@@ -37,7 +37,7 @@ def test_an_ordinary_user_is_as_safe() -> None:
 
 
 def test_a_greeting_that_comes_together_with_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clones, "_children", set)
+    monkeypatch.setattr(clones, "children", set)
     zygote = clones._Zygote.__new__(clones._Zygote)
     zygote._limit_s, zygote._lasting_pids = 60.0, set()
     zygote._control, theirs = socket.socketpair()

@@ -6,7 +6,6 @@ snapshot from which the program's continuations are cloned.
 """
 
 import contextlib
-import ctypes
 import gc
 import math
 import mmap
@@ -16,33 +15,28 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import Any
 
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.execute import framing
 from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.child.cloning import secret_function, silence, waiting_function
+from rstar_fast.verify.execute.child.confining import confine
 from rstar_fast.verify.execute.child.program import NotIncremental, Program, check
-from rstar_fast.verify.execute.framing import Reply
+from rstar_fast.verify.execute.framing import CHANNEL_FD, Reply
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
-from rstar_fast.verify.pool.wire import FrameReader, encode_frame
-from rstar_fast.verify.sandbox import kernel
-from rstar_fast.verify.sandbox.audit import Guard
-from rstar_fast.verify.sandbox.lockdown import Confinement, lock_down, readable_roots
+from rstar_fast.verify.pool.wire import encode_frame, first_payload
+from rstar_fast.verify.sandbox.lockdown import Confinement, readable_roots
 from rstar_fast.verify.sandbox.namespaces import EMPTY_FOLDER
 
-CHANNEL_FD = 3
-"""Descriptor of the socket to the supervisor."""
 OUTPUT_FD = CHANNEL_FD + 1
 """Descriptor of the pipe into which a clone copies what it prints, until it has replied."""
 _RESERVE_BYTES = 64 << 20
 """Address space that is freed when a program runs out of memory, so that it can reply, bytes."""
 _MAX_PROCESSES = 4096
 """Largest number of processes and threads of all programs and snapshots together."""
-_HUGE_PAGE_BYTES = 2 << 20
-_MADV_COLLAPSE = 25
 
 _WARM_UP = """
 x = sympy.symbols("x")
@@ -151,28 +145,25 @@ def main(supervisor_fd: int) -> None:
     """
     os.dup2(supervisor_fd, CHANNEL_FD)
     os.closerange(_own_fds_end, 1 << 16)
-    options = ZygoteOptions(**_first_frame())
+    told = first_payload(CHANNEL_FD)
+    if told is None:
+        sys.exit(0)
+    options = ZygoteOptions(**told)
     try:
         wait = waiting_function(CHANNEL_FD, math.ceil(options.wall_s) + 1, options.native)
         programs = prepare(options)
-        roots, top_folders = readable_roots(), os.listdir("/")
-        # Opened before the lockdown, which hides /proc, and read after it.
-        with open("/proc/self/smaps", "rb") as smaps:
-            outcome = lock_down(
-                Confinement(options.memory_bytes + _RESERVE_BYTES, _MAX_PROCESSES),
-                roots,
-                _send_descriptor,
-                secret_function(options.native),
-            )
-            # Opened where the clones will open it.
-            silence()
-            num_huge_pages = use_huge_pages(smaps) if options.huge_pages else 0
+        outcome, num_huge_pages = confine(
+            Confinement(options.memory_bytes + _RESERVE_BYTES, _MAX_PROCESSES),
+            options.threads,
+            _send_descriptor,
+            secret_function(options.native),
+            options.huge_pages,
+        )
+        # Opened where the clones will open it.
+        silence()
         if not outcome["private file system"]:
             # matplotlib cannot be imported without a folder that it may write to.
             os.environ["MPLCONFIGDIR"] = EMPTY_FOLDER
-        # Set after the lockdown, because a change of the user id clears it.
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        Guard(roots, top_folders, options.threads)
     except Exception as error:
         _write(CHANNEL_FD, encode_frame(0, {"failed": f"{type(error).__name__}: {error}"}))
         sys.exit(1)
@@ -215,14 +206,6 @@ def _send_descriptor(fd: int) -> None:
         channel.sendmsg(data, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))])
     finally:
         channel.detach()
-
-
-def _first_frame() -> dict[str, Any]:
-    reader = FrameReader()
-    while data := os.read(CHANNEL_FD, 1 << 16):
-        for _, payload in reader.feed(data):
-            return payload
-    sys.exit(0)
 
 
 def _read_exactly(count: int) -> bytes:
@@ -282,44 +265,3 @@ def _allow_only(modules: Iterable[str]) -> None:
         return import_any(name, globals, locals, fromlist, level)
 
     builtins.__import__ = import_allowed
-
-
-def use_huge_pages(smaps: BinaryIO) -> int:
-    """Have the kernel gather the heap into huge pages, which makes clones cheaper.
-
-    Args:
-        smaps: Open file `/proc/self/smaps`.
-
-    Returns:
-        The number of huge pages that were made.
-    """
-    madvise = ctypes.CDLL(None).madvise
-    made = 0
-    for begin, end in _filled_heap(smaps):
-        for address in range(
-            -(-begin // _HUGE_PAGE_BYTES) * _HUGE_PAGE_BYTES,
-            end - _HUGE_PAGE_BYTES + 1,
-            _HUGE_PAGE_BYTES,
-        ):
-            made += (
-                madvise(ctypes.c_void_p(address), ctypes.c_size_t(_HUGE_PAGE_BYTES), _MADV_COLLAPSE)
-                == 0
-            )
-    return made
-
-
-def _filled_heap(smaps: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yield the begin and end addresses of heap regions that are mostly in memory.
-
-    Gathering the other regions into huge pages would fill them.
-    """
-    begin = end = 0
-    for line in smaps:
-        fields = line.split()
-        if b"-" in fields[0]:
-            is_heap = fields[1] == b"rw-p" and (len(fields) < 6 or fields[5] == b"[heap]")
-            begin, end = (
-                (int(address, 16) for address in fields[0].split(b"-")) if is_heap else (0, 0)
-            )
-        elif fields[0] == b"Rss:" and (int(fields[1]) << 10) * 4 > (end - begin) * 3 > 0:
-            yield begin, end

@@ -6,10 +6,9 @@ A process can answer whatever it likes. Whether it may become a snapshot is aske
 import os
 from dataclasses import dataclass
 
+from rstar_fast.verify.execute.framing import CHANNEL_FD
 from rstar_fast.verify.sandbox.kernel import NUMBERS
 
-CHANNEL_FD = 3
-"""Descriptor of a clone's channel, as in zygotes."""
 _MAX_FILE_BYTES = 1 << 14
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _OWN_FDS = {"0", "1", "2", str(CHANNEL_FD)}

@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Iterable
 
+from rstar_fast.verify.sandbox.children import children
+
 _INTERVAL_S = 1.0
 """Seconds between two sweeps."""
 _MAX_ROUNDS = 1000
@@ -52,7 +54,7 @@ class Strays:
             more_may_come: Whether programs run that can make strays.
         """
         known = {pid for pid in known_pids if pid is not None}
-        unknown = _children() - known
+        unknown = children() - known
         if births_due:
             _end(unknown & self._suspects)
             self._suspects = unknown - self._suspects
@@ -62,18 +64,9 @@ class Strays:
                 if not unknown:
                     break
                 _end(unknown)
-                unknown = _children() - known
+                unknown = children() - known
         needed = more_may_come or self._suspects or unknown
         self.deadline = time.monotonic() + _INTERVAL_S if needed else math.inf
-
-
-def _children() -> set[int]:
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as children:
-            return {int(pid) for pid in children.read().split()}
-    except FileNotFoundError:
-        # The kernel does not list them.
-        return set()
 
 
 def _end(pids: Iterable[int]) -> None:
