@@ -18,10 +18,10 @@ def wait_to_be_cloned(channel_fd: int, cpu_s: int, /) -> None:
     """Wait on a socket, and return only in a clone of this process.
 
     Each message of one byte with two descriptors makes one clone, whose parent is this process's
-    parent. In the clone, the first descriptor takes the place of `channel_fd`, and the second that
-    of `channel_fd + 1`. One byte ("h") was written to the first, and descriptors 0 to 2 are the
-    null device. Where no process can be made, the waiting process writes one byte ("e") to the
-    first descriptor. It never returns itself, and ends when the other end closes.
+    parent. In the clone, the first descriptor becomes `channel_fd`, and the second becomes
+    `channel_fd + 1`. The clone has written one byte ("h") to the first, and its descriptors 0 to 2
+    are the null device. Where no process can be made, the waiting process writes one byte ("e") to
+    the first descriptor. It never returns itself, and ends when the other end closes.
 
     Args:
         channel_fd: Descriptor of a Unix stream socket. The process must have one thread.

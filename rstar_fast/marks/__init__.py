@@ -1,8 +1,8 @@
 r"""The marks of solutions and prompts, and text that only spells one.
 
-Where a solution or a prompt spells a mark, that mark is one. A question, an observation or a string
-of a program may spell a mark too. Such text has a backslash behind the `<`, and one more if it has
-some there already: `<end_of_step>` stands as `<\end_of_step>`.
+A mark in the text of a solution or a prompt is a mark. A question, an observation or a program's
+string may spell one too. Such text is escaped: it gets a backslash behind the `<`, or one more
+where some stand there already. So `<end_of_step>` becomes `<\end_of_step>`.
 """
 
 import re

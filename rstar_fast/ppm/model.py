@@ -60,8 +60,8 @@ class PPM:
             spec: Way in which it reads solutions.
 
         Raises:
-            ScoreError: A constant in the config is no finite number, or out of range, or a weight
-                of the head is not finite.
+            ScoreError: A constant in the config is no finite number, or out of range. Or the head
+                has a weight that is not finite.
         """
         self.spec = spec
         self.model = model.eval()

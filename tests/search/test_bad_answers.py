@@ -58,19 +58,23 @@ def candidate(**fields: Any) -> Callable[[Any], Expansion]:
     return lambda request: Expansion(request.id, (Candidate(**given),))
 
 
+def expansion(candidates: Any = (), error: Any = None) -> Callable[[Any], Expansion]:
+    return lambda request: Expansion(request.id, candidates, error)
+
+
 EXPANSIONS: dict[str, Callable[[Any], Any]] = {
     "raises": raises,
     "none": lambda request: None,
     "another kind": lambda request: Grade(True),
     "another id": lambda request: Expansion(request.id + 1000, (Candidate("x"),)),
     "no id": lambda request: Expansion(None, (Candidate("x"),)),  # type: ignore[arg-type]
-    "no candidates": lambda request: Expansion(request.id, None),  # type: ignore[arg-type]
-    "a text of candidates": lambda request: Expansion(request.id, "abc"),  # type: ignore[arg-type]
-    "too many": lambda request: Expansion(request.id, (Candidate("x"),) * 99),
-    "an error of no text": lambda request: Expansion(request.id, error=Strange()),  # type: ignore[arg-type]
-    "no candidate": lambda request: Expansion(request.id, (None,)),  # type: ignore[arg-type]
-    "a text for a candidate": lambda request: Expansion(request.id, ("x",)),  # type: ignore[arg-type]
-    "a lookalike": lambda request: Expansion(request.id, (SimpleNamespace(text="x"),)),  # type: ignore[arg-type]
+    "no candidates": expansion(None),
+    "a text of candidates": expansion("abc"),
+    "too many": expansion((Candidate("x"),) * 99),
+    "an error of no text": expansion(error=Strange()),
+    "no candidate": expansion((None,)),
+    "a text for a candidate": expansion(("x",)),
+    "a lookalike": expansion((SimpleNamespace(text="x"),)),
     "text none": candidate(text=None),
     "text bytes": candidate(text=b"x"),
     "text strange": candidate(text=Strange()),
@@ -112,7 +116,11 @@ SCORES: dict[str, Callable[[Any], Any]] = {
     "none": lambda request: None,
     "an array": lambda request: np.zeros(len(request.children)),
     "another id": lambda request: Scores(request.id + 1000, np.zeros(len(request.children))),
-    "an error of no text": lambda request: Scores(request.id, np.zeros(0), error=Strange()),  # type: ignore[arg-type]
+    "an error of no text": lambda request: Scores(
+        request.id,
+        np.zeros(0),
+        error=Strange(),  # type: ignore[arg-type]
+    ),
     **{
         f"values {name}": lambda request, values=value: Scores(  # type: ignore[misc]
             request.id, values[: len(request.children)] if isinstance(values, list) else values

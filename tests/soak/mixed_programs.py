@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests/support python -m tests.soak.mixed_programs [--programs N] [--wall S]
 
-Of the programs 10% time out, 5% crash, 5% take too much memory and 2% attack other programs. The
-rest is harmless. It must give what it gives alone, and neither processes nor descriptors nor the
-supervisor's memory may grow.
+10% of the programs time out, 5% crash, 5% take too much memory and 2% attack other programs. The
+rest is harmless, and must give what each program gives alone. Neither processes nor descriptors nor
+the supervisor's memory may grow.
 """
 
 import argparse

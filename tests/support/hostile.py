@@ -425,8 +425,8 @@ def _state(executor: Executor) -> Counter[str]:
     counts: Counter[str] = Counter(
         own_fds=len(os.listdir("/proc/self/fd")), others=len(set(children) - known)
     )
-    # Those of a zygote are its socket and the kernel's questions about its calls, or its stderr
-    # while it starts.
+    # A zygote takes a socket and a descriptor for the kernel's questions. While it starts, it takes
+    # one for its stderr in the place of the latter.
     fds_of_zygotes = (2 - bool(report["isolation"]["approved clones"])) * len(pids["zygotes"])
     counts["supervisor_fds"] = (
         len(os.listdir(f"/proc/{supervisor}/fd")) - 2 * len(pids["snapshots"]) - fds_of_zygotes

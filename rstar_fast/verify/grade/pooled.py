@@ -38,9 +38,9 @@ class PooledVerifier:
             decode: Function that makes a grade of a worker's payload. None reads `correct` and
                 `status`.
             confined: Whether the module grades in confined clones (`clones.in_clones`). Its workers
-                then get `limit_s` as an option too, end late answers themselves, and see no more
-                of this process's environment than an interpreter needs. Otherwise they see all of
-                it, with a fixed hash seed.
+                then get `limit_s` as an option too, and end late answers themselves. They see the
+                environment variables that an interpreter needs. Other workers see all variables,
+                and a fixed hash seed.
 
         Raises:
             ConfigError: A number is out of range.

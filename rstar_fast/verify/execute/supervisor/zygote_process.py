@@ -64,7 +64,7 @@ class ZygoteProcess:
         self.anonymous_bytes = 0
         self.null = b""
         self._questions_fd: int | None = None
-        # Of its start only: later, its descriptors are the null device.
+        # It holds messages of the start only. Later, stderr is the null device.
         self._stderr: int | None = os.memfd_create("stderr of a zygote")
         self._reader = FrameReader()
         with theirs:
