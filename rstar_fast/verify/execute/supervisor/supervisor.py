@@ -382,7 +382,6 @@ class Supervisor:
             # It was killed, or it was a snapshot that died.
             self._snapshots.remove(clone)
             clone.kill()
-            self._poller.unwatch(clone.sock.fileno())
             if clone.pid is not None:
                 clone.wait()
             self._forget(clone)
