@@ -14,7 +14,7 @@ from clone_worker import Expressions, check_hostile
 from rstar_fast.errors import ExecutorError
 from rstar_fast.verify import Grade, Status
 from rstar_fast.verify.grade import clones
-from rstar_fast.verify.pool.wire import encode_frame
+from rstar_fast.verify.pool.wire import encode_frame, first_payload
 
 
 def test_hostile_pieces_end_alone() -> None:
@@ -41,15 +41,17 @@ def test_a_greeting_that_comes_together_with_nonsense(monkeypatch: pytest.Monkey
     zygote = clones._Zygote.__new__(clones._Zygote)
     zygote._limit_s, zygote._lasting_pids = 60.0, set()
     zygote._control, theirs = socket.socketpair()
+    # Giving up would end this process.
+    monkeypatch.setattr(zygote, "_give_up", lambda hangs: pytest.fail("it gave up"))
 
     def answer() -> None:
         _, (fd,), _, _ = socket.recv_fds(theirs, 1, 1)
+        assert first_payload(fd) == {}
         os.write(fd, encode_frame(0, {}) + b"no frame" * 9)
         os.close(fd)
 
     thread = threading.Thread(target=answer)
     thread.start()
-    # It does not give up, which would end this process.
     assert zygote.work({}) == {"correct": False, "status": Status.PROTOCOL}
     thread.join()
     zygote._control.close()
