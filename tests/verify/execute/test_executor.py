@@ -229,6 +229,23 @@ def test_results_do_not_depend_on_the_number_of_workers() -> None:
     assert texts(1, seed=1)[0] != one[0]
 
 
+def test_the_supervisor_sleeps_while_programs_wait_for_their_turn() -> None:
+    ticks_per_s = os.sysconf("SC_CLK_TCK")
+
+    def used_s() -> float:
+        fields = Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / ticks_per_s
+
+    with Executor(workers=1) as executor:
+        executor.run(["1"])
+        (supervisor,) = executor.report()["pids"]["supervisor"]
+        before = used_s()
+        waiting = [executor.submit([f"import time\ntime.sleep(1)\n{i}"]) for i in range(4)]
+        assert [future.result().text for future in waiting] == list("0123")
+        # It used some 10 ms. Processor time, unlike wall time, is not that of others.
+        assert used_s() - before < 0.4
+
+
 def test_2000_programs_leave_nothing_behind() -> None:
     with Executor(workers=2, preload=("math",), snapshot_bytes=8 << 20) as executor:
         executor.run_many([("print(1)",)] * 10)

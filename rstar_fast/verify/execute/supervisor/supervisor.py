@@ -138,11 +138,12 @@ class Supervisor:
         """Return the seconds until something is late, or None if nothing can be."""
         if self._settling:
             return _SETTLING_INTERVAL_S
+        now = time.monotonic()
         deadlines = [clone.deadline for clone in self._running]
-        if self._queue:
+        if self._resume_s:
             deadlines.append(self._resume_s)
         earliest = min(self._zygotes.deadline, self._strays.deadline, *deadlines)
-        return max(0.0, earliest - time.monotonic()) if earliest < math.inf else None
+        return max(0.0, earliest - now) if earliest < math.inf else None
 
     def _guarded(self, clone: Clone, action: Callable[..., object], *arguments: int) -> None:
         """Do something about one clone. Whatever fails ends that clone only."""
@@ -221,10 +222,12 @@ class Supervisor:
     # Starting programs.
 
     def _start_programs(self) -> None:
+        if self._resume_s <= time.monotonic():
+            self._resume_s = 0.0
         while (
             self._queue
             and len(self._running) < self._max_running
-            and self._resume_s <= time.monotonic()
+            and not self._resume_s
             and (zygote := self._zygotes.idlest())
         ):
             self._start(self._queue.popleft(), zygote)
