@@ -124,7 +124,7 @@ def test_nothing_is_asked_twice_and_the_trees_are_the_same(kind: str, tmp_path: 
 def test_kills(tmp_path: Path) -> None:
     sizes = (4, 40)
     search_once(tmp_path / "whole", tmp_path / "whole.log", *sizes)
-    kills = kill_until_done(tmp_path / "run", tmp_path / "log", *sizes, kills=5, seed=0)
+    kills = kill_until_done(tmp_path / "run", tmp_path / "log", *sizes, 5, seed=0, longest_s=0.5)
     assert kills >= 1
     assert trees(tmp_path / "run") == trees(tmp_path / "whole")
     wrong, _, _ = asked_again(tmp_path / "log")

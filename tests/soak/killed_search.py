@@ -1,4 +1,4 @@
-"""Check that a search of big trees that is killed with SIGKILL loses no more than its last second.
+"""Check that a search of big trees that is killed by an alarm loses no more than its last second.
 
     python -m tests.soak.killed_search --out DIR [--kills 200] [--problems 40] [--rollouts 400]
 

@@ -1,11 +1,14 @@
 """A search that writes down what its engines answer, and is killed again and again.
 
-python tests/support/killed_search.py RUN LOG PROBLEMS ROLLOUTS
+python tests/support/killed_search.py RUN LOG PROBLEMS ROLLOUTS SECONDS
+
+SECONDS after it began, an alarm ends the search as abruptly as SIGKILL does. 0 lets it end.
 """
 
 import hashlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -120,7 +123,7 @@ def logged_recording(log: Log) -> type[Recording]:
     return Logged
 
 
-def search(folder: Path, log: Log, num_problems: int, rollouts: int) -> None:
+def search(folder: Path, log: Log, num_problems: int, rollouts: int, alarm_s: float) -> None:
     """Search the problems that are not done yet."""
     run.Recording = logged_recording(log)  # type: ignore[misc]
     problems = [Problem(f"p{i}", f"question {i}", ("3",)) for i in range(num_problems)]
@@ -136,6 +139,7 @@ def search(folder: Path, log: Log, num_problems: int, rollouts: int) -> None:
         annotate_terminals_with_ground_truth=True,
     )
     log("began")
+    signal.setitimer(signal.ITIMER_REAL, alarm_s)
     with RunFolder.open(folder, {"rollouts": rollouts}) as opened:
         for _ in run.search_to_folder(one, problems, opened):
             pass
@@ -143,36 +147,38 @@ def search(folder: Path, log: Log, num_problems: int, rollouts: int) -> None:
 
 def search_once(folder: Path, log: Path, num_problems: int, rollouts: int) -> None:
     """Do the search undisturbed."""
-    sizes = [str(num_problems), str(rollouts)]
-    subprocess.run([sys.executable, __file__, str(folder), str(log), *sizes], check=True)
+    subprocess.run(command(folder, log, num_problems, rollouts, 0.0), check=True)
 
 
 def kill_until_done(
-    folder: Path, log: Path, num_problems: int, rollouts: int, kills: int, seed: int
+    folder: Path,
+    log: Path,
+    num_problems: int,
+    rollouts: int,
+    kills: int,
+    seed: int,
+    longest_s: float = 2.5,
 ) -> int:
-    """Start the search, kill it at a random moment, and so on, then let it end.
+    """Start the search, have it killed at a random moment, and so on, then let it end.
 
     Returns:
         Number of kills. The search may end before all of them.
     """
     draw = random.Random(seed)
-    command = [sys.executable, __file__, str(folder), str(log), str(num_problems), str(rollouts)]
     for kill in range(kills + 1):
-        before = log.read_bytes().count(b"began") if log.exists() else 0
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        while process.poll() is None and not (
-            log.exists() and log.read_bytes().count(b"began") > before
-        ):
-            time.sleep(0.02)
-        try:
-            process.wait(draw.uniform(0.0, 2.5) if kill < kills else None)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        _, errors = process.communicate()
-        if process.returncode != -9:
-            assert process.returncode == 0, errors.decode()
+        alarm_s = draw.uniform(1e-3, longest_s) if kill < kills else 0.0
+        done = subprocess.run(
+            command(folder, log, num_problems, rollouts, alarm_s), capture_output=True, text=True
+        )
+        if done.returncode != -signal.SIGALRM:
+            assert done.returncode == 0, done.stderr
             return kill
     return kills
+
+
+def command(folder: Path, log: Path, num_problems: int, rollouts: int, alarm_s: float) -> list[str]:
+    sizes = map(str, (num_problems, rollouts, alarm_s))
+    return [sys.executable, __file__, str(folder), str(log), *sizes]
 
 
 def asked_again(log: Path) -> tuple[int, int, float]:
@@ -219,4 +225,5 @@ def plain(tree: Tree) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    search(Path(sys.argv[1]), Log(Path(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4]))
+    run_path, log_path, *numbers = sys.argv[1:]
+    search(Path(run_path), Log(Path(log_path)), int(numbers[0]), int(numbers[1]), float(numbers[2]))
