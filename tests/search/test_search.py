@@ -16,7 +16,7 @@ from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion
 from rstar_fast.ppm.base import Scores
 from rstar_fast.problems import Problem
 from rstar_fast.search import Search
-from rstar_fast.seeding import draw_key, stream
+from rstar_fast.seeding import stream
 from rstar_fast.tree import Tree
 from rstar_fast.verify.base import Grade, Observation, Status
 
@@ -27,9 +27,7 @@ class Engine:
     def expand(self, request: ExpandRequest) -> Expansion:
         candidates = []
         for sample in range(request.num_candidates):
-            draw = stream(
-                draw_key(request.seed, request.problem_id, request.node, sample)
-            ).integers(1000)
+            draw = stream(request.draw_key(sample)).integers(1000)
             depth = len(request.path)
             if depth >= 2 and draw % 2:
                 text = (
