@@ -7,6 +7,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from math import nan
 from typing import Literal
 
@@ -154,9 +155,10 @@ class Tree:
         """Return the tree as it was when `tokens` tokens had been generated for it.
 
         It shares its nodes with this tree. So their values, visits and draws are those of the
-        finished search, and so are the counts and timings, but for `generated_tokens`.
+        finished search, and so are the counts and timings, but for `generated_tokens`. A tree whose
+        nodes do not say what was spent is returned whole.
         """
-        nodes = [node for node in self.nodes if node.spent <= tokens]
+        nodes = list(takewhile(lambda node: node.spent <= tokens, self.nodes))
         counts = {**self.counts, "generated_tokens": max(node.spent for node in nodes)}
         return Tree(self.problem, nodes, self.seed, self.timings, counts)
 
