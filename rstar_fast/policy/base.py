@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from rstar_fast.seeding import draw_key
 from rstar_fast.steps import STOP_MARKS, Segment
 
 
@@ -26,6 +27,18 @@ class Sampling:
     stop: tuple[str, ...] = STOP_MARKS
 
 
+class Drawn(NamedTuple):
+    """A candidate that was drawn before.
+
+    Attributes:
+        token_ids: Token ids that were sampled.
+        logprobs: Log-probability of each token id, nats, see `Candidate`.
+    """
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ExpandRequest:
     """A request for candidates of the next step.
@@ -33,13 +46,16 @@ class ExpandRequest:
     Attributes:
         id: Number of the request, unique within its search.
         problem_id: Name of the problem. With `node` and the number of a candidate, it is the key of
-            the candidate's random draws (see `seeding.draw_key`).
+            the candidate's random draws (`draw_key`).
         node: Id of the node to be expanded, within its tree.
         question: Text of the problem. The policy makes its prompt from it.
         path: Solution so far, root first.
         num_candidates: Number of candidates to write, >= 1.
         seed: Seed of the search.
         sampling: Way to draw the candidates.
+        first_candidate: Number of the first candidate: how many were drawn at the node before.
+        drawn: Candidates of this node that should not be drawn again, at temperature 1 and from all
+            tokens. An engine that cannot leave them out may ignore them.
     """
 
     id: int
@@ -50,6 +66,16 @@ class ExpandRequest:
     num_candidates: int
     seed: int
     sampling: Sampling
+    first_candidate: int = 0
+    drawn: tuple[Drawn, ...] = ()
+
+    def draw_key(self, sample: int) -> int:
+        """Return the key of the random draws of one of the candidates, see `seeding.draw_key`.
+
+        Args:
+            sample: Place of the candidate among those of the request, from 0.
+        """
+        return draw_key(self.seed, self.problem_id, self.node, self.first_candidate + sample)
 
 
 Finish = Literal["mark", "eos", "length"]
