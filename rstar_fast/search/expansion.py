@@ -43,10 +43,12 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     in_code = tree.in_code(node)
     for child in children:
         answer = _answer(tree, child.step, in_code)
-        if answer is not None:
+        if answer is not None and (answer or child.end != "budget"):
             child.answer = answer
             child.end = "answer"
             finals.append(child)
+        elif child.end:
+            continue
         elif child.step.strip():
             programs.append(child)
         else:
@@ -71,7 +73,7 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
         for child in children:
             child.end = child.end or "depth"
     ended = [child for child in children if child.end]
-    dead = [child.id for child in ended if child.end != "answer"]
+    dead = [child.id for child in ended if child.end not in ("answer", "budget")]
     tree.end([child.id for child in ended])
     tree.add(dead, [-1.0] * len(dead))
     if tree.config.use_scores:
@@ -130,7 +132,7 @@ def _add_children(
 ) -> list[Node]:
     """Make the children that the policy wrote."""
     (written,) = results
-    tree.count(written)
+    tree.count(node, written)
     steps = _steps(tree, node, written)
     return tree.add_children(node, _distinct(steps) if distinct else steps)
 

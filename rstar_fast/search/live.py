@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,11 @@ from rstar_fast.policy.base import ExpandRequest, Sampling
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
 from rstar_fast.search.answers import WrittenStep
+from rstar_fast.search.budget import TokenBudget
+from rstar_fast.search.votes import Ballot
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, closes_code
-from rstar_fast.tree import Node, Tree, path_to
+from rstar_fast.tree import Ended, Node, Tree, path_to
 from rstar_fast.verify.base import Grade
 
 ROOT = 0
@@ -39,6 +42,10 @@ class LiveTree:
         nodes: Nodes with their texts and ends. `finish` fills in `q` and `visits`.
         grades: Grade of each distinct answer so far, by answer.
         rollouts_done: Number of rollouts that have ended. mcts only.
+        budget: Tokens that may still be generated.
+        ballot: Votes of the answers, as of the last look.
+        open_paths: Number of paths that can still give an answer. best_of_n and particles only.
+        ended: Reason why the search has ended. "" while it goes on.
     """
 
     def __init__(
@@ -49,6 +56,10 @@ class LiveTree:
         self.nodes = [Node(id=ROOT, parent=NO_NODE, depth=0)]
         self.grades: dict[str, Grade] = {}
         self.rollouts_done = 0
+        self.budget = TokenBudget(config)
+        self.ballot = Ballot()
+        self.open_paths = 0
+        self.ended: Ended = ""
         self.counts: Counter[str] = Counter()
         self.timings: defaultdict[str, float] = defaultdict(float)
         self._forest = forest
@@ -96,14 +107,18 @@ class LiveTree:
         if nodes:
             self._forest.set_terminal(self._ids_of(nodes))
 
-    def count(self, steps: Sequence[WrittenStep]) -> None:
+    def count(self, node: int, steps: Sequence[WrittenStep]) -> None:
         """Add the candidates of one expansion, as the policy wrote them, to the tree's counts."""
+        self.budget.take(node, steps)
         self.counts["expansions"] += 1
         self.counts["candidates"] += len(steps)
         self.counts["generated_tokens"] += sum([len(step.id_bytes) for step in steps]) // 4
 
     def add_children(self, parent: int, steps: Sequence[WrittenStep]) -> list[Node]:
-        """Expand a node by one child per step, and return the children."""
+        """Expand a node by one child per step, and return the children.
+
+        The `end` of those that were cut for want of tokens is set.
+        """
         self._one_node[0], self._one_number[0] = self._base + parent, len(steps)
         start = int(self._forest.expand(self._one_node, self._one_number)[0]) - self._base
         depth = self.nodes[parent].depth + 1
@@ -112,6 +127,9 @@ class LiveTree:
             Node(i, parent, depth, text, "", id_bytes, logprob_bytes, exact, finish)
             for i, (text, id_bytes, logprob_bytes, exact, finish, _) in enumerate(steps, start)
         ]
+        for child, step in zip(children, steps, strict=True):
+            if self.budget.cuts(step):
+                child.end = "budget"
         # The collector need not visit nodes: they hold texts, bytes and numbers only.
         untrack(children)
         self.nodes += children
@@ -131,7 +149,7 @@ class LiveTree:
             path=self._path_to(node),
             num_candidates=num_candidates,
             seed=self.config.seed,
-            sampling=self._sampling,
+            sampling=self._sampling_now(),
         )
 
     def run_requests(self, parent: int, children: Sequence[Node]) -> list[RunRequest]:
@@ -187,12 +205,23 @@ class LiveTree:
         self.release()
         self.timings["total"] = time.perf_counter() - self._started
         return Tree(
-            self.problem, self.nodes, self.config.seed, dict(self.timings), dict(self.counts)
+            self.problem,
+            self.nodes,
+            self.config.seed,
+            dict(self.timings),
+            dict(self.counts),
+            self.ended,
+            self.ballot.read(self.nodes).sure(),
         )
 
     def release(self) -> None:
         """Free the room that the tree has in the forest."""
         self._forest.free_trees(np.array([self._slot], np.int32))
+
+    def _sampling_now(self) -> Sampling:
+        if self._sampling.max_tokens != self.budget.step_tokens:
+            self._sampling = replace(self._sampling, max_tokens=self.budget.step_tokens)
+        return self._sampling
 
     def _path_to(self, node: int) -> tuple[Segment, ...]:
         """Return the segments of the solution up to and including a node."""
