@@ -5,6 +5,7 @@ a problem, and the right answers are counted, with intervals.
 """
 
 from rstar_fast.evaluate.accuracy import Accuracy, at_equal_tokens, choose, pass_share, selections
+from rstar_fast.evaluate.price import price_for
 from rstar_fast.evaluate.run import solve
 from rstar_fast.evaluate.samples import Sample, best, likeliest, vote, within
 from rstar_fast.evaluate.statistics import Paired, Share, paired, pass_at_k
@@ -28,6 +29,7 @@ __all__ = [
     "pass_at_k",
     "pass_share",
     "path_samples",
+    "price_for",
     "rescored",
     "rescored_samples",
     "search_samples",
