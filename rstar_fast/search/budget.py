@@ -9,7 +9,7 @@ from rstar_fast.search.answers import WrittenStep
 
 
 class TokenBudget:
-    """The tokens left for a tree (rule 7 of docs/search.md).
+    """The tokens left for a tree (rule 9 of docs/search.md).
 
     What is asked of the policy at once can never take more than what is left: the number of draws,
     and the length at which each is cut, are settled before. So the total is exact.

@@ -132,7 +132,8 @@ def _add_children(
 ) -> list[Node]:
     """Make the children that the policy wrote."""
     (written,) = results
-    tree.count(node, written)
+    tree.budget.take(node, written)
+    tree.count(written)
     steps = _steps(tree, node, written)
     return tree.add_children(node, _distinct(steps) if distinct else steps)
 

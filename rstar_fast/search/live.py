@@ -107,9 +107,8 @@ class LiveTree:
         if nodes:
             self._forest.set_terminal(self._ids_of(nodes))
 
-    def count(self, node: int, steps: Sequence[WrittenStep]) -> None:
+    def count(self, steps: Sequence[WrittenStep]) -> None:
         """Add the candidates of one expansion, as the policy wrote them, to the tree's counts."""
-        self.budget.take(node, steps)
         self.counts["expansions"] += 1
         self.counts["candidates"] += len(steps)
         self.counts["generated_tokens"] += sum([len(step.id_bytes) for step in steps]) // 4

@@ -1,4 +1,4 @@
-"""The rules that end a tree early (rule 8 of docs/search.md)."""
+"""The rules that end a tree early (rule 10 of docs/search.md)."""
 
 from collections.abc import Sequence
 
