@@ -33,14 +33,14 @@ def promises(tree: Tree) -> list[Promise]:
     """
     kept = sum(len(node.token_ids) for node in tree.nodes)
     total = tree.counts.get("generated_tokens", kept)
-    ballot, found, tokens, price = Ballot(), [Promise(0, inf)], 0, inf
+    found, tokens, price = [Promise(0, inf)], 0, inf
     for i, node in enumerate(tree.nodes[1:], 1):
         tokens += len(node.token_ids)
         if i + 1 < len(tree.nodes) and tree.nodes[i + 1].parent == node.parent:
             continue
         spent = round(tokens * total / max(kept, 1))
         if spent:
-            price = min(price, 1000 * ballot.read(tree.nodes[: i + 1]).gain() / spent)
+            price = min(price, 1000 * Ballot.of(tree.nodes[: i + 1]).gain() / spent)
         found.append(Promise(spent, price))
     return found
 

@@ -43,7 +43,6 @@ class LiveTree:
         grades: Grade of each distinct answer so far, by answer.
         rollouts_done: Number of rollouts that have ended. mcts only.
         budget: Tokens that may still be generated.
-        ballot: Votes of the answers, as of the last look.
         open_paths: Number of paths that can still give an answer. best_of_n and particles only.
         ended: Reason why the search has ended. "" while it goes on.
     """
@@ -57,7 +56,6 @@ class LiveTree:
         self.grades: dict[str, Grade] = {}
         self.rollouts_done = 0
         self.budget = TokenBudget(config)
-        self.ballot = Ballot()
         self.open_paths = 0
         self.ended: Ended = ""
         self.counts: Counter[str] = Counter()
@@ -210,7 +208,7 @@ class LiveTree:
             dict(self.timings),
             dict(self.counts),
             self.ended,
-            self.ballot.read(self.nodes).sure(),
+            Ballot.of(self.nodes).sure(),
         )
 
     def release(self) -> None:

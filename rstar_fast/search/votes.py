@@ -26,7 +26,7 @@ _LEFT = -30.0
 
 
 class Ballot:
-    """The votes of one tree so far.
+    """The votes of a tree.
 
     A final answer has one vote, which counts by its PPM score, moved from [-1, 1] to [0, 1], where
     it has one. What an answer is worth by the known answers does not count.
@@ -41,17 +41,17 @@ class Ballot:
         self.votes: dict[Spelling, float] = {}
         self.counts: dict[Spelling, int] = {}
         self.dead_ends = 0
-        self._seen = 0
 
-    def read(self, nodes: Sequence[Node]) -> "Ballot":
-        """Count the nodes that were not counted yet, and return the ballot."""
-        for node in nodes[self._seen :]:
+    @classmethod
+    def of(cls, nodes: Iterable[Node]) -> "Ballot":
+        """Return the votes of the nodes of a tree."""
+        ballot = cls()
+        for node in nodes:
             if node.answer and node.end == "answer":
-                self.cast(node.answer, 1.0 if node.score is None else (node.score + 1) / 2)
+                ballot.cast(node.answer, 1.0 if node.score is None else (node.score + 1) / 2)
             elif node.end not in ("", "budget"):
-                self.dead_ends += 1
-        self._seen = len(nodes)
-        return self
+                ballot.dead_ends += 1
+        return ballot
 
     def cast(self, answer: str, weight: float) -> None:
         """Count one vote."""

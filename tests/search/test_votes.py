@@ -69,11 +69,10 @@ def test_known_answers_and_cut_steps_are_no_votes() -> None:
         Node(4, 0, 1, end="errors"),
         Node(5, answer="", **answer),  # type: ignore[arg-type]
     ]
-    ballot = Ballot().read(nodes)
+    ballot = Ballot.of(nodes)
     assert list(ballot.votes.values()) == [1.0, 0.5] and ballot.dead_ends == 2
-    assert ballot.read(nodes).dead_ends == 2
     flipped = [Node(1, answer="5", correct=False, **answer)]  # type: ignore[arg-type]
-    assert Ballot().read(flipped).sure() == Ballot().read(nodes[1:2]).sure()
+    assert Ballot.of(flipped).sure() == Ballot.of(nodes[1:2]).sure()
 
 
 class Agrees(Lengths):
