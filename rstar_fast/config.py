@@ -13,7 +13,7 @@ from rstar_fast.errors import ConfigError
 from rstar_fast.options import Options
 from rstar_fast.prompts import PromptStyle
 
-Strategy = Literal["mcts", "greedy", "beam", "best_of_n"]
+Strategy = Literal["mcts", "greedy", "beam", "best_of_n", "particles"]
 ObservationStyle = Literal["stdout", "reference"]
 
 
@@ -54,9 +54,10 @@ class SearchConfig(Options):
     Attributes:
         strategy: Way to grow a tree. "mcts": rollouts guided by UCT. "greedy": one path of the most
             probable steps. "beam": the `beam_width` best-scored steps of every level go on.
-            "best_of_n": `candidates` independent paths.
-        candidates: Number of steps drawn per expansion (best_of_n: of paths; with `widening`: at a
-            node at most), 1..1024.
+            "best_of_n": `candidates` independent paths. "particles": `candidates` paths that are
+            drawn anew after every step, by how the step changed their score.
+        candidates: Number of steps drawn per expansion (best_of_n, particles: of paths; with
+            `widening`: at a node at most), 1..1024.
         rollouts: Number of walks from the root, 1..1_000_000. mcts only.
         leaves_per_tree: Number of rollouts of one tree under way at once, 1..1024. mcts only. More
             keep engines busy with few problems. Such rollouts do not know each other's values, so
@@ -73,6 +74,13 @@ class SearchConfig(Options):
         distinct_programs: Whether steps with the same program are one step, which is paid for once.
             Comments and layout are those of the first. Else steps of the same text are.
         beam_width: Number of steps kept per level, 1..1024. beam only.
+        max_tokens: Number of tokens generated per problem at most. 0 for no limit.
+        stop_when_sure: Probability, in (0, 1], that the leading answer stays the leader, from which
+            on a search ends. 0 for never. Scores weigh the votes; the known answers do not count.
+        stop_when_settled: Whether a search ends when the paths left cannot overtake the answer that
+            was given most often. best_of_n and particles only, where every path has one vote.
+        token_price: Probability of a right answer that 1,000 tokens must promise, >= 0. A search
+            that promises less is given up. 0 for never.
         annotate_terminals_with_ground_truth: Whether a final answer's value is +1 or -1 by the
             verifier, rather than its PPM score.
         use_scores: Whether a PPM scores new nodes.
@@ -111,6 +119,10 @@ class SearchConfig(Options):
     without_repetition: bool = False
     distinct_programs: bool = False
     beam_width: int = 4
+    max_tokens: int = 0
+    stop_when_sure: float = 0.0
+    stop_when_settled: bool = False
+    token_price: float = 0.0
     annotate_terminals_with_ground_truth: bool = False
     use_scores: bool = True
     error_limit: int = 2
@@ -146,10 +158,23 @@ class SearchConfig(Options):
                 "without_repetition needs widening, temperature 1, top_p 1 and top_k 0, got "
                 f"{self.widening}, {self.temperature}, {self.top_p} and {self.top_k}"
             )
-        if self.strategy == "beam" and not self.use_scores:
+        if self.strategy in ("beam", "particles") and not self.use_scores:
             raise ConfigError(
-                "strategy 'beam' keeps the best-scored steps: it needs use_scores (a PPM)"
+                f"strategy '{self.strategy}' goes by the scores of steps: it needs use_scores "
+                "(a PPM)"
             )
+        if self.stop_when_settled and self.strategy not in ("best_of_n", "particles"):
+            raise ConfigError(
+                f"stop_when_settled: strategy '{self.strategy}' can find any number of answers "
+                "more; use stop_when_sure, or strategy 'best_of_n' or 'particles'"
+            )
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether a tree may end before its strategy has nothing left to do."""
+        return bool(
+            self.max_tokens or self.stop_when_sure or self.stop_when_settled or self.token_price
+        )
 
     @property
     def nodes_per_tree(self) -> int:
@@ -162,8 +187,11 @@ class SearchConfig(Options):
             "beam": self.beam_width * levels,
             "greedy": levels,
             "best_of_n": levels,
+            "particles": levels,
         }
-        return 1 + expansions[self.strategy] * self.candidates
+        nodes = expansions[self.strategy] * self.candidates
+        # Every node takes a token.
+        return 1 + min(nodes, self.max_tokens or nodes)
 
 
 _INTEGERS: dict[str, tuple[int, int]] = {
@@ -172,6 +200,7 @@ _INTEGERS: dict[str, tuple[int, int]] = {
     "leaves_per_tree": (1, 1024),
     "max_depth": (1, 1024),
     "beam_width": (1, 1024),
+    "max_tokens": (0, 2**40),
     "error_limit": (1, 1024),
     "top_k": (0, 1_000_000),
     "max_step_tokens": (1, 1_000_000),
@@ -185,6 +214,8 @@ _NUMBERS: dict[str, tuple[float, float, bool]] = {
     "widening": (0.0, 1e6, False),
     "widening_exponent": (0.0, 1.0, False),
     "temperature": (0.0, 100.0, False),
+    "stop_when_sure": (0.0, 1.0, False),
+    "token_price": (0.0, 1e6, False),
     "top_p": (0.0, 1.0, True),
     "wall_limit_s": (0.0, 1e6, True),
     "grade_limit_s": (0.0, 1e6, True),

@@ -15,11 +15,19 @@ from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
 from rstar_fast.problems import Problem
 from rstar_fast.steps import Segment
 
-EndReason = Literal["", "answer", "errors", "depth", "stuck"]
+EndReason = Literal["", "answer", "errors", "depth", "stuck", "budget"]
 """Reason why a node is a leaf for good.
 
 "answer": it gives a final answer. "errors": too many steps raised. "depth": the path has too many
-steps. "stuck": its text is empty. "": it is no such leaf.
+steps. "stuck": its text is empty. "budget": it was cut for want of tokens. "": it is no such leaf.
+"""
+Ended = Literal["", "rollouts", "paths", "exhausted", "budget", "sure", "settled", "price"]
+"""Reason why the search of a problem ended.
+
+"rollouts": all rollouts were made. "paths": all paths of another strategy ended. "exhausted":
+nothing could be selected any more. "budget": the tokens were spent. "sure", "settled", "price":
+`stop_when_sure`, `stop_when_settled` or `token_price` ended it. "": not known, as in trees of older
+versions.
 """
 
 
@@ -122,6 +130,9 @@ class Tree:
         seed: Seed of the search.
         timings: Seconds by kind of work, summed over the problem's requests.
         counts: Numbers of requests and tokens by kind.
+        ended: Reason why the search ended, see `Ended`.
+        sure: Probability that the leading answer stays the leader, by `search.votes.sureness`: from
+            the votes alone and never from the known answers. None without an answer.
     """
 
     problem: Problem
@@ -129,6 +140,8 @@ class Tree:
     seed: int = 0
     timings: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    ended: Ended = ""
+    sure: float | None = None
 
     def path(self, node: int) -> list[Node]:
         """Return the nodes on the path to `node`, without the root."""

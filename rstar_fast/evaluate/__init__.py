@@ -6,6 +6,7 @@ a problem, and the right answers are counted, with intervals.
 
 from rstar_fast.evaluate.accuracy import Accuracy, at_equal_tokens, choose, pass_share, selections
 from rstar_fast.evaluate.path_votes import path_shares, path_vote
+from rstar_fast.evaluate.price import price_for
 from rstar_fast.evaluate.run import solve
 from rstar_fast.evaluate.samples import Sample, best, likeliest, vote, within
 from rstar_fast.evaluate.statistics import Paired, Share, paired, pass_at_k
@@ -31,6 +32,7 @@ __all__ = [
     "path_samples",
     "path_shares",
     "path_vote",
+    "price_for",
     "rescored",
     "rescored_samples",
     "search_samples",

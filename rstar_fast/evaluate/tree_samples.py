@@ -62,7 +62,7 @@ def rescored(trees: Sequence[Tree], scorer: "PackedScorer") -> list[Tree]:
     for tree, scores in zip(trees, scorer.score_trees(trees), strict=True):
         values = [None] * len(tree.nodes) if scores.error is not None else scores.values.tolist()
         nodes = [replace(node, score=value) for node, value in zip(tree.nodes, values, strict=True)]
-        found.append(Tree(tree.problem, nodes, tree.seed, tree.timings, tree.counts))
+        found.append(replace(tree, nodes=nodes, sure=None))
     return found
 
 

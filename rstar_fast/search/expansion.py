@@ -58,10 +58,12 @@ def look_at(
     in_code = tree.in_code(node)
     for child in children:
         answer = _answer(tree, child.step, in_code)
-        if answer is not None:
+        if answer is not None and (answer or child.end != "budget"):
             child.answer = answer
             child.end = "answer"
             finals.append(child)
+        elif child.end:
+            continue
         elif child.step.strip():
             programs.append(child)
         else:
@@ -86,7 +88,7 @@ def look_at(
         for child in children:
             child.end = child.end or "depth"
     ended = [child for child in children if child.end]
-    dead = [child.id for child in ended if child.end != "answer"]
+    dead = [child.id for child in ended if child.end not in ("answer", "budget")]
     tree.end([child.id for child in ended])
     # A rollout that widens counts on its whole path, whatever its end.
     count = tree.backup if tree.config.widening else tree.add
@@ -144,6 +146,7 @@ def _add_children(
 ) -> list[Node]:
     """Make the children that the policy wrote."""
     (written,) = results
+    tree.budget.take(node, written)
     spent = tree.count(written)
     steps = solution_steps(tree, node, written)
     draws = _distinct(tree, node, steps) if distinct else dict.fromkeys(range(len(steps)), 1)

@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -15,9 +16,11 @@ from rstar_fast.policy.base import Drawn, ExpandRequest, Sampling
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
 from rstar_fast.search.answers import WrittenStep
+from rstar_fast.search.budget import TokenBudget
+from rstar_fast.search.votes import Ballot
 from rstar_fast.search.work import GradeRequest, RunRequest
 from rstar_fast.steps import Segment, closes_code
-from rstar_fast.tree import Node, Tree, path_to
+from rstar_fast.tree import Ended, Node, Tree, path_to
 from rstar_fast.verify.base import Grade
 
 ROOT = 0
@@ -40,6 +43,9 @@ class LiveTree:
         nodes: Nodes with their texts and ends. `finish` fills in `q` and `visits`.
         grades: Grade of each distinct answer so far, by answer.
         rollouts_done: Number of rollouts that have ended. mcts only.
+        budget: Tokens that may still be generated.
+        open_paths: Number of paths that can still give an answer. best_of_n and particles only.
+        ended: Reason why the search has ended. "" while it goes on.
     """
 
     def __init__(
@@ -50,6 +56,9 @@ class LiveTree:
         self.nodes = [Node(id=ROOT, parent=NO_NODE, depth=0)]
         self.grades: dict[str, Grade] = {}
         self.rollouts_done = 0
+        self.budget = TokenBudget(config)
+        self.open_paths = 0
+        self.ended: Ended = ""
         self.counts: Counter[str] = Counter()
         self.timings: defaultdict[str, float] = defaultdict(float)
         self._forest = forest
@@ -142,7 +151,10 @@ class LiveTree:
         return spent[1:]
 
     def add_children(self, parent: int, steps: Sequence[WrittenStep]) -> list[Node]:
-        """Expand a node by one child per step, and return the children."""
+        """Expand a node by one child per step, and return the children.
+
+        The `end` of those that were cut for want of tokens is set.
+        """
         self._one_node[0], self._one_number[0] = self._base + parent, len(steps)
         start = int(self._forest.expand(self._one_node, self._one_number)[0]) - self._base
         depth = self.nodes[parent].depth + 1
@@ -151,19 +163,27 @@ class LiveTree:
             Node(i, parent, depth, text, "", id_bytes, logprob_bytes, exact, finish)
             for i, (text, id_bytes, logprob_bytes, exact, finish, _) in enumerate(steps, start)
         ]
+        for child, step in zip(children, steps, strict=True):
+            if self.budget.cuts(step):
+                child.end = "budget"
         # The collector need not visit nodes: they hold texts, bytes and numbers only.
         untrack(children)
         self.nodes += children
         return children
 
     def append_child(self, parent: int, step: WrittenStep, spent: int) -> Node:
-        """Give a node one more child, and return it. A claim on the node ends."""
+        """Give a node one more child, and return it. A claim on the node ends.
+
+        Its `end` is set if it was cut for want of tokens.
+        """
         text, id_bytes, logprob_bytes, exact, finish, _ = step
         depth = self.nodes[parent].depth + 1
         child = Node(
             len(self.nodes), parent, depth, text, "", id_bytes, logprob_bytes, exact, finish
         )
         child.spent = spent
+        if self.budget.cuts(step):
+            child.end = "budget"
         self._one_node[0] = self._base + parent
         self._forest.append(self._one_node)
         untrack([child])
@@ -196,7 +216,7 @@ class LiveTree:
             path=self._path_to(node),
             num_candidates=num_candidates,
             seed=self.config.seed,
-            sampling=self._sampling,
+            sampling=self._sampling_now(),
             first_candidate=first_candidate,
             drawn=tuple(drawn),
         )
@@ -257,12 +277,23 @@ class LiveTree:
         self.release()
         self.timings["total"] = time.perf_counter() - self._started
         return Tree(
-            self.problem, self.nodes, self.config.seed, dict(self.timings), dict(self.counts)
+            self.problem,
+            self.nodes,
+            self.config.seed,
+            dict(self.timings),
+            dict(self.counts),
+            self.ended,
+            Ballot.of(self.nodes).sure(),
         )
 
     def release(self) -> None:
         """Free the room that the tree has in the forest."""
         self._forest.free_trees(np.array([self._slot], np.int32))
+
+    def _sampling_now(self) -> Sampling:
+        if self._sampling.max_tokens != self.budget.step_tokens:
+            self._sampling = replace(self._sampling, max_tokens=self.budget.step_tokens)
+        return self._sampling
 
     def _path_to(self, node: int) -> tuple[Segment, ...]:
         """Return the segments of the solution up to and including a node."""

@@ -16,6 +16,7 @@ from rstar_fast.search.answers import Answer, checked
 from rstar_fast.search.expansion import TreeTask, grade_finals
 from rstar_fast.search.live import LiveTree
 from rstar_fast.search.recording import Recording, RequestKey, known_answers
+from rstar_fast.search.stopping import natural_end
 from rstar_fast.search.strategies import STRATEGIES
 from rstar_fast.search.work import KIND_OF, RESULT_OF, Request, Result, RunRequest, Work
 from rstar_fast.tree import Tree
@@ -230,6 +231,7 @@ class Search:
 
     def _whole(self, tree: LiveTree) -> TreeTask:
         yield from STRATEGIES[self.config.strategy](tree)
+        tree.ended = tree.ended or natural_end(tree)
         if tree.problem.answers:
             yield from grade_finals(tree)
 

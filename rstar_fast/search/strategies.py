@@ -1,12 +1,14 @@
-"""The strategies, which say how a problem's tree grows. Each is a coroutine over `expand`."""
+"""The strategies, which say how a problem's tree grows. Each is a coroutine over `grow`."""
 
 import math
 from collections.abc import Callable
 
 from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.config import Strategy
-from rstar_fast.search.expansion import TreeTask, expand, together
+from rstar_fast.search.expansion import TreeTask, together
 from rstar_fast.search.live import ROOT, LiveTree
+from rstar_fast.search.particles import particles
+from rstar_fast.search.stopping import grow
 from rstar_fast.search.widening import widening_mcts
 from rstar_fast.tree import Node
 
@@ -29,8 +31,10 @@ def mcts(tree: LiveTree) -> TreeTask:
     walks: list[tuple[int, int]] = []
     while True:
         waiting, walks = walks[::-1], []
-        expansions: list[TreeTask] = []
-        while len(walks) < config.leaves_per_tree and (waiting or to_begin):
+        wanted: list[tuple[int, int]] = []
+        # Every node that is claimed is expanded in this turn.
+        at_once = tree.budget.affordable(config.leaves_per_tree)
+        while len(walks) < at_once and (waiting or to_begin):
             if not waiting:
                 to_begin -= 1
             # The first selection from an expanded root is not one of the rollout's moves.
@@ -40,14 +44,17 @@ def mcts(tree: LiveTree) -> TreeTask:
                 walks.append((node, moves))
             elif reached != NO_NODE and left:
                 walks.append((reached, min(left, config.max_depth)))
-                expansions.append(expand(tree, reached, config.candidates))
+                wanted.append((reached, config.candidates))
             elif left > config.max_depth:
                 # The root itself is exhausted.
-                to_begin = 0
+                to_begin, tree.ended = 0, "exhausted"
+        walks += waiting[::-1]
         tree.rollouts_done = config.rollouts - to_begin - len(walks)
-        if not expansions:
+        if not wanted:
             return
-        yield from together(expansions) if len(expansions) > 1 else expansions[0]
+        yield from grow(tree, wanted)
+        if tree.ended:
+            return
 
 
 def beam(tree: LiveTree) -> TreeTask:
@@ -58,7 +65,9 @@ def beam(tree: LiveTree) -> TreeTask:
     frontier = [ROOT]
     while frontier:
         known = len(tree.nodes)
-        yield from together([expand(tree, node, tree.config.candidates) for node in frontier])
+        yield from grow(tree, [(node, tree.config.candidates) for node in frontier])
+        if tree.ended:
+            return
         alive = [node for node in tree.nodes[known:] if not node.end]
         frontier = [node.id for node in sorted(alive, key=_by_score)[: tree.config.beam_width]]
 
@@ -68,7 +77,9 @@ def greedy(tree: LiveTree) -> TreeTask:
     node = ROOT
     while True:
         known = len(tree.nodes)
-        yield from expand(tree, node, tree.config.candidates)
+        yield from grow(tree, [(node, tree.config.candidates)])
+        if tree.ended:
+            return
         best = min(tree.nodes[known:], key=_by_score)
         if best.end:
             return
@@ -76,14 +87,25 @@ def greedy(tree: LiveTree) -> TreeTask:
 
 
 def best_of_n(tree: LiveTree) -> TreeTask:
-    """Grow `candidates` independent paths, of which one is chosen at the end."""
-    yield from expand(tree, ROOT, tree.config.candidates, distinct=False)
-    yield from together([_path(tree, node.id) for node in tree.nodes[1:] if not node.end])
+    """Grow `candidates` independent paths, of which one is chosen at the end.
+
+    Where the tree may end early, one path after another goes to its end.
+    """
+    yield from grow(tree, [(ROOT, tree.config.candidates)], distinct=False)
+    paths = [_path(tree, node.id) for node in tree.nodes[1:] if not node.end]
+    if not tree.config.may_end_early:
+        yield from together(paths)
+        return
+    for i, path in enumerate(paths):
+        tree.open_paths = len(paths) - i
+        yield from path
 
 
 def _path(tree: LiveTree, node: int) -> TreeTask:
     while True:
-        yield from expand(tree, node, 1)
+        yield from grow(tree, [(node, 1)])
+        if tree.ended:
+            return
         (child,) = (other for other in tree.nodes if other.parent == node)
         if child.end:
             return
@@ -102,4 +124,5 @@ STRATEGIES: dict[Strategy, Callable[[LiveTree], TreeTask]] = {
     "beam": beam,
     "greedy": greedy,
     "best_of_n": best_of_n,
+    "particles": particles,
 }

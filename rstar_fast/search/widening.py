@@ -8,6 +8,7 @@ from rstar_fast.policy.base import Drawn
 from rstar_fast.search.expansion import TreeTask, form_of, look_at, solution_steps, together
 from rstar_fast.search.live import ROOT, LiveTree
 from rstar_fast.search.programs import StepForm
+from rstar_fast.search.stopping import allot
 from rstar_fast.tree import Node
 
 
@@ -51,7 +52,9 @@ def widening_mcts(tree: LiveTree) -> TreeTask:
     while True:
         waiting, walks = walks[::-1], []
         draws: list[TreeTask] = []
-        while len(walks) < config.leaves_per_tree and (waiting or to_begin):
+        # Every node that is claimed gets its draw in this turn.
+        at_once = tree.budget.affordable(config.leaves_per_tree)
+        while len(walks) < at_once and (waiting or to_begin):
             if waiting:
                 walk = waiting.pop()
             else:
@@ -62,7 +65,7 @@ def widening_mcts(tree: LiveTree) -> TreeTask:
                 # Other rollouts have exhausted the node meanwhile.
                 reached, is_due = tree.walk_to_draw(ROOT)
             if reached == NO_NODE:
-                to_begin = 0
+                to_begin, tree.ended = 0, "exhausted"
             elif reached == BUSY:
                 walks.append(walk)
             elif is_due:
@@ -71,8 +74,9 @@ def widening_mcts(tree: LiveTree) -> TreeTask:
                 draws.append(_draw(tree, walk, families[reached]))
             else:
                 tree.backup([reached], [tree.mean(reached)])
+        walks += waiting[::-1]
         tree.rollouts_done = config.rollouts - to_begin - len(walks)
-        if not draws:
+        if not draws or not all(allot(tree, [1] * len(draws))):
             return
         yield from together(draws) if len(draws) > 1 else draws[0]
         walks = [walk for walk in walks if not walk.ended]
@@ -87,6 +91,7 @@ def _draw(tree: LiveTree, walk: _Walk, family: _Family) -> TreeTask:
         _, id_bytes, logprob_bytes, *_ = written[0]
         ids, logprobs = memoryview(id_bytes).cast("i"), memoryview(logprob_bytes).cast("f")
         family.drawn.append(Drawn(tuple(ids), tuple(logprobs)))
+    tree.budget.take(node, written)
     (spent,) = tree.count(written)
     (step,) = solution_steps(tree, node, written)
     form = form_of(tree, node, step.text)
@@ -96,7 +101,7 @@ def _draw(tree: LiveTree, walk: _Walk, family: _Family) -> TreeTask:
         yield from look_at(tree, node, [child], family.draws - 1)
     else:
         tree.redraw(child)
-        if child.end:
+        if child.end not in ("", "budget"):
             tree.backup([child.id], [_value(child)])
     walk.node, walk.ended = child.id, bool(child.end)
 

@@ -11,7 +11,7 @@ from rstar_fast.errors import StoreError, described
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
 from rstar_fast.store.fields import Kind, check_fields
-from rstar_fast.tree import Node, Tree
+from rstar_fast.tree import Ended, Node, Tree
 
 FORMAT = 1
 """Version of the format of tree records."""
@@ -34,6 +34,8 @@ _TREE_KINDS = {
     "solved": Kind.of(bool),
     "timings": Kind.of(list),
     "counts": Kind.of(list),
+    "ended": Kind.of(Ended),
+    "sure": Kind.of(float | None),
     "nodes": Kind.of(list),
 }
 _FAILURE_KINDS = {
@@ -73,6 +75,8 @@ def tree_to_record(tree: Tree) -> dict[str, Any]:
         "solved": tree.solved,
         "timings": [{"kind": kind, "seconds": seconds} for kind, seconds in tree.timings.items()],
         "counts": [{"kind": kind, "count": count} for kind, count in tree.counts.items()],
+        "ended": tree.ended,
+        "sure": tree.sure,
         "nodes": [_node_to_record(node, problem.key) for node in tree.nodes],
     }
 
@@ -80,8 +84,8 @@ def tree_to_record(tree: Tree) -> dict[str, Any]:
 def record_to_tree(record: dict[str, Any]) -> Tree:
     """Return the tree of a record.
 
-    Records without `copy`, and nodes without `draws` and `spent`, which older versions wrote, are
-    read too.
+    Records without `copy`, `ended` or `sure`, and nodes without `draws` and `spent`, which older
+    versions wrote, are read too.
 
     Raises:
         StoreError: The record has another version of the format, or is not a tree record.
@@ -102,6 +106,8 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
             seed=record["seed"],
             timings={item["kind"]: item["seconds"] for item in record["timings"]},
             counts={item["kind"]: item["count"] for item in record["counts"]},
+            ended=record.get("ended", ""),
+            sure=record.get("sure"),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise StoreError(

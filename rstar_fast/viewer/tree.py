@@ -13,7 +13,21 @@ from rstar_fast.viewer.text import clean, counted, one_line
 MAX_LINE = 160
 MAX_ANSWER = 40
 
-_DEAD_ENDS = {"errors": "too many code errors", "depth": "too many steps", "stuck": "can't go on"}
+_DEAD_ENDS = {
+    "errors": "too many code errors",
+    "depth": "too many steps",
+    "stuck": "can't go on",
+    "budget": "cut for want of tokens",
+}
+_ENDED = {
+    "rollouts": "all rollouts made",
+    "paths": "all paths ended",
+    "exhausted": "nothing left to select",
+    "budget": "its tokens spent",
+    "sure": "sure enough of its answer",
+    "settled": "no other answer able to win",
+    "price": "too little to gain",
+}
 
 
 def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
@@ -79,6 +93,10 @@ def problem_view(tree: Tree) -> RenderableType:
     seconds = f"{tree.timings.get('total', 0.0):.1f} s"
     nodes = counted(len(tree.nodes) - 1, "node")
     header.append(f"\nsearched  {nodes}, {answers}, {tokens}, {seconds}")
+    if tree.ended:
+        header.append(f"\nended     {_ENDED[tree.ended]}")
+    if tree.sure is not None:
+        header.append(f"\nsure      {tree.sure:.1%} that the leading answer stays the leader")
     return header
 
 

@@ -52,8 +52,8 @@ def test_numbers_json_has_no_form_for(field: str, value: object) -> None:
 
 
 def test_a_record_of_an_older_version_is_read() -> None:
-    # Tokens were kept as tuples, problems had no copies, no grade was unsure, and nodes did not say
-    # how often they were drawn and what was spent.
+    # Tokens were kept as tuples, problems had no copies, no grade was unsure, nodes did not say how
+    # often they were drawn and what was spent, and nothing told why a search had ended.
     node = {
         "depth": 0,
         "step": "",
@@ -95,7 +95,13 @@ def test_a_record_of_an_older_version_is_read() -> None:
     assert (ids.token_ids, ids.logprobs) == ((7,), ())
     assert record == json.loads(line)
     now = [{**node, "unsure": False, "draws": 1, "spent": 0} for node in nodes]
-    assert tree_to_record(tree) == {**record, "copy": None, "nodes": now}
+    assert tree_to_record(tree) == {
+        **record,
+        "copy": None,
+        "ended": "",
+        "sure": None,
+        "nodes": now,
+    }
 
 
 def test_the_record_of_a_copy_has_its_key_and_its_number() -> None:
@@ -132,6 +138,8 @@ def test_a_record_that_is_no_failure_is_refused() -> None:
         ({"question": None}, "question: expected a text"),
         ({"answers": [1]}, "answers: expected strings"),
         ({"copy": "0"}, "copy: expected"),
+        ({"ended": "bored"}, "ended: expected one of"),
+        ({"sure": "yes"}, "sure: expected"),
         ({"copy": -1}, "copy: expected an integer of at least 0"),
         ({"timings": [5]}, "AttributeError"),
         ({"counts": [{"kind": "expansions", "count": 1.5}]}, "count: expected an integer"),

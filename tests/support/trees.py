@@ -123,6 +123,8 @@ def odd_tree(
         2**63 - 1,
         {"policy": 0.1},
         {"expansions": 2},
+        "sure",
+        0.9375,
     )
 
 
