@@ -28,20 +28,16 @@ def promises(tree: Tree) -> list[Promise]:
     Prices never rise: a search that is given up does not go on when it would promise more again.
 
     Args:
-        tree: Tree of any search. Tokens of candidates that were dropped as repeated are spread over
-            those that were kept.
+        tree: Tree of any search whose policy told token ids.
     """
-    kept = sum(len(node.token_ids) for node in tree.nodes)
-    total = tree.counts.get("generated_tokens", kept)
-    found, tokens, price = [Promise(0, inf)], 0, inf
+    found, price = [Promise(0, inf)], inf
     for i, node in enumerate(tree.nodes[1:], 1):
-        tokens += len(node.token_ids)
         if i + 1 < len(tree.nodes) and tree.nodes[i + 1].parent == node.parent:
             continue
-        spent = round(tokens * total / max(kept, 1))
-        if spent:
-            price = min(price, 1000 * Ballot.of(tree.nodes[: i + 1]).gain() / spent)
-        found.append(Promise(spent, price))
+        if node.spent:
+            price = min(price, 1000 * Ballot.of(tree.nodes[: i + 1]).gain() / node.spent)
+        found.append(Promise(node.spent, price))
+    found.append(Promise(tree.counts.get("generated_tokens", 0), price))
     return found
 
 

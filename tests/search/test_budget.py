@@ -20,6 +20,8 @@ from rstar_fast.store import RunFolder
 STRATEGIES: dict[str, dict[str, Any]] = {
     "mcts": {"rollouts": 40},
     "leaves": {"rollouts": 40, "leaves_per_tree": 4},
+    "widening": {"rollouts": 40, "widening": 2.0, "candidates": 16},
+    "widening leaves": {"rollouts": 40, "widening": 2.0, "leaves_per_tree": 3},
     "beam": {"strategy": "beam", "beam_width": 3},
     "greedy": {"strategy": "greedy"},
     "best_of_n": {"strategy": "best_of_n", "candidates": 8},
@@ -57,7 +59,7 @@ def test_no_token_above_the_budget(
 def test_a_budget_is_used_and_its_end_is_told(kind: str) -> None:
     free = trees(Lengths(), **STRATEGIES[kind])
     for tree in free.values():
-        assert tree.ended == {"mcts": "rollouts", "leaves": "rollouts"}.get(kind, "paths")
+        assert tree.ended == ("paths" if "strategy" in STRATEGIES[kind] else "rollouts")
     tight = trees(Lengths(), 8, **STRATEGIES[kind], max_tokens=150)
     if kind in ("mcts", "leaves", "best_of_n"):
         ended = [tree for tree in tight.values() if tree.ended == "budget"]

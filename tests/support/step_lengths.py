@@ -11,14 +11,13 @@ from rstar_fast.failure import Failure
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion
 from rstar_fast.ppm.base import Scores
 from rstar_fast.search import Search
-from rstar_fast.seeding import draw_key
 from rstar_fast.tree import Tree
 from rstar_fast.verify.base import Grade, Observation, Status
 
 
 def written(request: ExpandRequest, sample: int, mean_tokens: int) -> Candidate:
     """Return a step of any length that is cut where the request says so."""
-    draw = draw_key(request.seed, request.problem_id, request.node, sample)
+    draw = request.draw_key(sample)
     depth = len([one for one in request.path if "output" not in one.text])
     length = 1 + draw // 7 % (2 * mean_tokens)
     text = f"\nx{depth} = {draw % 50}\n<end_of_step>"
