@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
-from rstar_fast.checks import check_boolean, check_integer, check_known, check_number
+from rstar_fast.checks import check_choice, check_integer, check_known, check_number
 from rstar_fast.config import SearchConfig
 from rstar_fast.evolve.tables import take_table
+
+Baselines = Literal["last", "all", "none"]
+"""Rounds that have baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,9 @@ class EvaluateConfig:
         search: Configuration of the searches. The PPM's scores replace the truth in it.
         held_out_pairs: Share of the training problems whose pairs measure the PPM and train
             nothing, in (0, 1).
-        baselines: Whether an ORM and a PQM are trained too, to choose among the samples, and
-            whether the first round's policy searches with the round's PPM.
+        baselines: Rounds in which an ORM and a PQM are trained too, to choose among the samples,
+            and in which the first round's policy searches with the round's PPM: the "last" one,
+            "all" or "none".
     """
 
     greedy: int = 500
@@ -32,7 +36,7 @@ class EvaluateConfig:
     samples: int = 16
     search: SearchConfig = field(default_factory=SearchConfig)
     held_out_pairs: float = 0.1
-    baselines: bool = True
+    baselines: Baselines = "last"
 
     def __post_init__(self) -> None:
         for name in ("greedy", "problems", "searches", "samples"):
@@ -45,7 +49,7 @@ class EvaluateConfig:
             low_excluded=True,
             high_excluded=True,
         )
-        check_boolean("evaluate: baselines", self.baselines)
+        check_choice("evaluate: baselines", self.baselines, get_args(Baselines))
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any], common: Mapping[str, Any]) -> "EvaluateConfig":

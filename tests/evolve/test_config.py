@@ -108,7 +108,11 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
             {"evaluate": {"held_out_pairs": 1.5}},
             r"held_out_pairs: expected a number in \(0, 1\), got 1.5",
         ),
-        ({"evaluate": {"baselines": 0}}, "evaluate: baselines: expected true or false, got 0"),
+        (
+            {"evaluate": {"baselines": True}},
+            "evaluate: baselines: expected one of last, all, none, got True",
+        ),
+        ({"ppm_guides": "no"}, "ppm_guides: expected true or false, got 'no'"),
         ({"dtype": "int8"}, "dtype: expected one of"),
         ({"search": 3}, "search: expected a table, got 3"),
     ],

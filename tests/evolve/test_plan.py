@@ -53,8 +53,8 @@ def test_a_ppm_guides_the_search_from_the_third_round_on(tmp_path: Path) -> None
     assert isinstance(second, SearchStage) and second.ppm is None
     assert second.needs == ("round-1/policy",)
     assert third.needs == ("round-2/policy", "round-2/ppm")
-    orm = stages["round-2/orm"]
-    assert isinstance(orm, PPMStage) and orm.data == ("round-2/data",)
+    orm = stages["round-3/orm"]
+    assert isinstance(orm, PPMStage) and orm.data == ("round-3/data",)
 
 
 def test_a_bootstrap_policy_is_no_stage_whatever_its_name(tmp_path: Path) -> None:
@@ -82,13 +82,28 @@ def test_a_round_may_search_again_by_the_papers_rule(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_ppm_is_compared_with_can_be_left_out(tmp_path: Path) -> None:
+def test_what_a_ppm_is_compared_with_is_measured_last_or_always_or_never(tmp_path: Path) -> None:
     opened = options(tmp_path, rounds=[{}, {}])
-    every = planned(opened).keys()
-    without = planned({**opened, "evaluate": {"baselines": False}}).keys()
-    assert every - without == {f"round-{n}/{model}" for n in (1, 2) for model in ("orm", "pqm")} | {
-        "round-2/first-policy"
-    }
+    every, last, none = (
+        planned({**opened, "evaluate": {"baselines": which}}).keys()
+        for which in ("all", "last", "none")
+    )
+    assert planned({**opened, "evaluate": {}}).keys() == last
+    assert every - last == {f"round-1/{model}" for model in ("orm", "pqm")}
+    assert last - none == {f"round-2/{model}" for model in ("orm", "pqm", "first-policy")}
+
+
+def test_a_control_has_the_same_rounds_without_a_guide(tmp_path: Path) -> None:
+    opened = options(tmp_path, rounds=[{}, {}, {"more": [{"use_scores": True, "rollouts": 3}]}])
+    guided, control = planned(opened), planned({**opened, "ppm_guides": False})
+    assert guided.keys() == control.keys()
+    for name, one in control.items():
+        if isinstance(one, SearchStage) and one.problems[0] == "problems":
+            assert one.ppm is None and one.search == guided[name].search.with_changes(
+                use_scores=False
+            )
+        else:
+            assert one == guided[name]
 
 
 def test_a_ppm_may_learn_from_all_rounds_so_far(tmp_path: Path) -> None:
