@@ -5,9 +5,18 @@ a problem, and the right answers are counted, with intervals.
 """
 
 from rstar_fast.evaluate.accuracy import Accuracy, at_equal_tokens, choose, pass_share, selections
-from rstar_fast.evaluate.run import solve
+from rstar_fast.evaluate.measured import Measured, measure, sample_methods, search_methods
+from rstar_fast.evaluate.pooling import Pooled, pooled
+from rstar_fast.evaluate.run import independent, solve
 from rstar_fast.evaluate.samples import Sample, best, likeliest, vote, within
 from rstar_fast.evaluate.statistics import Paired, Share, paired, pass_at_k
+from rstar_fast.evaluate.timelines import (
+    Known,
+    known_by,
+    sample_timeline,
+    search_timeline,
+    tree_timeline,
+)
 from rstar_fast.evaluate.tree_samples import (
     path_samples,
     rescored,
@@ -17,22 +26,34 @@ from rstar_fast.evaluate.tree_samples import (
 
 __all__ = [
     "Accuracy",
+    "Known",
+    "Measured",
     "Paired",
+    "Pooled",
     "Sample",
     "Share",
     "at_equal_tokens",
     "best",
     "choose",
+    "independent",
+    "known_by",
     "likeliest",
+    "measure",
     "paired",
     "pass_at_k",
     "pass_share",
     "path_samples",
+    "pooled",
     "rescored",
     "rescored_samples",
+    "sample_methods",
+    "sample_timeline",
+    "search_methods",
     "search_samples",
+    "search_timeline",
     "selections",
     "solve",
+    "tree_timeline",
     "vote",
     "within",
 ]

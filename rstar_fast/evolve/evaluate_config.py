@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from rstar_fast.checks import check_choice, check_integer, check_known, check_number
 from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
 from rstar_fast.evolve.tables import take_table
 
 Baselines = Literal["last", "all", "none"]
@@ -22,6 +23,9 @@ class EvaluateConfig:
         problems: Number of problems for searches and samples, >= 1, taken in the same way.
         searches: Number of searches of each problem, >= 1. Their answers vote.
         samples: Number of independent solutions of each problem, for majority and best-of-N, >= 1.
+        budgets: Numbers of generated tokens per problem at which all methods are compared. Where
+            there are any, each problem is searched and sampled again until its searches, and its
+            samples, have generated as many tokens as the largest.
         search: Configuration of the searches. The PPM's scores replace the truth in it.
         held_out_pairs: Share of the training problems whose pairs measure the PPM and train
             nothing, in (0, 1).
@@ -34,6 +38,7 @@ class EvaluateConfig:
     problems: int = 200
     searches: int = 4
     samples: int = 16
+    budgets: tuple[int, ...] = ()
     search: SearchConfig = field(default_factory=SearchConfig)
     held_out_pairs: float = 0.1
     baselines: Baselines = "last"
@@ -41,6 +46,8 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         for name in ("greedy", "problems", "searches", "samples"):
             check_integer(f"evaluate: {name}", getattr(self, name), low=1)
+        for budget in self.budgets:
+            check_integer("evaluate: budgets", budget, low=1)
         check_number(
             "evaluate: held_out_pairs",
             self.held_out_pairs,
@@ -66,4 +73,7 @@ class EvaluateConfig:
         plain = dict(options)
         at_test_time = {"annotate_terminals_with_ground_truth": False, "use_scores": True}
         search = SearchConfig.from_dict({**at_test_time, **common, **take_table(plain, "search")})
-        return cls(**plain, search=search)
+        budgets = plain.pop("budgets", ())
+        if not isinstance(budgets, list | tuple):
+            raise ConfigError(f"evaluate: budgets: expected a list of numbers, got {budgets!r}")
+        return cls(**plain, budgets=tuple(budgets), search=search)

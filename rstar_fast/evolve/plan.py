@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.evaluate.run import independent
 from rstar_fast.evolve.config import EvolveConfig
 from rstar_fast.evolve.stage import (
     DataStage,
@@ -100,7 +101,7 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
     """Return the stages that measure a round's models on held-out problems."""
     how = config.evaluate
     policy, ppm = _policy_after(config, number), f"round-{number}/ppm"
-    draws = how.search.with_changes(strategy="best_of_n", candidates=how.samples, use_scores=False)
+    draws = independent(how.search, how.samples)
     greedy = _greedy(config, number)
     samples = _measurement(config, f"round-{number}/samples", policy, None, draws, 1)
     searches = _measurement(
@@ -170,6 +171,7 @@ def _measurement(
         first=config.evaluate.problems,
         search=search.with_changes(seed=config.seed + _EVALUATION_SEED, prompt="finetuned"),
         copies=copies,
+        tokens=max(config.evaluate.budgets, default=None),
     )
 
 

@@ -112,6 +112,30 @@ def test_an_evaluation_goes_on_from_its_folder(tmp_path: Path) -> None:
         assert solve(engine, PROBLEMS[:2], 2, folder) == first
 
 
+def test_problems_are_searched_until_their_tokens_are_spent(tmp_path: Path) -> None:
+    config = SearchConfig(strategy="best_of_n", candidates=2, use_scores=False)
+    # A drawing takes 6 tokens.
+    tokens = {"p0": 13, "p1": 6, "bad": 100}
+    problems = [*PROBLEMS, Problem("bad", "fail", ("7",))]
+    with searcher(config) as engine:
+        trees = solve(engine, problems, tokens=tokens)
+        assert {key: len(of_one) for key, of_one in trees.items()} == {
+            "p0": 3,
+            "p1": 1,
+            "p2": 1,
+            "bad": 0,
+        }
+        answers = [one.answer for tree in trees["p0"] for one in path_samples(tree)]
+        assert answers == ["7", "7", "8", "8", "9", "9"]
+        with RunFolder.open(tmp_path, config.to_dict()) as folder:
+            first = solve(engine, PROBLEMS, 1, folder, {"p0": 7})["p0"]
+            assert [tree.nodes for tree in first] == [tree.nodes for tree in trees["p0"][:2]]
+            asked = engine.stats.resources["policy"].requests
+            more = solve(engine, PROBLEMS, 1, folder, tokens)
+            assert [tree.problem for tree in more["p0"]] == [PROBLEMS[0]] * 3
+            assert engine.stats.resources["policy"].requests == asked + 3
+
+
 def test_what_cannot_be_evaluated() -> None:
     config = SearchConfig.preset("greedy")
     with searcher(config) as engine:

@@ -93,6 +93,17 @@ def test_what_a_ppm_is_compared_with_is_measured_last_or_always_or_never(tmp_pat
     assert last - none == {f"round-2/{model}" for model in ("orm", "pqm", "first-policy")}
 
 
+def test_measurements_take_the_tokens_of_the_largest_budget(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    for budgets, tokens in (([], None), ([64, 512, 128], 512)):
+        stages = planned({**opened, "evaluate": {"budgets": budgets}})
+        for name in ("samples", "searches", "greedy"):
+            stage = stages[f"round-1/{name}"]
+            assert isinstance(stage, SearchStage)
+            assert stage.tokens == (None if name == "greedy" else tokens)
+            assert stage.to_dict().get("tokens") == stage.tokens
+
+
 def test_a_control_has_the_same_rounds_without_a_guide(tmp_path: Path) -> None:
     opened = options(tmp_path, rounds=[{}, {}, {"more": [{"use_scores": True, "rollouts": 3}]}])
     guided, control = planned(opened), planned({**opened, "ppm_guides": False})
