@@ -8,8 +8,9 @@ from rstar_fast.evaluate.accuracy import Accuracy, at_equal_tokens, choose, pass
 from rstar_fast.evaluate.measured import Measured, measure, sample_methods, search_methods
 from rstar_fast.evaluate.pooling import Pooled, pooled
 from rstar_fast.evaluate.run import independent, solve
-from rstar_fast.evaluate.samples import Sample, best, likeliest, vote, within
+from rstar_fast.evaluate.samples import Sample, best, likeliest, unscored, vote, within
 from rstar_fast.evaluate.statistics import Paired, Share, paired, pass_at_k
+from rstar_fast.evaluate.stopping import Moment, Stopped, calibration, moments, stopped_at
 from rstar_fast.evaluate.timelines import (
     Known,
     known_by,
@@ -28,17 +29,21 @@ __all__ = [
     "Accuracy",
     "Known",
     "Measured",
+    "Moment",
     "Paired",
     "Pooled",
     "Sample",
     "Share",
+    "Stopped",
     "at_equal_tokens",
     "best",
+    "calibration",
     "choose",
     "independent",
     "known_by",
     "likeliest",
     "measure",
+    "moments",
     "paired",
     "pass_at_k",
     "pass_share",
@@ -53,7 +58,9 @@ __all__ = [
     "search_timeline",
     "selections",
     "solve",
+    "stopped_at",
     "tree_timeline",
+    "unscored",
     "vote",
     "within",
 ]
