@@ -88,10 +88,7 @@ def grow(search: Search, count: int, step_tokens: int) -> None:
     search.add(itertools.islice(endless_problems(), count))
     while work := search.ask():
         for request in work.expand:
-            keys = [
-                draw_key(0, request.problem_id, request.node, i)
-                for i in range(request.num_candidates)
-            ]
+            keys = [request.draw_key(i) for i in range(request.num_candidates)]
             steps = tuple(write(key, len(request.path), step_tokens) for key in keys)
             search.tell(request.id, Expansion(request.id, steps))
         for run in work.run:

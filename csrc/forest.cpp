@@ -88,6 +88,7 @@ void Forest::free_trees(std::span<const TreeId> trees) {
         throw ForestError(concat("free_trees: tree ", *repeat, " is named twice"));
 
     for (const TreeId tree : sorted) {
+        if (is_widened(tree)) end_widening(tree);
         num_nodes_[tree] = 0;
         if (keeps_values()) given_[static_cast<std::size_t>(tree)] = {};
     }
@@ -120,11 +121,14 @@ NodeId Forest::reserve_children(std::span<const NodeId> nodes, std::size_t index
     nodes_.first_child(node) = first;
     nodes_.state(node) |= static_cast<std::uint16_t>(count);
     num_nodes_[tree] += count;
+    if (is_widened(tree)) siblings_bytes_ += count * std::int64_t{sizeof(Sibling)};
     return first;
 }
 
 void Forest::release_children(NodeId node) {
-    num_nodes_[tree_of(node)] -= num_children_of(node);
+    const TreeId tree = tree_of(node);
+    num_nodes_[tree] -= num_children_of(node);
+    if (is_widened(tree)) siblings_bytes_ -= num_children_of(node) * std::int64_t{sizeof(Sibling)};
     nodes_.state(node) &= FLAGS;
 }
 
@@ -184,6 +188,8 @@ void Forest::expand(std::span<const NodeId> nodes, std::span<const std::int32_t>
         stream_end();
     });
     for (const NodeId node : nodes) end_claim(node);
+    for (std::size_t i = 0; !siblings_.empty() && i < nodes.size(); ++i)
+        if (is_widened(tree_of(nodes[i]))) link_children(first_children[i], counts[i]);
     if (values && keeps_values()) keep_children_values(first_children, counts, *values);
 }
 

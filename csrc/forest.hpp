@@ -6,9 +6,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arena.hpp"
+#include "siblings.hpp"
 
 namespace rstar_fast {
 
@@ -32,8 +34,11 @@ class Forest {
     std::int32_t threads() const { return threads_; }
     void set_threads(std::int64_t threads);
 
-    // memory.cpp: bytes that the nodes take, in whole pages, and the limit of that.
-    std::int64_t memory_bytes() const { return std::min(slots_bytes_, nodes_.reserved_bytes()); }
+    // memory.cpp: bytes that the nodes take, in whole pages, and those of lists of siblings; and
+    // the limit of that.
+    std::int64_t memory_bytes() const {
+        return std::min(slots_bytes_, nodes_.reserved_bytes()) + siblings_bytes_;
+    }
     std::int64_t memory_limit_bytes() const { return memory_limit_bytes_; }
 
     // Makes trees that consist of one unvisited root each, in the lowest free slots.
@@ -49,6 +54,10 @@ class Forest {
     // `add`.
     void expand(std::span<const NodeId> nodes, std::span<const std::int32_t> counts,
                 std::optional<std::span<const double>> values, std::span<NodeId> first_children);
+    // widen.cpp: gives each node one more child and sets children[i] to its id; counts one more
+    // draw of each node, which is no root.
+    void append(std::span<const NodeId> nodes, std::span<NodeId> children);
+    void redraw(std::span<const NodeId> nodes);
     void set_terminal(std::span<const NodeId> nodes);
     // Ends the claims that `select` made on these nodes.
     void release(std::span<const NodeId> nodes);
@@ -56,7 +65,8 @@ class Forest {
     // select.cpp: walks down from nodes[i] by UCT (uct.hpp), at most moves[i] steps. Sets
     // reached[i] to the last node and moves_left[i] to the steps that were not taken.
     void select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c,
-                bool claim, std::span<NodeId> reached, std::span<std::int32_t> moves_left);
+                bool claim, const Widening& widening, std::span<NodeId> reached,
+                std::span<std::int32_t> moves_left);
 
     // backup.cpp: adds values[i] and a visit to nodes[i]. `backup` adds them to every ancestor too.
     // The entries are added in order, and a node may be named more than once.
@@ -76,6 +86,7 @@ class Forest {
     std::vector<NodeId> parents(std::int64_t tree) const;
     std::vector<NodeId> first_children(std::int64_t tree) const;
     std::vector<std::int32_t> num_children(std::int64_t tree) const;
+    std::vector<std::int32_t> draws(std::int64_t tree) const;
     std::vector<std::uint8_t> terminal(std::int64_t tree) const;
     std::vector<std::uint8_t> in_flight(std::int64_t tree) const;
 
@@ -126,6 +137,42 @@ class Forest {
     NodeId reserve_children(std::span<const NodeId> nodes, std::size_t index, std::int32_t count);
     void release_children(NodeId node);
     void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values);
+
+    // Whether the siblings of a tree are kept as lists, because `append` or `redraw` was called.
+    bool is_widened(TreeId tree) const {
+        return !siblings_.empty() && !siblings_[static_cast<std::size_t>(tree)].empty();
+    }
+    const Sibling& sibling(NodeId node) const {
+        const TreeId tree = tree_of(node);
+        return siblings_[static_cast<std::size_t>(tree)]
+                        [static_cast<std::size_t>(node - root_of(tree))];
+    }
+    Sibling& sibling(NodeId node) {
+        return const_cast<Sibling&>(std::as_const(*this).sibling(node));
+    }
+    // Calls work(child, draws of the child) for each child in the order of the ids.
+    template <class Work>
+    void for_children(NodeId node, const Work& work) const {
+        const std::int32_t count = num_children_of(node);
+        NodeId child = nodes_.first_child(node);
+        if (!is_widened(tree_of(node))) {
+            for (const NodeId end = child + count; child < end; ++child) work(child, 1);
+            return;
+        }
+        for (std::int32_t i = 0; i < count; ++i) {
+            const Sibling& links = sibling(child);
+            work(child, links.draws);
+            child = links.next;
+        }
+    }
+    void begin_widening(TreeId tree);
+    void end_widening(TreeId tree);
+    NodeId reserve_child(NodeId node, std::size_t index);
+    void link_children(NodeId first, std::int32_t count);
+    void link_last(NodeId node, NodeId child);
+    void compact_siblings(TreeId tree, std::span<const NodeId> new_ids);
+    std::string siblings_fault(TreeId tree) const;
+
     // Clears IN_FLIGHT and BLOCKED of a node, and BLOCKED of the ancestors that it blocked.
     void end_claim(NodeId node);
 
@@ -175,11 +222,14 @@ class Forest {
     TreeId lowest_free_ = 0;
     // Sum over all slots of slot_bytes(slot, most_nodes_[slot]).
     std::int64_t slots_bytes_ = 0;
+    std::int64_t siblings_bytes_ = 0;
     std::int64_t memory_limit_bytes_;
     Arena nodes_;
     std::vector<std::int32_t> num_nodes_;
     // The most nodes that each slot has held since its memory was last given back.
     std::vector<std::int32_t> most_nodes_;
+    // The lists of siblings of each widened tree. Empty before the first tree is widened.
+    std::vector<std::vector<Sibling>> siblings_;
     // The values given to each tree's nodes. Empty if values are not kept.
     std::vector<std::vector<Given>> given_;
 };

@@ -53,6 +53,15 @@ std::vector<std::int32_t> Forest::num_children(std::int64_t tree) const {
     return counts;
 }
 
+std::vector<std::int32_t> Forest::draws(std::int64_t tree) const {
+    const TreeId checked = checked_tree("draws", tree);
+    std::vector<std::int32_t> draws(static_cast<std::size_t>(num_nodes_[checked]), 1);
+    if (!is_widened(checked)) return draws;
+    const std::vector<Sibling>& siblings = siblings_[static_cast<std::size_t>(checked)];
+    for (std::size_t i = 0; i < draws.size(); ++i) draws[i] = siblings[i].draws;
+    return draws;
+}
+
 std::vector<std::uint8_t> Forest::terminal(std::int64_t tree) const {
     return has_flag("terminal", tree, TERMINAL);
 }

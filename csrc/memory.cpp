@@ -63,7 +63,7 @@ void Forest::charge(const char* call, std::span<const NodeId> nodes) {
         most_nodes_[tree] = num_nodes_[tree];
     }
     const auto over = [&] { return memory_bytes() > memory_limit_bytes_; };
-    if (most_before.empty() || !over()) return;
+    if (!over()) return;
     return_free_slots();
     if (!over()) return;
     const std::int64_t wanted = memory_bytes();

@@ -2,12 +2,14 @@
 //
 //   Header
 //   num_nodes      i32 [max_trees]
+//   widened        u8 [max_trees], 1 for a tree with lists of siblings
 //   For each tree in use, in the order of the ids, arrays of num_nodes entries:
 //     value_sum    f64
 //     visits       i32
 //     first_child  i32, NO_NODE where there are no children
 //     parent       i32
 //     state        u16
+//     siblings     (next i32, draws i32), if the tree is widened
 //   For each tree in use, if values are kept:
 //     count        i64
 //     values       count times (value f64, node i32, upward u32)
@@ -34,7 +36,7 @@ static_assert(std::endian::native == std::endian::little,
 
 struct Header {
     std::array<char, 8> magic{'r', 's', 't', 'a', 'r', 'f', 's', 't'};
-    std::uint32_t version = 2;
+    std::uint32_t version = 3;
     std::uint16_t node_bytes = NODE_BYTES;
     std::uint16_t keeps_values = 0;
     std::int32_t max_trees = 0;
@@ -157,8 +159,8 @@ std::vector<char> Forest::to_bytes(const char* call) const {
     header.keeps_values = keeps_values();
     header.max_trees = max_trees_;
     header.nodes_per_tree = nodes_per_tree_;
-    header.size_bytes = sizeof(header) + max_trees_ * std::int64_t{sizeof(num_nodes_[0])} +
-                        std::int64_t{sizeof(std::uint64_t)};
+    header.size_bytes = sizeof(header) + max_trees_ * std::int64_t{sizeof(num_nodes_[0]) + 1} +
+                        siblings_bytes_ + std::int64_t{sizeof(std::uint64_t)};
     for (TreeId tree = 0; tree < max_trees_; ++tree) {
         header.size_bytes += num_nodes_[tree] * static_cast<std::int64_t>(NODE_BYTES);
         if (keeps_values() && num_nodes_[tree] > 0)
@@ -174,6 +176,7 @@ std::vector<char> Forest::to_bytes(const char* call) const {
     };
     put(&header, sizeof(header));
     put(&num_nodes_[0], static_cast<std::size_t>(max_trees_) * sizeof(num_nodes_[0]));
+    for (TreeId tree = 0; tree < max_trees_; ++tree) bytes.push_back(is_widened(tree));
     for (TreeId tree = 0; tree < max_trees_; ++tree) {
         if (num_nodes_[tree] == 0) continue;
         if (const std::string fault = tree_fault(tree); !fault.empty())
@@ -184,6 +187,7 @@ std::vector<char> Forest::to_bytes(const char* call) const {
         put_all(value_sums(tree)), put_all(visits(tree)), put_all(first_children(tree)),
             put_all(parents(tree));
         put_all(states(call, tree));
+        if (is_widened(tree)) put_all(siblings_[static_cast<std::size_t>(tree)]);
     }
     for (TreeId tree = 0; keeps_values() && tree < max_trees_; ++tree) {
         if (num_nodes_[tree] == 0) continue;
@@ -201,13 +205,15 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
     const Header header = checked_header(source, bytes);
     Reader reader(source, bytes.subspan(sizeof(header),
                                         bytes.size() - sizeof(header) - sizeof(std::uint64_t)));
-    if (reader.left() / sizeof(std::int32_t) < static_cast<std::size_t>(header.max_trees))
+    if (reader.left() / (sizeof(std::int32_t) + 1) < static_cast<std::size_t>(header.max_trees))
         refuse("load", source,
                concat("damaged: ", header.max_trees, " trees in ", bytes.size(), " bytes"));
 
     Forest forest(header.max_trees, header.nodes_per_tree, memory_limit_bytes, header.keeps_values);
     reader.take(&forest.num_nodes_[0],
                 static_cast<std::size_t>(header.max_trees) * sizeof(std::int32_t));
+    std::vector<char> widened(static_cast<std::size_t>(header.max_trees));
+    reader.take(widened.data(), widened.size());
     std::vector<NodeId> roots;
     for (TreeId tree = 0; tree < forest.max_trees_; ++tree) {
         const std::int32_t count = forest.num_nodes_[tree];
@@ -223,6 +229,13 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
         take_all([&](NodeId node) -> NodeId& { return forest.nodes_.first_child(node); });
         take_all([&](NodeId node) -> NodeId& { return forest.nodes_.parent(node); });
         take_all([&](NodeId node) -> std::uint16_t& { return forest.nodes_.state(node); });
+        if (widened[static_cast<std::size_t>(tree)] == 1) {
+            forest.siblings_.resize(static_cast<std::size_t>(header.max_trees));
+            forest.siblings_[static_cast<std::size_t>(tree)].resize(
+                static_cast<std::size_t>(count));
+            forest.siblings_bytes_ += count * std::int64_t{sizeof(Sibling)};
+            take_all([&](NodeId node) -> Sibling& { return forest.sibling(node); });
+        }
         for (NodeId node = forest.root_of(tree); node < forest.root_of(tree) + count; ++node)
             if (forest.num_children_of(node) == 0 && forest.nodes_.first_child(node) != NO_NODE)
                 refuse("load", source,
@@ -243,6 +256,10 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
         reader.take(given.data(), given.size() * sizeof(Given));
     }
     if (reader.left() > 0) refuse("load", source, "damaged: the sizes of its parts do not add up");
+    for (std::size_t tree = 0; tree < widened.size(); ++tree)
+        if (widened[tree] != forest.is_widened(static_cast<TreeId>(tree)))
+            refuse("load", source,
+                   concat("damaged: tree ", tree, " is marked as neither widened nor not"));
     forest.num_trees_ = static_cast<std::int32_t>(roots.size());
     forest.charge("load", roots);
     return forest;

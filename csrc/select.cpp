@@ -24,13 +24,15 @@ struct Forest::Walk {
 class Forest::Walker {
    public:
     Walker(Forest& forest, std::span<const NodeId> nodes, std::span<const std::int32_t> moves,
-           double c, bool claim, std::span<NodeId> reached, std::span<std::int32_t> moves_left)
+           double c, bool claim, const Widening& widening, std::span<NodeId> reached,
+           std::span<std::int32_t> moves_left)
         : forest_(forest),
           arrays_(forest.nodes_),
           nodes_(nodes),
           moves_(moves),
           c_(c),
           claim_(claim),
+          widening_(widening),
           reached_(reached),
           moves_left_(moves_left),
           shortlist_(current_shortlist()) {}
@@ -75,10 +77,23 @@ class Forest::Walker {
         return false;
     }
 
+    std::int32_t draws_at(NodeId node) const {
+        std::int32_t draws = 0;
+        forest_.for_children(node, [&](NodeId, std::int32_t of_child) { draws += of_child; });
+        return draws;
+    }
+
+    // Whether a walk with moves left ends at this node.
+    bool wants_children(NodeId node) const {
+        if (widening_.factor > 0)
+            return widening_.is_due(draws_at(node), std::as_const(arrays_).visits(node));
+        return forest_.num_children_of(node) == 0;
+    }
+
     // Ends the walk at a node without children or without moves. Returns whether it goes on.
     bool arrive(Walk& walk) {
         if (walk.moves_left == 0) return end(walk, walk.node);
-        if (forest_.num_children_of(walk.node) == 0) {
+        if (wants_children(walk.node)) {
             if (claim_) arrays_.state(walk.node) |= IN_FLIGHT;
             return end(walk, walk.node);
         }
@@ -88,6 +103,7 @@ class Forest::Walker {
     }
 
     void fetch_children(const Walk& walk) {
+        if (!forest_.siblings_.empty()) return;
         const std::int32_t near = std::min(forest_.num_children_of(walk.node), BLOCK);
         for_parts(arrays_, arrays_.first_child(walk.node), near,
                   [](const NodeBlock& block, std::int32_t lane, std::int32_t count, std::int32_t) {
@@ -99,24 +115,51 @@ class Forest::Walker {
 
     // Goes to the best child, or turns back if none can be selected. Returns whether it goes on.
     bool descend(Walk& walk) {
-        const NodeId first = arrays_.first_child(walk.node);
-        const std::int32_t best = best_child(arrays_, first, forest_.num_children_of(walk.node),
-                                             arrays_.visits(walk.node), c_, shortlist_);
-        if (best < 0) return turn_back(walk);
-        walk.node = first + best;
+        const NodeId best = best_below(walk.node);
+        if (best == NO_NODE) return turn_back(walk);
+        walk.node = best;
         --walk.moves_left;
         return arrive(walk);
     }
 
+    // Returns the child with the highest UCT of those without flags, or NO_NODE. The first of
+    // equals wins.
+    NodeId best_below(NodeId node) const {
+        const NodeId first = arrays_.first_child(node);
+        const std::int32_t count = forest_.num_children_of(node), visits = arrays_.visits(node);
+        if (!forest_.is_widened(forest_.tree_of(node))) {
+            const std::int32_t best = best_child(arrays_, first, count, visits, c_, shortlist_);
+            return best < 0 ? NO_NODE : first + best;
+        }
+        const double log_parent_visits = log_visits(visits);
+        NodeId best = NO_NODE;
+        double best_score = 0.0;
+        forest_.for_children(node, [&](NodeId child, std::int32_t) {
+            if (arrays_.state(child) & FLAGS) return;
+            const double score =
+                uct(arrays_.value_sum(child), arrays_.visits(child), log_parent_visits, c_);
+            if (best != NO_NODE && !(score > best_score)) return;
+            best = child;
+            best_score = score;
+        });
+        return best;
+    }
+
     // Marks a node none of whose children can be selected. The walk ends if the node is exhausted,
-    // and starts again if it is blocked.
+    // and starts again if it is blocked. With widening, a node whose children are all terminal is
+    // exhausted once it may have no more of them, and the walk starts again. Before that the walk
+    // ends there, without a move.
     bool turn_back(Walk& walk) {
-        bool exhausted = true;
-        const NodeId first = arrays_.first_child(walk.node);
-        for (NodeId child = first; child < first + forest_.num_children_of(walk.node); ++child)
-            exhausted &= (arrays_.state(child) & TERMINAL) != 0;
-        arrays_.state(walk.node) |= exhausted ? TERMINAL : BLOCKED;
-        if (exhausted) return end(walk, NO_NODE);
+        bool all_terminal = true;
+        forest_.for_children(walk.node, [&](NodeId child, std::int32_t) {
+            all_terminal &= (arrays_.state(child) & TERMINAL) != 0;
+        });
+        if (widening_.factor > 0 && all_terminal && draws_at(walk.node) < widening_.max_draws) {
+            walk.moves_left = 0;
+            return end(walk, walk.node);
+        }
+        arrays_.state(walk.node) |= all_terminal ? TERMINAL : BLOCKED;
+        if (widening_.factor == 0 && all_terminal) return end(walk, NO_NODE);
         return start(walk, walk.entry);
     }
 
@@ -126,17 +169,27 @@ class Forest::Walker {
     std::span<const std::int32_t> moves_;
     double c_;
     bool claim_;
+    Widening widening_;
     std::span<NodeId> reached_;
     std::span<std::int32_t> moves_left_;
     Shortlist shortlist_;
 };
 
 void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c,
-                    bool claim, std::span<NodeId> reached, std::span<std::int32_t> moves_left) {
+                    bool claim, const Widening& widening, std::span<NodeId> reached,
+                    std::span<std::int32_t> moves_left) {
     if (nodes.size() != moves.size())
         throw ForestError(concat("select: ", nodes.size(), " nodes but ", moves.size(), " moves"));
     if (!std::isfinite(c) || c < 0)
         throw ForestError(concat("select: c must be finite and not negative, got ", c));
+    for (const auto& [name, value] :
+         {std::pair("widening", widening.factor), {"widening_exponent", widening.exponent}})
+        if (!std::isfinite(value) || value < 0)
+            throw ForestError(
+                concat("select: ", name, " must be finite and not negative, got ", value));
+    if (widening.max_draws < 1 || widening.max_draws > MAX_CHILDREN)
+        throw ForestError(
+            concat("select: max_draws must be in 1..", MAX_CHILDREN, ", got ", widening.max_draws));
     check_nodes("select", nodes);
     for (std::size_t i = 0; i < moves.size(); ++i)
         if (moves[i] < 0)
@@ -146,7 +199,7 @@ void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t>
     const TreeOrder order(
         nodes.size(), worthwhile_threads(nodes.size(), threads_),
         [&](std::int32_t entry) { return tree_of(nodes[static_cast<std::size_t>(entry)]); });
-    Walker walker(*this, nodes, moves, c, claim, reached, moves_left);
+    Walker walker(*this, nodes, moves, c, claim, widening, reached, moves_left);
     in_parallel(order.num_parts(), [&](std::size_t part) { walker.walk(order.part(part)); });
 }
 
@@ -170,8 +223,12 @@ void Forest::release(std::span<const NodeId> nodes) {
 
 void Forest::end_claim(NodeId node) {
     constexpr std::uint16_t waiting = IN_FLIGHT | BLOCKED;
-    for (; node != NO_NODE && nodes_.state(node) & waiting; node = nodes_.parent(node))
-        nodes_.state(node) &= static_cast<std::uint16_t>(~waiting);
+    if (!(nodes_.state(node) & waiting)) return;
+    nodes_.state(node) &= static_cast<std::uint16_t>(~waiting);
+    // An ancestor may be in flight itself: it waits for a child of its own.
+    for (node = nodes_.parent(node); node != NO_NODE && nodes_.state(node) & BLOCKED;
+         node = nodes_.parent(node))
+        nodes_.state(node) &= static_cast<std::uint16_t>(~BLOCKED);
 }
 
 }  // namespace rstar_fast

@@ -38,6 +38,7 @@ std::string Forest::tree_fault(TreeId tree) const {
         if (node == begin) continue;
         const NodeId parent = nodes_.parent(node);
         if (parent < begin || parent >= node) return concat("node ", node, " has parent ", parent);
+        if (is_widened(tree)) continue;
         const NodeId first = nodes_.first_child(parent);
         if (node < first || node - first >= num_children_of(parent))
             return concat("node ", node, " is not among the children of its parent ", parent);
@@ -45,6 +46,30 @@ std::string Forest::tree_fault(TreeId tree) const {
     // Every node is in its parent's range. If the sizes add up too, the ranges hold nothing else.
     if (num_children != end - begin - 1)
         return concat("its ", end - begin, " nodes have ", num_children, " children");
+    return is_widened(tree) ? siblings_fault(tree) : std::string();
+}
+
+// All parents are in order, and all counts of children add up to the number of nodes.
+std::string Forest::siblings_fault(TreeId tree) const {
+    const NodeId begin = root_of(tree);
+    const NodeId end = begin + num_nodes_[tree];
+    const std::vector<Sibling>& siblings = siblings_[static_cast<std::size_t>(tree)];
+    if (std::ssize(siblings) != end - begin)
+        return concat("its ", end - begin, " nodes have ", siblings.size(), " places in lists");
+    for (NodeId node = begin; node < end; ++node) {
+        if (sibling(node).draws < 1)
+            return concat("node ", node, " has ", sibling(node).draws, " draws");
+        const std::int32_t count = num_children_of(node);
+        NodeId child = nodes_.first_child(node), before = node;
+        for (std::int32_t i = 0; i < count; ++i) {
+            if (child <= before || child >= end || nodes_.parent(child) != node)
+                return concat("node ", child, " is in the list of the children of node ", node);
+            before = child;
+            child = sibling(child).next;
+        }
+        if (count > 0 && child != NO_NODE)
+            return concat("the list of the ", count, " children of node ", node, " goes on");
+    }
     return {};
 }
 
@@ -52,18 +77,17 @@ std::string Forest::claim_fault(TreeId tree) const {
     const NodeId begin = root_of(tree);
     for (NodeId node = begin; node < begin + num_nodes_[tree]; ++node) {
         const std::uint16_t flags = nodes_.state(node) & FLAGS;
-        const NodeId first = nodes_.first_child(node);
-        const std::int32_t count = num_children_of(node);
-        if ((flags & IN_FLIGHT) && (count > 0 || flags != IN_FLIGHT))
-            return concat("node ", node, " is in flight and has children or other flags");
+        if ((flags & IN_FLIGHT) && flags != IN_FLIGHT)
+            return concat("node ", node, " is in flight and has other flags");
         if (!(flags & BLOCKED)) continue;
         bool waits = false;
-        for (NodeId child = first; child < first + count; ++child) {
-            if ((nodes_.state(child) & FLAGS) == 0)
-                return concat("node ", node, " is blocked and its child ", child,
-                              " can be selected");
+        NodeId ready = NO_NODE;
+        for_children(node, [&](NodeId child, std::int32_t) {
+            if ((nodes_.state(child) & FLAGS) == 0) ready = child;
             waits |= (nodes_.state(child) & (IN_FLIGHT | BLOCKED)) != 0;
-        }
+        });
+        if (ready != NO_NODE)
+            return concat("node ", node, " is blocked and its child ", ready, " can be selected");
         if (!waits || (flags & TERMINAL))
             return concat("node ", node, " is blocked and no child is in flight or blocked");
     }

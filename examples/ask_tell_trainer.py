@@ -13,7 +13,6 @@ from rstar_fast import Executor, Failure, MathVerifier, Problem, Search, SearchC
 from rstar_fast.data import all_pair_groups, sft_rows
 from rstar_fast.policy import Candidate, ExpandRequest, Expansion
 from rstar_fast.ppm import ScoreRequest, Scores
-from rstar_fast.seeding import draw_key
 from rstar_fast.verify import ArithmeticRunner
 
 
@@ -31,7 +30,7 @@ def write(request: ExpandRequest, sample: int) -> Candidate:
         output = text.rpartition("<output>")[2].partition("<end_of_output>")[0]
         return Candidate(rf"<answer>It is $\boxed{{{output}}}$.<end_of_answer>")
     # Draws are keyed by the request, so the tree does not depend on what shares its batch.
-    key = draw_key(request.seed, request.problem_id, request.node, sample)
+    key = request.draw_key(sample)
     operator = random.Random(key).choice("+-*")
     expression = request.question.replace("times", operator).removesuffix("?")
     return Candidate(f"<code>\nprint({expression.removeprefix('What is ')})\n<end_of_code>")

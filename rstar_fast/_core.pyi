@@ -57,17 +57,19 @@ class Forest:
 
     Ids: Every node has an int32 id. Tree t owns the ids from t * nodes_per_tree on, nodes_per_tree
     of them, and takes them from the front as its nodes are made. Its root has the first id.
-    Siblings have consecutive ids, and children come after their parent. So a tree has the same ids
-    whatever other trees there are. An id is valid from the call that makes its node until
-    `free_trees`, `reroot` or `prune` forgets the node; `reroot` and `prune` also give new ids to
-    the nodes that stay. Two ids stand for no node: NO_NODE is -1 and BUSY is -2.
+    Children come after their parent, and the children that one `expand` makes have consecutive ids.
+    So a tree has the same ids whatever other trees there are. An id is valid from the call that
+    makes its node until `free_trees`, `reroot` or `prune` forgets the node; `reroot` and `prune`
+    also give new ids to the nodes that stay. Two ids stand for no node: NO_NODE is -1 and BUSY is
+    -2.
 
     States of a node:
         Unexpanded: It has no children. A walk that still has moves ends here.
-        Expanded: `expand` gave it children, all at once.
-        Claimed, or in flight: Two names for one state. A walk with claim=True ended at this
-            unexpanded node. No other walk comes to it, so several walks of one tree find different
-            nodes. The claim ends when the node is expanded, set terminal or released.
+        Expanded: `expand` gave it children, all at once, or `append` one after another.
+        Claimed, or in flight: Two names for one state. A walk with claim=True ended at this node,
+            which is unexpanded or wants one more child. No other walk comes to it, so several walks
+            of one tree find different nodes. The claim ends when the node gets children, when one
+            of its children is drawn again, or when it is set terminal or released.
         Released: `release` ended the claim, and walks can come to the node again.
         Terminal: It is out of selection for good. `set_terminal` says so, or a walk found that the
             node is exhausted.
@@ -97,7 +99,8 @@ class Forest:
     Threads: Threads may share a forest. Its calls then run one after another. A call can also use
     threads of its own, see `threads`.
 
-    Memory is used as nodes are made, 22 bytes each, and nodes never move. Pickling and copying a
+    Memory is used as nodes are made, 22 bytes each, and nodes never move. A tree on which `append`
+    or `redraw` was called takes 8 bytes a node more. Pickling and copying a
     forest use the form that `save` writes, and leave its limit of memory and its threads behind.
 
     Args:
@@ -235,7 +238,15 @@ class Forest:
         """
 
     def select(
-        self, nodes: NDArray[np.int32], moves: NDArray[np.int32], c: float, *, claim: bool = False
+        self,
+        nodes: NDArray[np.int32],
+        moves: NDArray[np.int32],
+        c: float,
+        *,
+        claim: bool = False,
+        widening: float = 0.0,
+        widening_exponent: float = 0.5,
+        max_draws: int = 8191,
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Walk down by UCT from each node while it has children and moves are left.
 
@@ -248,6 +259,12 @@ class Forest:
         the parent to the next walk, even if that is exhausted now. A walk that comes to a blocked
         node begins again from its start, now without that node.
 
+        With `widening`, a walk with moves left ends at every node that wants one more draw of a
+        child: one of N visits whose children were drawn k times in all, where k < max_draws and
+        k < widening * (N + 1) ** widening_exponent. Where no draw is due and all children are
+        terminal, the walk ends with no moves left. If max_draws is reached too, the node is
+        exhausted, and the walk begins again from its start.
+
         The call changes only which nodes are claimed, blocked or terminal, never values or visits.
 
         Args:
@@ -255,7 +272,11 @@ class Forest:
                 are done in order, and with claim=True they find different nodes.
             moves: Largest number of moves of each walk, int32 [n], >= 0.
             c: Weight of exploration, finite, >= 0.
-            claim: Whether to claim the unexpanded nodes at which walks end with moves left.
+            claim: Whether to claim the nodes at which walks end with moves left.
+            widening: Factor of the number of draws that a node may have by its visits, >= 0. 0: a
+                walk ends at an unexpanded node, and no node wants more children.
+            widening_exponent: Exponent of that number, >= 0.
+            max_draws: Largest number of draws at one node, 1..8191. Not used without widening.
 
         Returns:
             The node at which each walk ended, int32 [n], and the moves that it had left, int32 [n].
@@ -264,8 +285,38 @@ class Forest:
             blocked.
 
         Raises:
-            ForestError: A number of moves is negative, `c` is negative or not finite, or the arrays
-                have different lengths.
+            ForestError: A number of moves is negative, `c`, `widening` or its exponent is negative
+                or not finite, `max_draws` is out of range, or the arrays have different lengths.
+        """
+
+    def append(self, nodes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Give each node one more child, which is unvisited. A claim on the node ends.
+
+        A child gets the lowest id that its tree has not used. So the children of a node need not
+        have consecutive ids.
+
+        Args:
+            nodes: Node ids, int32 [n], of any trees, none of them terminal. A node may have
+                children already, and may be named more than once.
+
+        Returns:
+            Node id of each child, int32 [n].
+
+        Raises:
+            ForestError: A node is terminal or has 8,191 children.
+            CapacityError: A tree has no room for its new nodes, or the limit of memory would be
+                passed.
+        """
+
+    def redraw(self, nodes: NDArray[np.int32]) -> None:
+        """Count one more draw of each node. A claim on its parent ends.
+
+        Args:
+            nodes: Node ids, int32 [n]. A node may be named more than once.
+
+        Raises:
+            ForestError: A node is a root.
+            CapacityError: The limit of memory would be passed.
         """
 
     def backup(self, nodes: NDArray[np.int32], values: NDArray[np.float64]) -> None:
@@ -388,6 +439,13 @@ class Forest:
             Counts, int32 [num_nodes], in the order of the ids.
         """
 
+    def draws(self, tree: int) -> NDArray[np.int32]:
+        """Return how often each node of a tree was drawn: once when it was made, and each `redraw`.
+
+        Returns:
+            Counts, int32 [num_nodes], in the order of the ids. The root's is 1.
+        """
+
     def terminal(self, tree: int) -> NDArray[np.bool_]:
         """Return whether each node of a tree is terminal.
 
@@ -407,10 +465,10 @@ class Forest:
     def verify(self) -> None:
         """Check that everything the forest keeps is consistent.
 
-        It checks that siblings are contiguous, come after their parent and have one parent; that
-        claims and blocked nodes fit the nodes below them; and the number of trees. With
-        `keep_values` it also adds up all values from the beginning and compares every node's visits
-        and sum, bit for bit.
+        It checks that siblings are contiguous or in one list, come after their parent and have one
+        parent; that claims and blocked nodes fit the nodes below them; and the number of trees.
+        With `keep_values` it also adds up all values from the beginning and compares every node's
+        visits and sum, bit for bit.
 
         Raises:
             InternalError: Something is inconsistent. The message says what and where.

@@ -35,6 +35,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "annotate_terminals_with_ground_truth": True,
     },
     "fast": {"candidates": 8, "rollouts": 4},
+    "widening": {
+        "candidates": 64,
+        "rollouts": 32,
+        "c": 0.5,
+        "widening": 2.0,
+        "distinct_programs": True,
+    },
     "beam": {"strategy": "beam", "candidates": 8, "beam_width": 4},
     "greedy": {"strategy": "greedy", "candidates": 1, "temperature": 0.0, "use_scores": False},
 }
@@ -48,13 +55,20 @@ class SearchConfig(Options):
         strategy: Way to grow a tree. "mcts": rollouts guided by UCT. "greedy": one path of the most
             probable steps. "beam": the `beam_width` best-scored steps of every level go on.
             "best_of_n": `candidates` independent paths.
-        candidates: Number of steps drawn per expansion (best_of_n: of paths), 1..1024.
+        candidates: Number of steps drawn per expansion (best_of_n: of paths; with `widening`: at a
+            node at most), 1..1024.
         rollouts: Number of walks from the root, 1..1_000_000. mcts only.
         leaves_per_tree: Number of rollouts of one tree under way at once, 1..1024. mcts only. More
             keep engines busy with few problems. Such rollouts do not know each other's values, so
             the trees differ from those with 1, which are the reference's.
         max_depth: Number of steps on a path at most, 1..1024.
         c: Exploration constant of UCT, >= 0.
+        widening: Factor C of widening by visits, >= 0. mcts only. A node of N visits gets one more
+            child when a visit finds fewer than C * (N + 1) ** `widening_exponent` draws. 0 is the
+            released rule: all candidates at once, when a visit finds no children.
+        widening_exponent: Exponent of widening, in [0, 1].
+        distinct_programs: Whether steps with the same program are one step, which is paid for once.
+            Comments and layout are those of the first. Else steps of the same text are.
         beam_width: Number of steps kept per level, 1..1024. beam only.
         annotate_terminals_with_ground_truth: Whether a final answer's value is +1 or -1 by the
             verifier, rather than its PPM score.
@@ -89,6 +103,9 @@ class SearchConfig(Options):
     leaves_per_tree: int = 1
     max_depth: int = 16
     c: float = 2.0
+    widening: float = 0.0
+    widening_exponent: float = 0.5
+    distinct_programs: bool = False
     beam_width: int = 4
     annotate_terminals_with_ground_truth: bool = False
     use_scores: bool = True
@@ -112,11 +129,11 @@ class SearchConfig(Options):
         for field in fields(self):
             _check(field.name, getattr(self, field.name))
         if self.strategy == "mcts" and not (
-            self.use_scores or self.annotate_terminals_with_ground_truth
+            self.use_scores or self.annotate_terminals_with_ground_truth or self.widening
         ):
             raise ConfigError(
-                "strategy 'mcts' needs a value for final answers: set use_scores (a PPM) or "
-                "annotate_terminals_with_ground_truth"
+                "strategy 'mcts' needs a value for final answers: set use_scores (a PPM), "
+                "annotate_terminals_with_ground_truth, or widening"
             )
         if self.strategy == "beam" and not self.use_scores:
             raise ConfigError(
@@ -127,6 +144,8 @@ class SearchConfig(Options):
     def nodes_per_tree(self) -> int:
         """Largest number of nodes that one tree can have."""
         levels = self.max_depth + 1
+        if self.strategy == "mcts" and self.widening:
+            return 1 + self.rollouts * levels
         expansions = {
             "mcts": self.rollouts * levels,
             "beam": self.beam_width * levels,
@@ -152,6 +171,8 @@ _INTEGERS: dict[str, tuple[int, int]] = {
 # Lowest value, highest value, and whether the lowest itself is refused.
 _NUMBERS: dict[str, tuple[float, float, bool]] = {
     "c": (0.0, 1e6, False),
+    "widening": (0.0, 1e6, False),
+    "widening_exponent": (0.0, 1.0, False),
     "temperature": (0.0, 100.0, False),
     "top_p": (0.0, 1.0, True),
     "wall_limit_s": (0.0, 1e6, True),

@@ -7,6 +7,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from math import nan
 from typing import Literal
 
@@ -27,7 +28,8 @@ class Node:
     """One step of one tree.
 
     Attributes:
-        id: Position in `Tree.nodes`. Children come after their parent, and siblings stand together.
+        id: Position in `Tree.nodes`. Children come after their parent. Siblings stand together but
+            where they were drawn one by one (`SearchConfig.widening`).
         parent: Id of the parent. -1 at the root.
         depth: Number of steps from the root.
         step: Text that the policy wrote.
@@ -47,6 +49,10 @@ class Node:
         q: Mean value. 0 if it was never visited.
         visits: Number of values that were added.
         exhausted: Whether nothing at or below this node can be selected any more.
+        draws: Number of the policy's candidates that gave this node. More than 1 if the same step
+            was written again.
+        spent: Number of tokens that were generated for the tree up to and including the candidate
+            that made the node. 0 where the policy told no tokens.
     """
 
     id: int
@@ -69,6 +75,8 @@ class Node:
     q: float = 0.0
     visits: int = 0
     exhausted: bool = False
+    draws: int = 1
+    spent: int = 0
 
     @property
     def text(self) -> str:
@@ -142,6 +150,17 @@ class Tree:
     def solved(self) -> bool:
         """Whether the answer of any trajectory was graded as right."""
         return any(node.correct for node in self.nodes)
+
+    def cut(self, tokens: int) -> "Tree":
+        """Return the tree as it was when `tokens` tokens had been generated for it.
+
+        It shares its nodes with this tree. So their values, visits and draws are those of the
+        finished search, and so are the counts and timings, but for `generated_tokens`. A tree whose
+        nodes do not say what was spent is returned whole.
+        """
+        nodes = list(takewhile(lambda node: node.spent <= tokens, self.nodes))
+        counts = {**self.counts, "generated_tokens": max(node.spent for node in nodes)}
+        return Tree(self.problem, nodes, self.seed, self.timings, counts)
 
     def best(self) -> Node | None:
         """Return the final node with the highest score, or with the highest Q if none was scored.

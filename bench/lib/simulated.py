@@ -122,9 +122,7 @@ class SimulatedPolicy:
     def _admit(self) -> None:
         while self._queue and self._free:
             first = self._queue[0]
-            key = draw_key(
-                first.request.seed, first.request.problem_id, first.request.node, first.started
-            )
+            key = first.request.draw_key(first.started)
             place = self._free.pop()
             self._rows[place] = (first, first.started, key)
             self._left[place] = _length(key, self._machine.step_tokens)

@@ -101,15 +101,24 @@ Array<NodeId> expand(SharedForest& self, const Array<NodeId>& nodes,
     return first_children;
 }
 
+Array<NodeId> append(SharedForest& self, const Array<NodeId>& nodes) {
+    const auto node_span = span_of("append", "nodes", nodes);
+    Array<NodeId> children(nodes.size());
+    self.with([&, out = span_of(children)](Forest& forest) { forest.append(node_span, out); });
+    return children;
+}
+
 py::tuple select(SharedForest& self, const Array<NodeId>& nodes, const Array<std::int32_t>& moves,
-                 double c, bool claim) {
+                 double c, bool claim, double widening, double widening_exponent,
+                 std::int32_t max_draws) {
     const auto node_span = span_of("select", "nodes", nodes);
     const auto move_span = span_of("select", "moves", moves);
     Array<NodeId> reached(nodes.size());
     Array<std::int32_t> moves_left(nodes.size());
     self.with(
         [&, reached_span = span_of(reached), left_span = span_of(moves_left)](Forest& forest) {
-            forest.select(node_span, move_span, c, claim, reached_span, left_span);
+            forest.select(node_span, move_span, c, claim, {widening, widening_exponent, max_draws},
+                          reached_span, left_span);
         });
     return py::make_tuple(std::move(reached), std::move(moves_left));
 }
@@ -235,7 +244,11 @@ void register_forest(py::module_& module) {
         .def("expand", &expand, nodes, py::arg("counts").noconvert(),
              py::arg("values").noconvert() = py::none(), docs::Forest_expand)
         .def("select", &select, nodes, py::arg("moves").noconvert(), py::arg("c"), py::kw_only(),
-             py::arg("claim") = false, docs::Forest_select)
+             py::arg("claim") = false, py::arg("widening") = 0.0,
+             py::arg("widening_exponent") = 0.5, py::arg("max_draws") = MAX_CHILDREN,
+             docs::Forest_select)
+        .def("append", &append, nodes, docs::Forest_append)
+        .def("redraw", for_ids("redraw", "nodes", &Forest::redraw), nodes, docs::Forest_redraw)
         .def("backup", add_values("backup", &Forest::backup), nodes, values, docs::Forest_backup)
         .def("add", add_values("add", &Forest::add), nodes, values, docs::Forest_add)
         .def("set_terminal", for_ids("set_terminal", "nodes", &Forest::set_terminal), nodes,
@@ -251,6 +264,7 @@ void register_forest(py::module_& module) {
              docs::Forest_first_children)
         .def("num_children", &statistic<&Forest::num_children, std::int32_t>, tree,
              docs::Forest_num_children)
+        .def("draws", &statistic<&Forest::draws, std::int32_t>, tree, docs::Forest_draws)
         .def("terminal", &statistic<&Forest::terminal, bool>, tree, docs::Forest_terminal)
         .def("in_flight", &statistic<&Forest::in_flight, bool>, tree, docs::Forest_in_flight)
         .def("verify", &verify, docs::Forest_verify)

@@ -27,10 +27,10 @@ def merge(trees: Sequence[Tree]) -> Tree:
     """Return one tree of all steps of several searches of a problem.
 
     The searches may differ in seed, temperature or round, and may be of different copies of the
-    problem. The merged tree is of the problem itself, with `copy` None. Visits are added up, and Q
-    is the mean over all visits. Everything else about a node comes from the first tree that has
-    it. The seed is that of the first tree. Siblings with equal texts, which independent paths
-    have, become one node too.
+    problem. The merged tree is of the problem itself, with `copy` None. Visits and draws are added
+    up, Q is the mean over all visits, and `spent` is 0. Everything else about a node comes from the
+    first tree that has it. The seed is that of the first tree. Siblings with equal texts, which
+    independent paths have, become one node too.
 
     Args:
         trees: Trees of one problem, one or more. They are not changed.
@@ -84,7 +84,7 @@ def _add(tree: Tree, nodes: list[Node], places: dict[tuple[int, str], int]) -> N
         parent = at[node.parent] if node.parent >= 0 else -1
         place = places.setdefault((parent, node.text), len(nodes))
         if place == len(nodes):
-            nodes.append(replace(node, id=place, parent=parent))
+            nodes.append(replace(node, id=place, parent=parent, spent=0))
         else:
             _join(nodes[place], node)
         at.append(place)
@@ -95,6 +95,7 @@ def _join(known: Node, other: Node) -> None:
     if visits:
         known.q = (known.q * known.visits + other.q * other.visits) / visits
     known.visits = visits
+    known.draws += other.draws
     known.score = other.score if known.score is None else known.score
     if known.correct is None:
         known.correct, known.unsure = other.correct, other.unsure

@@ -6,6 +6,7 @@ a problem, and the right answers are counted, with intervals.
 
 from rstar_fast.evaluate.accuracy import Accuracy, at_equal_tokens, choose, pass_share, selections
 from rstar_fast.evaluate.measured import Measured, measure, sample_methods, search_methods
+from rstar_fast.evaluate.path_votes import path_shares, path_vote
 from rstar_fast.evaluate.pooling import Pooled, pooled
 from rstar_fast.evaluate.run import independent, solve
 from rstar_fast.evaluate.samples import Sample, best, likeliest, unscored, vote, within
@@ -48,6 +49,8 @@ __all__ = [
     "pass_at_k",
     "pass_share",
     "path_samples",
+    "path_shares",
+    "path_vote",
     "pooled",
     "rescored",
     "rescored_samples",

@@ -6,6 +6,7 @@ Every token that was drawn for a problem counts, those of paths without an answe
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rstar_fast.evaluate.path_votes import path_shares
 from rstar_fast.evaluate.samples import Sample
 from rstar_fast.evaluate.tree_samples import node_sample, path_samples
 from rstar_fast.tree import Tree
@@ -58,9 +59,8 @@ def tree_timeline(trees: Iterable[Tree], verifier: Verifier | None = None) -> li
 def search_timeline(trees: Iterable[Tree]) -> list[Known]:
     """Return the timeline of searches: every final answer of every tree.
 
-    An answer is known once its step was drawn (`Node.spent`). Its sample weighs as much as the
-    share of the search's draws that led to it: on its path, the draws of each node among those of
-    its siblings. So an answer counts by how likely the policy finds it, and not by how often the
+    An answer is known once its step was drawn (`Node.spent`). Its sample weighs the share of its
+    path (`path_shares`): it counts by how likely the policy finds it, and not by how often the
     search went there.
 
     Args:
@@ -69,21 +69,10 @@ def search_timeline(trees: Iterable[Tree]) -> list[Known]:
     found: list[Known] = []
     before = 0
     for tree in trees:
-        weights = _weights(tree)
+        shares = path_shares(tree)
         finals = sorted(tree.finals(), key=lambda node: (node.spent, node.id))
         for node in finals:
-            sample = replace(node_sample(tree, node), weight=weights[node.id])
+            sample = replace(node_sample(tree, node), weight=shares[node.id])
             found.append(Known(before + node.spent, sample))
         before += tree.counts.get("generated_tokens", 0)
     return found
-
-
-def _weights(tree: Tree) -> list[float]:
-    """Return the share of each node's path among all draws."""
-    drawn: dict[int, int] = {}
-    for node in tree.nodes[1:]:
-        drawn[node.parent] = drawn.get(node.parent, 0) + node.draws
-    weights = [1.0]
-    for node in tree.nodes[1:]:
-        weights.append(weights[node.parent] * node.draws / drawn[node.parent])
-    return weights

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from rstar_fast.seeding import draw_key
 from rstar_fast.steps import STOP_MARKS, Segment
 
 
@@ -33,13 +34,14 @@ class ExpandRequest:
     Attributes:
         id: Number of the request, unique within its search.
         problem_id: Name of the problem. With `node` and the number of a candidate, it is the key of
-            the candidate's random draws (see `seeding.draw_key`).
+            the candidate's random draws (`draw_key`).
         node: Id of the node to be expanded, within its tree.
         question: Text of the problem. The policy makes its prompt from it.
         path: Solution so far, root first.
         num_candidates: Number of candidates to write, >= 1.
         seed: Seed of the search.
         sampling: Way to draw the candidates.
+        first_candidate: Number of the first candidate: how many were drawn at the node before.
     """
 
     id: int
@@ -50,6 +52,15 @@ class ExpandRequest:
     num_candidates: int
     seed: int
     sampling: Sampling
+    first_candidate: int = 0
+
+    def draw_key(self, sample: int) -> int:
+        """Return the key of the random draws of one of the candidates, see `seeding.draw_key`.
+
+        Args:
+            sample: Place of the candidate among those of the request, from 0.
+        """
+        return draw_key(self.seed, self.problem_id, self.node, self.first_candidate + sample)
 
 
 Finish = Literal["mark", "eos", "length"]

@@ -31,7 +31,7 @@ from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.policy.rows import DecodeRow, Group, pack_rows
 from rstar_fast.policy.sampling import draw
 from rstar_fast.prompts import PromptStyle
-from rstar_fast.seeding import draw_key, stream
+from rstar_fast.seeding import stream
 from rstar_fast.steps import MARKS
 
 if TYPE_CHECKING:
@@ -263,8 +263,7 @@ class TransformersPolicy:
                 request, first = group.request, group.started
                 group.started = min(request.num_candidates, first + room)
                 for sample in range(first, group.started):
-                    key = draw_key(request.seed, request.problem_id, request.node, sample)
-                    new.append(DecodeRow(group, sample, stream(key)))
+                    new.append(DecodeRow(group, sample, stream(request.draw_key(sample))))
                     logits.append(group.logits)
                 if group.started == request.num_candidates:
                     group.logits = None

@@ -27,6 +27,7 @@ class ScoreRequest:
             nats, as the bytes of float32 numbers. b"" where the policy does not tell.
         child_logprobs: Log-probabilities of the tokens of each child, in the form of
             `path_logprobs`. () where none are known.
+        first_candidate: Number of candidates that were drawn at the parent before these children.
     """
 
     id: int
@@ -37,6 +38,7 @@ class ScoreRequest:
     children: tuple[str, ...]
     path_logprobs: tuple[bytes, ...] = ()
     child_logprobs: tuple[bytes, ...] = ()
+    first_candidate: int = 0
 
     @property
     def logprobs(self) -> tuple[float, ...]:

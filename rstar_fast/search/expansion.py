@@ -11,6 +11,7 @@ from rstar_fast.marks import END_OF_CODE, unescape
 from rstar_fast.marks.step_text import solution_text
 from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.live import LiveTree
+from rstar_fast.search.programs import StepForm, program_form
 from rstar_fast.search.work import Request
 from rstar_fast.steps import (
     answer_of,
@@ -38,6 +39,20 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     children = _add_children(
         tree, node, distinct, (yield [tree.expand_request(node, num_candidates)])
     )
+    yield from look_at(tree, node, children)
+
+
+def look_at(
+    tree: LiveTree, node: int, children: Sequence[Node], first_candidate: int = 0
+) -> TreeTask:
+    """Find out all that is to be known of some new children of a node.
+
+    Args:
+        tree: Tree, which is changed in place.
+        node: Id of the parent.
+        children: Children that one draw or one expansion has made.
+        first_candidate: Number of candidates that were drawn at the node before.
+    """
     finals: list[Node] = []
     programs: list[Node] = []
     in_code = tree.in_code(node)
@@ -73,17 +88,16 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     ended = [child for child in children if child.end]
     dead = [child.id for child in ended if child.end != "answer"]
     tree.end([child.id for child in ended])
-    tree.add(dead, [-1.0] * len(dead))
+    # A rollout that widens counts on its whole path, whatever its end.
+    count = tree.backup if tree.config.widening else tree.add
+    count(dead, [-1.0] * len(dead))
     if tree.config.use_scores:
-        yield from _score(
-            tree,
-            node,
-            [
-                child
-                for child in children
-                if not child.end or (child.end == "answer" and not annotate)
-            ],
-        )
+        scored = [
+            child for child in children if not child.end or (child.end == "answer" and not annotate)
+        ]
+        yield from _score(tree, node, scored, first_candidate)
+    elif tree.config.widening and not annotate:
+        tree.backup([child.id for child in finals], [0.0] * len(finals))
 
 
 def grade_finals(tree: LiveTree) -> TreeTask:
@@ -130,12 +144,21 @@ def _add_children(
 ) -> list[Node]:
     """Make the children that the policy wrote."""
     (written,) = results
-    tree.count(written)
-    steps = _steps(tree, node, written)
-    return tree.add_children(node, _distinct(steps) if distinct else steps)
+    spent = tree.count(written)
+    steps = solution_steps(tree, node, written)
+    draws = _distinct(tree, node, steps) if distinct else dict.fromkeys(range(len(steps)), 1)
+    children = tree.add_children(node, [steps[i] for i in draws])
+    for child, (i, count) in zip(children, draws.items(), strict=True):
+        child.spent, child.draws = spent[i], count
+    return children
 
 
-def _steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) -> list[WrittenStep]:
+def form_of(tree: LiveTree, node: int, step: str) -> StepForm:
+    """Return what a step after a node is told apart by from its siblings."""
+    return program_form(step, tree.in_code(node)) if tree.config.distinct_programs else step
+
+
+def solution_steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) -> list[WrittenStep]:
     """Return what the policy wrote as steps of a solution, see `solution_text` (rule 4)."""
     in_code, before = tree.in_code(node), tree.nodes[node].text
     steps = []
@@ -154,20 +177,30 @@ def _answer(tree: LiveTree, step: str, in_code: bool) -> str | None:
     return answer_of(step, in_code)
 
 
-def _distinct(steps: Sequence[WrittenStep]) -> list[WrittenStep]:
-    """Drop repeated texts, and all but the first step that ends the answer (rule 4)."""
-    kept: dict[str, WrittenStep] = {}
+def _distinct(tree: LiveTree, node: int, steps: Sequence[WrittenStep]) -> dict[int, int]:
+    """Drop repeated steps, and all but the first one that ends the answer (rule 4).
+
+    Returns:
+        Number of draws of each step that is kept, by its place among the steps.
+    """
+    draws: dict[int, int] = {}
+    places: dict[StepForm, int] = {}
     answered = False
-    for step in steps:
+    for i, step in enumerate(steps):
         text = step.text
-        if text in kept:
+        # A text that was met need not be parsed again.
+        place = places.get(text)
+        if place is None:
+            place = places[text] = places.setdefault(form_of(tree, node, text), i)
+        if place in draws:
+            draws[place] += 1
             continue
         if ends_answer(text):
             if answered:
                 continue
             answered = True
-        kept[text] = step
-    return list(kept.values())
+        draws[i] = 1
+    return draws
 
 
 def _ungraded(tree: LiveTree, finals: Sequence[Node]) -> list[Node]:
@@ -209,10 +242,10 @@ def _observe(tree: LiveTree, parent: int, programs: Sequence[Node], results: Seq
             child.suffix *= 2
 
 
-def _score(tree: LiveTree, parent: int, children: Sequence[Node]) -> TreeTask:
+def _score(tree: LiveTree, parent: int, children: Sequence[Node], first_candidate: int) -> TreeTask:
     if not children:
         return
-    (values,) = yield [tree.score_request(parent, children)]
+    (values,) = yield [tree.score_request(parent, children, first_candidate)]
     for child, score in zip(children, values, strict=True):
         child.score = score
     # The order of these calls does not matter: every child gets one value, and only answers reach

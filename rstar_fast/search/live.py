@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,11 +97,49 @@ class LiveTree:
         if nodes:
             self._forest.set_terminal(self._ids_of(nodes))
 
-    def count(self, steps: Sequence[WrittenStep]) -> None:
-        """Add the candidates of one expansion, as the policy wrote them, to the tree's counts."""
+    def walk_to_draw(self, node: int) -> tuple[int, bool]:
+        """Walk down by UCT from a node to one at which a draw is due (rule 7 of docs/search.md).
+
+        Returns:
+            The node reached, and whether a draw is due there. If so, it is claimed. If not, all its
+            children are terminal. `NO_NODE` if the start is exhausted, and `BUSY` if other walks
+            have claimed everything there is to select.
+        """
+        config = self.config
+        # No path has so many steps that the moves come to an end.
+        self._one_node[0], self._one_number[0] = self._base + node, config.max_depth + 2
+        reached, left = self._forest.select(
+            self._one_node,
+            self._one_number,
+            config.c,
+            claim=True,
+            widening=config.widening,
+            widening_exponent=config.widening_exponent,
+            max_draws=config.candidates,
+        )
+        found = int(reached[0])
+        return (found - self._base if found >= 0 else found), bool(left[0])
+
+    def mean(self, node: int) -> float:
+        """Return Q of a node."""
+        return float(self._forest.q(self._slot)[node])
+
+    def count(self, steps: Sequence[WrittenStep]) -> list[int]:
+        """Add the candidates of one expansion, as the policy wrote them, to the tree's counts.
+
+        Returns:
+            Number of tokens generated for the tree up to and including each candidate.
+        """
         self.counts["expansions"] += 1
         self.counts["candidates"] += len(steps)
-        self.counts["generated_tokens"] += sum([len(step.id_bytes) for step in steps]) // 4
+        spent = list(
+            accumulate(
+                [len(step.id_bytes) // 4 for step in steps],
+                initial=self.counts["generated_tokens"],
+            )
+        )
+        self.counts["generated_tokens"] = spent[-1]
+        return spent[1:]
 
     def add_children(self, parent: int, steps: Sequence[WrittenStep]) -> list[Node]:
         """Expand a node by one child per step, and return the children."""
@@ -117,11 +156,33 @@ class LiveTree:
         self.nodes += children
         return children
 
+    def append_child(self, parent: int, step: WrittenStep, spent: int) -> Node:
+        """Give a node one more child, and return it. A claim on the node ends."""
+        text, id_bytes, logprob_bytes, exact, finish, _ = step
+        depth = self.nodes[parent].depth + 1
+        child = Node(
+            len(self.nodes), parent, depth, text, "", id_bytes, logprob_bytes, exact, finish
+        )
+        child.spent = spent
+        self._one_node[0] = self._base + parent
+        self._forest.append(self._one_node)
+        untrack([child])
+        self.nodes.append(child)
+        return child
+
+    def redraw(self, child: Node) -> None:
+        """Count one more draw of a node. A claim on its parent ends."""
+        child.draws += 1
+        self._one_node[0] = self._base + child.id
+        self._forest.redraw(self._one_node)
+
     def in_code(self, node: int) -> bool:
         """Return whether a `<code>` is open after a node."""
         return any(CODE in step for step in self._open_block(node))
 
-    def expand_request(self, node: int, num_candidates: int) -> ExpandRequest:
+    def expand_request(
+        self, node: int, num_candidates: int, first_candidate: int = 0
+    ) -> ExpandRequest:
         """Make the request for the next steps after a node."""
         return ExpandRequest(
             id=next(self._ids),
@@ -132,6 +193,7 @@ class LiveTree:
             num_candidates=num_candidates,
             seed=self.config.seed,
             sampling=self._sampling,
+            first_candidate=first_candidate,
         )
 
     def run_requests(self, parent: int, children: Sequence[Node]) -> list[RunRequest]:
@@ -150,7 +212,9 @@ class LiveTree:
         """Make the request to grade a node's answer."""
         return GradeRequest(next(self._ids), self.problem, node.id, node.answer)
 
-    def score_request(self, parent: int, children: Sequence[Node]) -> ScoreRequest:
+    def score_request(
+        self, parent: int, children: Sequence[Node], first_candidate: int = 0
+    ) -> ScoreRequest:
         """Make the request for the PPM scores of some children of one node."""
         path = path_to(self.nodes, parent)
         return ScoreRequest(
@@ -162,6 +226,7 @@ class LiveTree:
             children=tuple([child.step + child.suffix for child in children]),
             path_logprobs=tuple([step.logprob_bytes for step in path]),
             child_logprobs=tuple([child.logprob_bytes for child in children]),
+            first_candidate=first_candidate,
         )
 
     def timings_so_far(self) -> dict[str, float]:

@@ -3,7 +3,8 @@
 A search is deterministic: it need not keep a tree, only the answers that made it. A journal has one
 record for each flush, with the answers that came since the flush before:
 
-    told       list of [kind, node, values ...], see `plain_answer`
+    told       list of [kind, place, values ...], see `plain_answer`. The place is the node, or
+               [node, number of candidates drawn there before] where that is not 0
     timings    seconds by kind of work so far, as in `Tree.timings`
 
 A tree of the next process is given these answers before any engine is asked.
@@ -30,8 +31,11 @@ FLUSH_S = 0.8
 MAX_UNWRITTEN = 20_000
 """Number of answers that are written at once, whatever their age."""
 
-RequestKey = tuple[str, int]
-"""Kind and node of a request, which no other request of its tree has."""
+RequestKey = tuple[str, int, int]
+"""Kind and node of a request, and the number of candidates that were drawn at the node before.
+
+No other request of its tree has the same.
+"""
 
 
 @dataclass(slots=True)
@@ -74,8 +78,9 @@ class Recording:
                 for record in self._checkpoints.load(problem):
                     known.timings = record["timings"]
                     check_fields(known.timings, dict.fromkeys(known.timings, Kind.of(float)))
-                    for kind, node, *values in record["told"]:
-                        known.answers[kind, node] = answer_of_plain(kind, values)
+                    for kind, place, *values in record["told"]:
+                        node, first = place if isinstance(place, list) else (place, 0)
+                        known.answers[kind, node, first] = answer_of_plain(kind, values)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 self._checkpoints.discard(
                     problem.key, f"a journal of another version: {described(error)}"
@@ -115,8 +120,8 @@ class Recording:
                     continue
                 if key not in told:
                     told[key] = (tree, [])
-                row = [KIND_OF[type(request)], request.node, *plain_answer(answer)]
-                told[key][1].append(row)
+                kind, node, first = _key(request)
+                told[key][1].append([kind, [node, first] if first else node, *plain_answer(answer)])
             for tree, rows in told.values():
                 record = {"told": rows, "timings": tree.timings_so_far()}
                 self._checkpoints.append(tree.problem, record)
@@ -136,7 +141,12 @@ def known_answers(known: dict[RequestKey, Answer], requests: list[Request]) -> l
     """
     if not known:
         return [None] * len(requests)
-    return [_fitting(one, known.pop((KIND_OF[type(one)], one.node), None)) for one in requests]
+    return [_fitting(one, known.pop(_key(one), None)) for one in requests]
+
+
+def _key(request: Request) -> RequestKey:
+    first = request.first_candidate if isinstance(request, ExpandRequest | ScoreRequest) else 0
+    return KIND_OF[type(request)], request.node, first
 
 
 def _fitting(request: Request, answer: Answer | None) -> Answer | None:

@@ -7,18 +7,23 @@ from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.config import Strategy
 from rstar_fast.search.expansion import TreeTask, expand, together
 from rstar_fast.search.live import ROOT, LiveTree
+from rstar_fast.search.widening import widening_mcts
 from rstar_fast.tree import Node
 
 
 def mcts(tree: LiveTree) -> TreeTask:
     """Grow a tree by rollouts that UCT guides (rule 3 of docs/search.md).
 
-    A rollout expands every unexpanded node that it meets. `leaves_per_tree` rollouts are under way
+    With `widening`, nodes get their children one by one (`widening.widening_mcts`). Else a rollout
+    expands every unexpanded node that it meets. `leaves_per_tree` rollouts are under way
     at once and take turns. In a turn, each one walks on, in the order in which they began, to a
     node that no other has claimed. Then all these nodes are expanded. A rollout that finds only
     claimed nodes waits for the next turn.
     """
     config = tree.config
+    if config.widening:
+        yield from widening_mcts(tree)
+        return
     to_begin = config.rollouts
     # The node that each rollout has reached, and the moves that it has left.
     walks: list[tuple[int, int]] = []

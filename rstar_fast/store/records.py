@@ -80,7 +80,8 @@ def tree_to_record(tree: Tree) -> dict[str, Any]:
 def record_to_tree(record: dict[str, Any]) -> Tree:
     """Return the tree of a record.
 
-    Records without `copy`, which older versions wrote, are read too.
+    Records without `copy`, and nodes without `draws` and `spent`, which older versions wrote, are
+    read too.
 
     Raises:
         StoreError: The record has another version of the format, or is not a tree record.
@@ -115,6 +116,11 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
             raise StoreError(
                 f"tree record of {_short_id(record)}: expected node {position} to have id "
                 f"{position} and a parent before it, got id {node.id} and parent {node.parent}"
+            )
+        if node.draws < 1 or node.spent < 0:
+            raise StoreError(
+                f"tree record of {_short_id(record)}: expected node {position} to have a draw or "
+                f"more and no negative number of tokens, got {node.draws} and {node.spent}"
             )
     return tree
 

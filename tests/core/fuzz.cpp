@@ -72,7 +72,7 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
     try {
         const std::vector<NodeId> nodes =
             some_nodes(random, forest, trees, below(random, 20) ? 6 : 4000);
-        switch (below(random, 12)) {
+        switch (below(random, 14)) {
             case 0:
             case 1:
             case 2: {
@@ -99,11 +99,13 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
                 std::vector<std::int32_t> left(nodes.size());
                 const double c = below(random, 4) * 0.5;
                 const bool claim = below(random, 2);
+                const Widening widening{below(random, 3) * 1.0, below(random, 3) * 0.5,
+                                        static_cast<std::int32_t>(1 + below(random, 40))};
                 Forest other = Forest::from_bytes("fuzz", forest.to_bytes("fuzz"), NO_LIMIT);
-                forest.select(nodes, moves, c, claim, reached, left);
+                forest.select(nodes, moves, c, claim, widening, reached, left);
                 const std::string level = simd_level();
                 use_simd_level("scalar");
-                other.select(nodes, moves, c, claim, scalar, left);
+                other.select(nodes, moves, c, claim, widening, scalar, left);
                 use_simd_level(level);
                 require(reached == scalar, "the scalar code selects other nodes");
                 return true;
@@ -127,6 +129,14 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
                 }
                 return true;
             }
+            case 12: {
+                std::vector<NodeId> children(nodes.size());
+                forest.append(nodes, children);
+                return true;
+            }
+            case 13:
+                forest.redraw(nodes);
+                return true;
             case 10:
                 if (nodes.empty()) return false;
                 if (below(random, 2))

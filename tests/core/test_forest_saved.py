@@ -79,8 +79,8 @@ def test_load_checks_the_structure_behind_a_right_checksum(forest: Forest, tmp_p
     forest.save(path)
     body = path.read_bytes()[:-8]
     # Offset 16 is max_trees, 20 is nodes_per_tree, and 32 to 48 are num_nodes of trees 0 to 3. The
-    # six nodes of tree 0 come next.
-    value_sums = 32 + 4 * 4
+    # six nodes of tree 0 come behind a byte for each tree, which says whether it is widened.
+    value_sums = 32 + 4 * 4 + 4
     visits = value_sums + 6 * 8
     first_children = visits + 6 * 4
     parents = first_children + 6 * 4
@@ -102,8 +102,11 @@ def test_load_checks_the_structure_behind_a_right_checksum(forest: Forest, tmp_p
         (parents + 16, b"\x02\x00\x00\x00", "node 4 is not among the children of its parent 2"),
         (states, b"\x04\x00", "its 6 nodes have 6 children"),
         (28, b"\x01", "truncated or damaged"),
-        (12, b"\x17", "saved as version 2, 23 bytes a node"),
+        (12, b"\x17", "saved as version 3, 23 bytes a node"),
         (14, b"\x02", "damaged: keeps_values is 2"),
+        (48, b"\x01", "damaged: "),
+        (48, b"\x02", "damaged: tree 0 is marked as neither widened nor not"),
+        (50, b"\x01", "damaged: tree 2 is marked as neither widened nor not"),
     ]
     for at, value, reason in changes:
         changed = body[:at] + value + body[at + len(value) :]

@@ -30,6 +30,9 @@ STRATEGIES = {
     "mcts": {"rollouts": 30},
     "leaves": {"rollouts": 30, "leaves_per_tree": 3},
     "truth": {"rollouts": 30, "annotate_terminals_with_ground_truth": True},
+    "widening": {"rollouts": 30, "widening": 1.5, "candidates": 9, "distinct_programs": True},
+    "widening leaves": {"rollouts": 30, "widening": 2.0, "leaves_per_tree": 3},
+    "widening alone": {"rollouts": 30, "widening": 2.0, "use_scores": False},
     "beam": {"strategy": "beam", "beam_width": 3},
     "greedy": {"strategy": "greedy", "candidates": 2},
     "best_of_n": {"strategy": "best_of_n", "candidates": 6},
@@ -41,11 +44,13 @@ class Stopping(Policy):
 
     def __init__(self, stop_after: float = float("inf")) -> None:
         super().__init__(batch=2)
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[tuple[str, int, int]] = []
         self._stop_after = stop_after
 
     def step(self) -> list[Expansion]:
-        self.asked += [(one.problem_id, one.node) for one in self._queue[: self._batch]]
+        self.asked += [
+            (one.problem_id, one.node, one.first_candidate) for one in self._queue[: self._batch]
+        ]
         if len(self.asked) >= self._stop_after:
             raise SystemExit("stopped")
         return super().step()
@@ -54,10 +59,10 @@ class Stopping(Policy):
 class Counting(Scorer):
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[tuple[str, int, int]] = []
 
     def score(self, requests: Any) -> Any:
-        self.asked += [(one.problem_id, one.node) for one in requests]
+        self.asked += [(one.problem_id, one.node, one.first_candidate) for one in requests]
         return super().score(requests)
 
 

@@ -52,7 +52,8 @@ def test_numbers_json_has_no_form_for(field: str, value: object) -> None:
 
 
 def test_a_record_of_an_older_version_is_read() -> None:
-    # Tokens were kept as tuples, problems had no copies, and no grade was unsure.
+    # Tokens were kept as tuples, problems had no copies, no grade was unsure, and nodes did not say
+    # how often they were drawn and what was spent.
     node = {
         "depth": 0,
         "step": "",
@@ -93,7 +94,7 @@ def test_a_record_of_an_older_version_is_read() -> None:
     assert (both.token_ids, both.logprobs) == ((7, 2**31 - 1), (-0.5, -3.25))
     assert (ids.token_ids, ids.logprobs) == ((7,), ())
     assert record == json.loads(line)
-    now = [{**node, "unsure": False} for node in nodes]
+    now = [{**node, "unsure": False, "draws": 1, "spent": 0} for node in nodes]
     assert tree_to_record(tree) == {**record, "copy": None, "nodes": now}
 
 

@@ -37,13 +37,20 @@ def assert_same(forest: Forest, oracle: Oracle) -> None:
         assert forest.visits(tree).tolist() == [node.visits for node in nodes]
         assert forest.value_sums(tree).tolist() == [node.value_sum for node in nodes]
         assert forest.q(tree).tolist() == [node.q for node in nodes]
+        assert forest.draws(tree).tolist() == [node.draws for node in nodes]
         assert forest.terminal(tree).tolist() == [node.terminal for node in nodes]
         assert forest.in_flight(tree).tolist() == [node.in_flight for node in nodes]
     forest.verify()
 
 
-def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
-    """Return the name of a method and its arguments."""
+def random_call(random: Random, oracle: Oracle, widening: bool) -> tuple[str, list[object]]:
+    """Return the name of a method and its arguments.
+
+    Args:
+        random: Source of the choice.
+        oracle: Forest that the call is made to.
+        widening: Whether children may also be drawn one by one.
+    """
 
     def maybe(value: Any, *wrong: Any) -> Any:
         return random.choice(wrong) if random.random() < WRONG else value
@@ -58,6 +65,8 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
     new = [oracle.ids(tree)[-1] + 1 + random.randrange(3) for tree in oracle.trees()]
     rare = ["new_trees", "free_trees", "set_terminal", "reroot", "prune"]
     name = random.choice([*rare, *["release"] * 4, *["expand", "select", "backup", "add"] * 8])
+    if widening and name in ("release", "expand"):
+        name = random.choice([name, "append", "redraw"])
     match name:
         case "new_trees":
             return name, [maybe(random.randrange(1, 3), 0, -1)]
@@ -92,7 +101,20 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
         case "select":
             moves = [maybe(random.randrange(6), -1) for _ in nodes]
             c = maybe(random.choice([0.0, 0.1, 0.5, 2.0, 1e200]), -1.0, np.nan, np.inf)
-            return name, [nodes, maybe(moves, [*moves, 1]), c, random.random() < 0.5]
+            claim = random.random() < 0.5
+            if not widening or random.random() < 0.3:
+                return name, [nodes, maybe(moves, [*moves, 1]), c, claim]
+            schedule = [
+                maybe(random.choice([0.5, 1.0, 2.0]), -1.0, np.inf),
+                maybe(random.choice([0.0, 0.5, 0.7, 1.0]), -0.5, np.nan),
+                maybe(random.choice([1, 2, 5, 8191]), 0, 8192),
+            ]
+            return name, [nodes, moves, c, claim, *schedule]
+        case "append":
+            waiting = [id for id, node in oracle.nodes.items() if node.in_flight]
+            return name, [[*nodes, *random.sample(waiting, min(len(waiting), 2))]]
+        case "redraw":
+            return name, [[node for node in nodes if maybe(node % oracle.nodes_per_tree, 1)]]
         case _:
             values = [
                 maybe(random.choice([*VALUES, random.uniform(-1, 1)]), np.nan, -np.inf)
@@ -104,8 +126,15 @@ def random_call(random: Random, oracle: Oracle) -> tuple[str, list[object]]:
 def call_forest(forest: Forest, name: str, arguments: list[Any]) -> Any:
     """Make a call with arrays in place of lists."""
     if name == "select":
-        nodes, moves, c, claim = arguments
-        return forest.select(np.array(nodes, np.int32), np.array(moves, np.int32), c, claim=claim)
+        nodes, moves, c, claim, *schedule = arguments
+        names = ("widening", "widening_exponent", "max_draws")
+        return forest.select(
+            np.array(nodes, np.int32),
+            np.array(moves, np.int32),
+            c,
+            claim=claim,
+            **dict(zip(names, schedule, strict=False)),
+        )
     dtypes = [np.int32, np.float64 if name in ("backup", "add") else np.int32, np.float64]
     return getattr(forest, name)(
         *(
@@ -130,7 +159,7 @@ def compare(seed: int, folder: Path, num_calls: int = 250) -> int:
     forest, oracle = Forest(*sizes, keep_values=True), Oracle(*sizes)
     refusals = 0
     for step in range(num_calls):
-        name, arguments = random_call(random, oracle)
+        name, arguments = random_call(random, oracle, widening=seed % 2 == 1)
         try:
             expected = oracle.call(name, *arguments)
         except Refused:

@@ -16,6 +16,7 @@ class Node:
     children: list[int] = field(default_factory=list)
     value_sum: float = 0.0
     visits: int = 0
+    draws: int = 1
     terminal: bool = False
     in_flight: bool = False
     blocked: bool = False
@@ -83,13 +84,80 @@ class Oracle:
             self.add([child for node in nodes for child in self.nodes[node].children], values)
         return first_children
 
+    def append(self, nodes: Sequence[int]) -> list[int]:
+        _require(all(node in self.nodes for node in nodes))
+        children = []
+        for node in nodes:
+            _require(not self.nodes[node].terminal)
+            ids = self.ids(node // self.nodes_per_tree)
+            _require(len(ids) < self.nodes_per_tree)
+            self._end_claim(node)
+            self.nodes[node].children.append(ids[-1] + 1)
+            self.nodes[ids[-1] + 1] = Node(node)
+            children.append(ids[-1] + 1)
+        return children
+
+    def redraw(self, nodes: Sequence[int]) -> None:
+        for node in nodes:
+            _require(node in self.nodes and self.nodes[node].parent != -1)
+            self.nodes[node].draws += 1
+            if self.nodes[self.nodes[node].parent].in_flight:
+                self._end_claim(self.nodes[node].parent)
+
     def select(
-        self, nodes: Sequence[int], moves: Sequence[int], c: float, claim: bool = False
+        self,
+        nodes: Sequence[int],
+        moves: Sequence[int],
+        c: float,
+        claim: bool = False,
+        widening: float = 0.0,
+        exponent: float = 0.5,
+        max_draws: int = 8191,
     ) -> tuple[list[int], list[int]]:
         _require(len(nodes) == len(moves) and 0 <= c < math.inf)
+        _require(0 <= widening < math.inf and 0 <= exponent < math.inf and 1 <= max_draws <= 8191)
         _require(all(node in self.nodes for node in nodes) and all(left >= 0 for left in moves))
-        walks = [self._walk(node, left, c, claim) for node, left in zip(nodes, moves, strict=True)]
+        walk = self._walk if not widening else self._widening_walk
+        schedule = (widening, exponent, max_draws) if widening else ()
+        walks = [
+            walk(node, left, c, claim, *schedule) for node, left in zip(nodes, moves, strict=True)
+        ]
         return [node for node, _ in walks], [left for _, left in walks]
+
+    def _widening_walk(
+        self,
+        start: int,
+        moves: int,
+        c: float,
+        claim: bool,
+        factor: float,
+        exponent: float,
+        most: int,
+    ) -> tuple[int, int]:
+        node, left = start, moves
+        while True:
+            here = self.nodes[node]
+            if here.terminal or here.waits:
+                return (-1 if here.terminal else -2), left
+            if not left:
+                return node, 0
+            draws = sum(self.nodes[child].draws for child in here.children)
+            if draws < min(most, math.ceil(factor * (here.visits + 1) ** exponent)):
+                here.in_flight = claim
+                return node, left
+            alive = [child for child in here.children if not self.nodes[child].terminal]
+            ready = [child for child in alive if not self.nodes[child].waits]
+            if ready:
+                node = max(ready, key=lambda child: self._uct(here, self.nodes[child], c))
+                left -= 1
+            elif alive:
+                here.blocked = True
+                node, left = start, moves
+            elif draws < most:
+                return node, 0
+            else:
+                here.terminal = True
+                node, left = start, moves
 
     def _walk(self, start: int, moves: int, c: float, claim: bool) -> tuple[int, int]:
         while True:
@@ -127,9 +195,11 @@ class Oracle:
             self._end_claim(node)
 
     def _end_claim(self, node: int) -> None:
-        while node != -1 and self.nodes[node].waits:
-            self.nodes[node].in_flight = self.nodes[node].blocked = False
-            node = self.nodes[node].parent
+        if not self.nodes[node].waits:
+            return
+        self.nodes[node].in_flight = self.nodes[node].blocked = False
+        while (node := self.nodes[node].parent) != -1 and self.nodes[node].blocked:
+            self.nodes[node].blocked = False
 
     def backup(self, nodes: Sequence[int], values: Sequence[float]) -> None:
         self._add(nodes, values, ancestors=True)

@@ -15,7 +15,6 @@ from rstar_fast.policy.function import QueuedPolicy
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
-from rstar_fast.seeding import draw_key
 from rstar_fast.verify.base import Grade, Observation, Status
 
 CONFIG = {"candidates": 4, "rollouts": 5, "max_depth": 5, "max_active": 8}
@@ -48,7 +47,7 @@ class Policy(QueuedPolicy):
         ]
 
     def _write(self, request: ExpandRequest, sample: int) -> Candidate:
-        draw = draw_key(request.seed, request.problem_id, request.node, sample) % 1000
+        draw = request.draw_key(sample) % 1000
         if len(request.path) >= 2 and draw % 2:
             text = (
                 f"\n<answer>It is $\\boxed{{{draw % 7}}}$.<end_of_answer>"
