@@ -13,7 +13,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from rstar_fast.search.sureness import sureness
+from rstar_fast.search.votes import sureness
 
 from recipes.measuring import markdown
 from rstar_fast.evaluate import calibration, moments, paired, search_timeline, stopped_at

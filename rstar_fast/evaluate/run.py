@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
@@ -11,6 +11,17 @@ from rstar_fast.search import Searcher
 from rstar_fast.search.run import search_to_folder
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Tree
+
+_ONLY_SEARCH = (
+    "widening",
+    "widening_exponent",
+    "distinct_programs",
+    "max_tokens",
+    "stop_when_sure",
+    "stop_when_settled",
+    "token_price",
+)
+"""Options that say how a search grows and when it ends, and not how a step is drawn."""
 
 
 def solve(
@@ -80,11 +91,14 @@ def _search(
 def independent(search: SearchConfig, paths: int) -> SearchConfig:
     """Return the configuration that draws independent solutions as a search draws its steps.
 
+    Every solution goes to its end: budgets and rules to stop early are left out.
+
     Args:
         search: Configuration of the search.
         paths: Number of solutions of one drawing, 1..1024.
     """
-    return search.with_changes(strategy="best_of_n", candidates=paths, use_scores=False)
+    plain = {spec.name: spec.default for spec in fields(SearchConfig) if spec.name in _ONLY_SEARCH}
+    return search.with_changes(**plain, strategy="best_of_n", candidates=paths, use_scores=False)
 
 
 def next_copies(

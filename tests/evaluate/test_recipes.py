@@ -1,11 +1,13 @@
 """Tables of the recipes, of made-up figures."""
 
 import pytest
+from data_trees import make_tree
 
-from recipes.ablation import table
+from recipes.ablation import VARIANTS, reference_search, table
 from recipes.measuring import halves, markdown
 from recipes.pooled import table as pooled_table
 from recipes.scaling import crossing
+from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate import Measured
 from rstar_fast.problems import Problem
@@ -76,3 +78,26 @@ def test_runs_are_pooled_if_they_measured_the_same() -> None:
     )
     with pytest.raises(ConfigError, match="same problems and budgets"):
         pooled_table([one, measured((20,), majority=["1000"])], None)
+
+
+def test_every_variant_is_a_search_of_the_budget() -> None:
+    # Budgets and sureness come together.
+    pytest.importorskip("rstar_fast.search.votes")
+    reference = reference_search(SearchConfig(max_depth=7, temperature=0.5), 1024)
+    assert (reference.max_tokens, reference.max_depth, reference.temperature) == (1024, 7, 0.5)
+    variants = [reference.with_changes(**changes) for changes in VARIANTS.values()]
+    assert len(set(map(str, variants))) == len(VARIANTS)
+
+
+def test_finished_searches_tell_what_stopping_saves() -> None:
+    pytest.importorskip("rstar_fast.search.votes")
+    from recipes.stopping import tables
+
+    tree = make_tree(*((f"{i} ", 0.0, ("5", 0.0, True)) for i in range(8)))
+    for node in tree.nodes:
+        node.spent = 10 * node.id
+    tree.counts["generated_tokens"] = 160
+    shown = tables({"p": [tree]})
+    assert "| never | 100.0 | 160 | 0 |  |" in shown
+    # The posterior of three equal votes is 0.875.
+    assert "| 0.8 | 100.0 | 110 | 31 | +0.0" in shown

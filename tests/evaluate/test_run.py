@@ -9,7 +9,15 @@ from scripted_cli import Runner, Verifier
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
-from rstar_fast.evaluate import path_samples, rescored, search_samples, selections, solve
+from rstar_fast.evaluate import (
+    independent,
+    path_samples,
+    rescored,
+    search_samples,
+    search_timeline,
+    selections,
+    solve,
+)
 from rstar_fast.policy import Candidate, ExpandRequest, FunctionPolicy
 from rstar_fast.ppm import ScriptedScorer
 from rstar_fast.problems import Problem
@@ -134,6 +142,28 @@ def test_problems_are_searched_until_their_tokens_are_spent(tmp_path: Path) -> N
             more = solve(engine, PROBLEMS, 1, folder, tokens)
             assert [tree.problem for tree in more["p0"]] == [PROBLEMS[0]] * 3
             assert engine.stats.resources["policy"].requests == asked + 3
+
+
+def test_independent_samples_leave_the_ways_of_a_search_aside() -> None:
+    widening = SearchConfig(
+        widening=2.0, distinct_programs=True, temperature=0.7, max_depth=5, c=0.3, seed=3
+    )
+    plain = SearchConfig(temperature=0.7, max_depth=5, c=0.3, seed=3)
+    assert independent(widening, 16) == independent(plain, 16)
+    assert independent(plain, 16).strategy == "best_of_n"
+    assert independent(plain, 16).temperature == 0.7
+
+
+def test_a_search_by_widening_has_a_timeline_within_its_tokens() -> None:
+    config = SearchConfig(candidates=4, rollouts=6, widening=1.0)
+    with searcher(config) as engine:
+        (tree,) = solve(engine, PROBLEMS[:1])["p0"]
+    timeline = search_timeline([tree])
+    tokens = [one.tokens for one in timeline]
+    assert tokens == sorted(tokens) and tokens[0] > 0
+    assert tokens[-1] <= tree.counts["generated_tokens"]
+    assert len(timeline) == len(tree.finals())
+    assert sum(one.sample.weight for one in timeline) <= 1.0
 
 
 def test_what_cannot_be_evaluated() -> None:
