@@ -37,6 +37,8 @@ def main() -> None:
         for group in [*rounds[0].group_names, None]:
             print(f"\n## Round {number}, {group or 'all'}\n\n{table(rounds, group)}")
         number += 1
+    if number == 1:
+        parser.error("expected runs that have measured at budgets, got none in round 1")
 
 
 def table(runs: Sequence[Measured], group: str | None) -> str:
