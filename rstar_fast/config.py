@@ -67,6 +67,9 @@ class SearchConfig(Options):
             child when a visit finds fewer than C * (N + 1) ** `widening_exponent` draws. 0 is the
             released rule: all candidates at once, when a visit finds no children.
         widening_exponent: Exponent of widening, in [0, 1].
+        without_repetition: Whether no candidate is drawn twice at a node, as far as the policy can
+            leave some out (`TransformersPolicy` can). Needs `widening`, temperature 1, top_p 1 and
+            top_k 0.
         distinct_programs: Whether steps with the same program are one step, which is paid for once.
             Comments and layout are those of the first. Else steps of the same text are.
         beam_width: Number of steps kept per level, 1..1024. beam only.
@@ -105,6 +108,7 @@ class SearchConfig(Options):
     c: float = 2.0
     widening: float = 0.0
     widening_exponent: float = 0.5
+    without_repetition: bool = False
     distinct_programs: bool = False
     beam_width: int = 4
     annotate_terminals_with_ground_truth: bool = False
@@ -134,6 +138,13 @@ class SearchConfig(Options):
             raise ConfigError(
                 "strategy 'mcts' needs a value for final answers: set use_scores (a PPM), "
                 "annotate_terminals_with_ground_truth, or widening"
+            )
+        if self.without_repetition and not (
+            self.widening and self.temperature == 1 and self.top_p == 1 and self.top_k == 0
+        ):
+            raise ConfigError(
+                "without_repetition needs widening, temperature 1, top_p 1 and top_k 0, got "
+                f"{self.widening}, {self.temperature}, {self.top_p} and {self.top_k}"
             )
         if self.strategy == "beam" and not self.use_scores:
             raise ConfigError(

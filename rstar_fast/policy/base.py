@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from rstar_fast.seeding import draw_key
 from rstar_fast.steps import STOP_MARKS, Segment
@@ -27,6 +27,18 @@ class Sampling:
     stop: tuple[str, ...] = STOP_MARKS
 
 
+class Drawn(NamedTuple):
+    """A candidate that was drawn before.
+
+    Attributes:
+        token_ids: Token ids that were sampled.
+        logprobs: Log-probability of each token id, nats, see `Candidate`.
+    """
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ExpandRequest:
     """A request for candidates of the next step.
@@ -42,6 +54,8 @@ class ExpandRequest:
         seed: Seed of the search.
         sampling: Way to draw the candidates.
         first_candidate: Number of the first candidate: how many were drawn at the node before.
+        drawn: Candidates of this node that should not be drawn again, at temperature 1 and from all
+            tokens. An engine that cannot leave them out may ignore them.
     """
 
     id: int
@@ -53,6 +67,7 @@ class ExpandRequest:
     seed: int
     sampling: Sampling
     first_candidate: int = 0
+    drawn: tuple[Drawn, ...] = ()
 
     def draw_key(self, sample: int) -> int:
         """Return the key of the random draws of one of the candidates, see `seeding.draw_key`.

@@ -28,6 +28,7 @@ from rstar_fast.policy.loading import CausalModel, load
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
 from rstar_fast.policy.prefix_tokens import PrefixTokens
+from rstar_fast.policy.repetition import left_over
 from rstar_fast.policy.rows import DecodeRow, Group, pack_rows
 from rstar_fast.policy.sampling import draw
 from rstar_fast.prompts import PromptStyle
@@ -290,16 +291,16 @@ class TransformersPolicy:
             uniforms = torch.tensor(
                 [rows[i].random.random() for i in members], dtype=torch.float64
             ).to(logits.device)
-            drawn = draw(
-                logits if len(members) == len(rows) else logits[members],
-                uniforms,
-                temperature,
-                top_p,
-                top_k,
-            )
-            finite = drawn.logprobs.isfinite().tolist()
+            own = logits if len(members) == len(rows) else logits[members]
+            # The same object, unless there are candidates that shall not come again.
+            left = _left_over(own, [rows[i] for i in members])
+            drawn = draw(left, uniforms, temperature, top_p, top_k)
+            logprobs = drawn.logprobs
+            if left is not own:
+                logprobs = own.log_softmax(-1).gather(-1, drawn.tokens[:, None])[:, 0]
+            finite = logprobs.isfinite().tolist()
             for i, token, logprob, sane in zip(
-                members, drawn.tokens.tolist(), drawn.logprobs.tolist(), finite, strict=True
+                members, drawn.tokens.tolist(), logprobs.tolist(), finite, strict=True
             ):
                 if not sane:
                     broken[id(rows[i].group)] = rows[i].group
@@ -383,3 +384,15 @@ class TransformersPolicy:
         """Make empty buffers for the keys and values of the requests that are being answered."""
         self._prefixes = PrefixPools(self._model.layout)
         self._own = RowKV(self._model.layout, self._max_rows)
+
+
+def _left_over(logits: Tensor, rows: Sequence[DecodeRow]) -> Tensor:
+    """Return the logits of some rows less what was drawn before, see `repetition.left_over`."""
+    if not any(row.group.request.drawn for row in rows):
+        return logits
+    return torch.stack(
+        [
+            left_over(one, row.tokens, row.group.request.drawn)
+            for one, row in zip(logits, rows, strict=True)
+        ]
+    )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rstar_fast._core import NO_NODE, Forest, untrack
 from rstar_fast.config import SearchConfig
 from rstar_fast.marks import CODE
-from rstar_fast.policy.base import ExpandRequest, Sampling
+from rstar_fast.policy.base import Drawn, ExpandRequest, Sampling
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.problems import Problem
 from rstar_fast.search.answers import WrittenStep
@@ -181,7 +181,11 @@ class LiveTree:
         return any(CODE in step for step in self._open_block(node))
 
     def expand_request(
-        self, node: int, num_candidates: int, first_candidate: int = 0
+        self,
+        node: int,
+        num_candidates: int,
+        first_candidate: int = 0,
+        drawn: Sequence[Drawn] = (),
     ) -> ExpandRequest:
         """Make the request for the next steps after a node."""
         return ExpandRequest(
@@ -194,6 +198,7 @@ class LiveTree:
             seed=self.config.seed,
             sampling=self._sampling,
             first_candidate=first_candidate,
+            drawn=tuple(drawn),
         )
 
     def run_requests(self, parent: int, children: Sequence[Node]) -> list[RunRequest]:

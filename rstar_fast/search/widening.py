@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from rstar_fast._core import BUSY, NO_NODE
+from rstar_fast.policy.base import Drawn
 from rstar_fast.search.expansion import TreeTask, form_of, look_at, solution_steps, together
 from rstar_fast.search.live import ROOT, LiveTree
 from rstar_fast.search.programs import StepForm
@@ -17,10 +18,12 @@ class _Family:
     Attributes:
         draws: Number of draws so far.
         children: Children by the form that they are told apart by.
+        drawn: Candidates that shall not be drawn again.
     """
 
     draws: int = 0
     children: dict[StepForm, Node] = field(default_factory=dict)
+    drawn: list[Drawn] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,8 +81,12 @@ def widening_mcts(tree: LiveTree) -> TreeTask:
 def _draw(tree: LiveTree, walk: _Walk, family: _Family) -> TreeTask:
     """Draw one more child of the node that a walk has reached, and let the walk go there."""
     node = walk.node
-    (written,) = yield [tree.expand_request(node, 1, family.draws)]
+    (written,) = yield [tree.expand_request(node, 1, family.draws, family.drawn)]
     family.draws += 1
+    if tree.config.without_repetition and written[0].logprob_bytes:
+        _, id_bytes, logprob_bytes, *_ = written[0]
+        ids, logprobs = memoryview(id_bytes).cast("i"), memoryview(logprob_bytes).cast("f")
+        family.drawn.append(Drawn(tuple(ids), tuple(logprobs)))
     (spent,) = tree.count(written)
     (step,) = solution_steps(tree, node, written)
     form = form_of(tree, node, step.text)

@@ -8,6 +8,7 @@ import pytest
 from ask_tell import Engine, drive, problems, searched
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion
 from rstar_fast.problems import Problem
 from rstar_fast.search import Search
@@ -176,3 +177,23 @@ def test_widening_needs_neither_scores_nor_known_answers() -> None:
     assert config.nodes_per_tree == 1 + config.rollouts * (config.max_depth + 1)
     preset = SearchConfig.preset("widening")
     assert preset.widening and preset.distinct_programs
+
+
+def test_a_request_tells_what_was_drawn_at_its_node() -> None:
+    class Remembering(Engine):
+        def __init__(self) -> None:
+            self.drawn: dict[int, list[tuple[Any, ...]]] = {}
+
+        def expand(self, request: ExpandRequest) -> Expansion:
+            number = request.first_candidate
+            self.drawn.setdefault(request.node, []).append(request.drawn)
+            text = rf"<answer>\boxed{{{number % 2}}}<end_of_answer>"
+            return Expansion(request.id, (Candidate(text, (number, 7), (-0.5, -1.0)),))
+
+    engine = Remembering()
+    tree = tree_of(engine, widening=2.0, rollouts=3, without_repetition=True)
+    assert engine.drawn[0] == [tuple(((i, 7), (-0.5, -1.0)) for i in range(k)) for k in range(3)]
+    assert [node.draws for node in tree.nodes[1:]] == [2, 1]
+    for other in ({"temperature": 0.5}, {"top_k": 5}, {"top_p": 0.5}, {"widening": 0.0}):
+        with pytest.raises(ConfigError, match="without_repetition needs"):
+            SearchConfig.from_dict({"widening": 1.0, "without_repetition": True, **other})
