@@ -16,6 +16,7 @@ _ONLY_SEARCH = (
     "widening",
     "widening_exponent",
     "distinct_programs",
+    "without_repetition",
     "max_tokens",
     "stop_when_sure",
     "stop_when_settled",

@@ -152,6 +152,8 @@ def test_independent_samples_leave_the_ways_of_a_search_aside() -> None:
     assert independent(widening, 16) == independent(plain, 16)
     assert independent(plain, 16).strategy == "best_of_n"
     assert independent(plain, 16).temperature == 0.7
+    once = SearchConfig(widening=1.0, without_repetition=True)
+    assert independent(once, 16) == independent(SearchConfig(), 16)
 
 
 def test_a_search_by_widening_has_a_timeline_within_its_tokens() -> None:
