@@ -3,8 +3,9 @@
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -18,10 +19,13 @@ from rstar_fast.search import Searcher
 from rstar_fast.search.run import Totals
 from rstar_fast.tree import Tree
 
+if TYPE_CHECKING:
+    from rstar_fast.evaluate import Paired
+
 HELP = "search with the models in the package"
 DESCRIPTION = (
     "Solve held-out generated problems with the small models in the package: before "
-    "self-evolution, after it, and by search."
+    "self-evolution, after it, by samples and by search."
 )
 _ABOUT = """\
 The models are transformers of 1.7 million parameters, trained from scratch on one kind of generated
@@ -31,11 +35,17 @@ guess at others. The rest came from {rounds} rounds of self-evolution: search so
 policy and PPM learn from the trees, and the better pair searches again. The problems below have six
 levels of wording, from plain to idiomatic. None of them was in training, under any names."""
 _HOW = """\
-Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Neither is
-told the right answer. To make the models again, see recipes/README.md in the repository."""
+Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Majority and
+best of the PPM choose among independent samples of the same policy, for which each problem has as
+many generated tokens as its search took. None is told the right answer. To make the models again,
+see recipes/README.md in the repository."""
 
+# What is searched, and how. Whoever adopts other models chooses both again, on other problems.
+NUM_PROBLEMS = 100
+SEED = 1
 # Cooler than the searches that make training data, which want mistakes to learn from.
 SEARCH = SearchConfig(candidates=6, rollouts=8, temperature=0.5, max_depth=8, max_step_tokens=40)
+SAMPLES = SEARCH.with_changes(strategy="best_of_n", candidates=8)
 GREEDY = SearchConfig.preset(
     "greedy", max_depth=SEARCH.max_depth, max_step_tokens=SEARCH.max_step_tokens
 )
@@ -50,16 +60,23 @@ def epilog() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("--problems", type=int, default=100, metavar="N", help="number of problems (100)")
+    add(
+        "--problems",
+        type=int,
+        default=NUM_PROBLEMS,
+        metavar="N",
+        help=f"number of problems ({NUM_PROBLEMS})",
+    )
     add(
         "--json",
         metavar="F",
-        help="write base_accuracy, policy_accuracy, search_accuracy and problems to this file",
+        help="write greedy_accuracy, equal_tokens_accuracy (the better of majority and best-of-N "
+        "by the PPM at the search's tokens), search_accuracy, problems and more to this file",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Solve the problems in three ways, print a table and one tree."""
+    """Solve the problems in every way, print a table and one tree."""
     from rstar_fast.embedded import base_path, held_out_problems, origin
     from rstar_fast.search.engines import EMBEDDED, open_searcher
 
@@ -67,41 +84,67 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise ConfigError(f"--problems: expected at least 1, got {args.problems}")
     rounds = origin()["round"]
     console.print(_ABOUT.format(rounds=rounds), soft_wrap=True)
-    problems = held_out_problems(args.problems, seed=1)
+    problems = held_out_problems(args.problems, seed=SEED)
     console.print("\nloading the models", soft_wrap=True)
+    after = f"after round {rounds}"
     with (
         open_searcher(SEARCH, EMBEDDED, EMBEDDED) as searcher,
         open_searcher(GREEDY, base_path(), dtype="float32") as base,
-        Searcher(
-            searcher.policy, GREEDY, runner=searcher.runner, verifier=searcher.verifier
-        ) as policy,
+        _same_engines(searcher, GREEDY) as policy,
+        _same_engines(searcher, SAMPLES) as sampler,
     ):
-        ways = [
-            _solve(console, "base, greedy", base, problems),
-            _solve(console, f"after round {rounds}, greedy", policy, problems),
-            _solve(console, f"after round {rounds}, search", searcher, problems),
-        ]
+        before = _solve(console, "base, greedy", base, problems)
+        greedy = _solve(console, f"{after}, greedy", policy, problems)
+        search = _solve(console, f"{after}, search", searcher, problems)
+        samples = _sample(console, f"{after}, samples", sampler, search)
     console.print(f"\n{_HOW}\n", soft_wrap=True)
+    ways = [before, greedy, *samples, search]
     console.print(_table(ways))
-    _show_a_tree(console, *ways[1:])
+    better = max(samples, key=lambda way: way.num_correct)
+    console.print()
+    for other in (greedy, better):
+        compared = _compare(search, other)
+        console.print(compared.sentence("search", _short(other)), soft_wrap=True)
+    _show_a_tree(console, greedy, search)
     if args.json:
-        _write_json(Path(args.json), ways)
+        _write_json(Path(args.json), before, greedy, better, search)
     return Exit.OK
 
 
 @dataclass(slots=True)
 class _Outcome:
-    """Outcome of one way to solve the problems."""
+    """Outcome of one way to solve the problems.
+
+    Attributes:
+        title: Name of the way.
+        solved: Whether each problem's answer is right, by the problem's id.
+        tokens: Mean number of tokens generated per problem.
+        seconds: Time that it took.
+        trees: Trees of the problems that did not fail.
+    """
 
     title: str
-    num_problems: int
-    trees: list[Tree]
+    solved: dict[str, bool]
+    tokens: float
     seconds: float
+    trees: list[Tree]
 
     @property
-    def correct(self) -> list[Tree]:
-        """Trees whose chosen answer is right."""
-        return [tree for tree in self.trees if (best := tree.best()) and best.correct]
+    def num_correct(self) -> int:
+        """Number of problems whose answer is right."""
+        return sum(self.solved.values())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of problems whose answer is right."""
+        return self.num_correct / len(self.solved)
+
+
+def _same_engines(searcher: Searcher, config: SearchConfig) -> Searcher:
+    scorer = searcher.scorer if config.use_scores else None
+    return Searcher(
+        searcher.policy, config, scorer, runner=searcher.runner, verifier=searcher.verifier
+    )
 
 
 def _solve(console: Console, title: str, searcher: Searcher, problems: list[Problem]) -> _Outcome:
@@ -113,7 +156,54 @@ def _solve(console: Console, title: str, searcher: Searcher, problems: list[Prob
             if isinstance(ended, Tree):
                 trees.append(ended)
     console.print(progress.line(), soft_wrap=True)
-    return _Outcome(title, len(problems), trees, time.perf_counter() - started)
+    solved = {problem.id: False for problem in problems}
+    solved |= {tree.problem.id: bool((best := tree.best()) and best.correct) for tree in trees}
+    tokens = sum(tree.counts.get("generated_tokens", 0) for tree in trees) / len(problems)
+    return _Outcome(title, solved, tokens, time.perf_counter() - started, trees)
+
+
+def _sample(console: Console, title: str, searcher: Searcher, search: _Outcome) -> list[_Outcome]:
+    """Draw samples for as many tokens as each problem's search took, and choose in two ways."""
+    from rstar_fast.evaluate import best, known_by, tree_timeline, unscored, vote
+    from rstar_fast.evaluate.run import by_problem, next_copies
+
+    tokens = {tree.problem.id: tree.counts["generated_tokens"] for tree in search.trees}
+    wanted = [replace(tree.problem, copy=0) for tree in search.trees]
+    trees: list[Tree] = []
+    seconds = 0.0
+    while wanted:
+        drawn = _solve(console, title, searcher, wanted)
+        seconds += drawn.seconds
+        trees += drawn.trees
+        generated = {tree.problem.key: tree.counts["generated_tokens"] for tree in trees}
+        wanted = next_copies(wanted, generated, tokens)
+    trees.sort(key=lambda tree: tree.problem.copy or 0)
+    pool = {
+        problem_id: known_by(tree_timeline(of_one), tokens[problem_id])
+        for problem_id, of_one in by_problem(trees).items()
+    }
+    spent = sum(one.tokens for samples in pool.values() for one in samples) / len(search.solved)
+    outcomes = []
+    for name in ("majority", "best of the PPM"):
+        solved = dict.fromkeys(search.solved, False)
+        for problem_id, samples in pool.items():
+            chosen = vote(unscored(samples)) if name == "majority" else best(samples)
+            solved[problem_id] = bool(chosen and chosen.correct)
+        outcomes.append(
+            _Outcome(f"{title.replace('samples', name)}", solved, spent, seconds, trees)
+        )
+    return outcomes
+
+
+def _compare(first: _Outcome, second: _Outcome) -> "Paired":
+    """Compare two ways problem by problem."""
+    from rstar_fast.evaluate import paired
+
+    return paired(list(first.solved.values()), [second.solved[key] for key in first.solved])
+
+
+def _short(way: _Outcome) -> str:
+    return way.title.rpartition(", ")[2]
 
 
 def _table(ways: list[_Outcome]) -> Table:
@@ -122,15 +212,12 @@ def _table(ways: list[_Outcome]) -> Table:
     head = ("", "correct", "accuracy [95% interval]", "tokens per problem", "seconds")
     table = Table(*head, box=None, pad_edge=False, header_style="bold")
     for way in ways:
-        share = Share(len(way.correct), way.num_problems)
-        tokens = (
-            sum(tree.counts.get("generated_tokens", 0) for tree in way.trees) / way.num_problems
-        )
+        share = Share(way.num_correct, len(way.solved))
         table.add_row(
             way.title,
             f"{share.successes} of {share.trials}",
             str(share),
-            f"{tokens:,.0f}",
+            f"{way.tokens:,.0f}",
             f"{way.seconds:.1f}",
         )
     return table
@@ -140,11 +227,12 @@ def _show_a_tree(console: Console, greedy: _Outcome, search: _Outcome) -> None:
     """Print the smallest tree of a problem that greedy got wrong and search got right."""
     from rstar_fast.viewer import trajectory_view, tree_view
 
-    solved = {tree.problem.id for tree in greedy.correct}
     gained = [
         (tree, best)
-        for tree in search.correct
-        if tree.problem.id not in solved and (best := tree.best())
+        for tree in search.trees
+        if search.solved[tree.problem.id]
+        and not greedy.solved[tree.problem.id]
+        and (best := tree.best())
     ]
     if not gained:
         console.print("\nsearch got no problem right that greedy got wrong", soft_wrap=True)
@@ -158,14 +246,21 @@ def _show_a_tree(console: Console, greedy: _Outcome, search: _Outcome) -> None:
     console.print(trajectory_view(tree, best.id), soft_wrap=True)
 
 
-def _write_json(path: Path, ways: list[_Outcome]) -> None:
-    names = ("base_accuracy", "policy_accuracy", "search_accuracy")
+def _write_json(
+    path: Path, base: _Outcome, greedy: _Outcome, equal: _Outcome, search: _Outcome
+) -> None:
     record = {
-        name: len(way.correct) / way.num_problems for name, way in zip(names, ways, strict=True)
+        "greedy_accuracy": greedy.accuracy,
+        "equal_tokens_accuracy": equal.accuracy,
+        "search_accuracy": search.accuracy,
+        "problems": len(search.solved),
+        "base_accuracy": base.accuracy,
+        "equal_tokens_way": _short(equal),
+        "greedy_tokens": greedy.tokens,
+        "equal_tokens": equal.tokens,
+        "search_tokens": search.tokens,
     }
     try:
-        path.write_text(
-            json.dumps({**record, "problems": ways[0].num_problems}) + "\n", encoding="utf-8"
-        )
+        path.write_text(json.dumps(record) + "\n", encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error

@@ -91,6 +91,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     by_group = groups_table(summarize(out))
     if by_group.row_count:
         console.print(by_group)
+    for shown in (*budget_tables(summarize(out)), times_table(out)):
+        console.print()
+        console.print(shown)
     console.print(f"\nlook at it: {files[-1]}", soft_wrap=True)
     return Exit.OK
 
@@ -156,4 +159,31 @@ def groups_table(summaries: "Sequence[RoundSummary]") -> Table:
     for group in groups(summaries):
         shares = [one.policy_by_group.get(group) for one in summaries]
         shown.add_row(escape(group), *(percent(share) if share else "" for share in shares))
+    return shown
+
+
+def budget_tables(summaries: "Sequence[RoundSummary]") -> list[Table]:
+    """Return tables of the last measured round at equal tokens, one for each group of problems."""
+    from rstar_fast.evolve.budget_tables import compared_rows, share_rows
+
+    measured = [(one.number, one.measured) for one in summaries if one.measured]
+    tables = []
+    for number, figures in measured[-1:]:
+        for group in figures.group_names:
+            head, rows = share_rows(figures, group)
+            shown = Table(*head, box=None, title=escape(f"round {number}, {group}"))
+            for row in [*rows, *compared_rows(figures, group)]:
+                shown.add_row(*row)
+            tables.append(shown)
+    return tables
+
+
+def times_table(run: Path) -> Table:
+    """Return a table of minutes by kind of stage and round."""
+    from rstar_fast.evolve.times import time_rows
+
+    head, rows = time_rows(run)
+    shown = Table(*head, box=None)
+    for row in rows:
+        shown.add_row(*row)
     return shown

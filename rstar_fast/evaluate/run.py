@@ -1,9 +1,10 @@
 """Searches of problems with known answers, to see how many are solved."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 
+from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
@@ -11,14 +12,27 @@ from rstar_fast.search.run import search_to_folder
 from rstar_fast.store import RunFolder
 from rstar_fast.tree import Tree
 
+_ONLY_SEARCH = (
+    "widening",
+    "widening_exponent",
+    "distinct_programs",
+    "without_repetition",
+    "max_tokens",
+    "stop_when_sure",
+    "stop_when_settled",
+    "token_price",
+)
+"""Options that say how a search grows and when it ends, and not how a step is drawn."""
+
 
 def solve(
     searcher: Searcher,
     problems: Sequence[Problem],
     searches: int = 1,
     folder: RunFolder | None = None,
+    tokens: Mapping[str, int] | None = None,
 ) -> dict[str, list[Tree]]:
-    """Search every problem, once or several times, in one run of the engines.
+    """Search every problem, once or several times.
 
     Every search is of another copy of its problem (`Problem.copy`), so it draws its own random
     numbers. The trees that are returned are of the problems as given.
@@ -29,6 +43,8 @@ def solve(
         searches: Number of searches of every problem, >= 1.
         folder: Run folder that every tree is written to at once. What it has already is not
             searched again. None to keep the trees in memory only.
+        tokens: Number of tokens by problem id, for problems that are searched again until their
+            searches have generated so many. None for `searches` searches of each.
 
     Returns:
         The trees by problem id. Problems and searches are in order, and searches that failed are
@@ -46,22 +62,66 @@ def solve(
             raise ConfigError(
                 f"problem {problem.id!r}: expected an accepted answer to evaluate by, got none"
             )
-    every_copy = copies(problems, searches)
+    wanted = list(copies(problems, searches))
+    by_key: dict[str, Tree] = {}
+    while wanted:
+        by_key |= _search(searcher, wanted, folder)
+        generated = {key: tree.counts.get("generated_tokens", 0) for key, tree in by_key.items()}
+        wanted = next_copies(wanted, generated, tokens or {})
+    found: dict[str, list[Tree]] = {problem.id: [] for problem in problems}
+    for tree in sorted(by_key.values(), key=lambda tree: tree.problem.copy or 0):
+        tree.problem = replace(tree.problem, copy=None)
+        found[tree.problem.id].append(tree)
+    return found
+
+
+def _search(
+    searcher: Searcher, wanted: Sequence[Problem], folder: RunFolder | None
+) -> dict[str, Tree]:
+    """Search problems in one run of the engines, and return the trees by their problems' keys."""
     if folder is None:
-        with closing(searcher.search(every_copy)) as run:
-            ended = [one for one in run if isinstance(one, Tree)]
-    else:
-        with closing(search_to_folder(searcher, every_copy, folder)) as run:
-            for _ in run:
-                pass
-        ended = list(folder.trees())
-    by_key = {tree.problem.key: tree for tree in ended}
-    found: dict[str, list[Tree]] = {}
-    for problem in problems:
-        keys = [copy.key for copy in copies([problem], searches)]
-        found[problem.id] = [by_key[key] for key in keys if key in by_key]
-        for tree in found[problem.id]:
-            tree.problem = replace(problem, copy=None)
+        with closing(searcher.search(wanted)) as run:
+            return {one.problem.key: one for one in run if isinstance(one, Tree)}
+    with closing(search_to_folder(searcher, wanted, folder)) as run:
+        for _ in run:
+            pass
+    keys = {problem.key for problem in wanted}
+    return {tree.problem.key: tree for tree in folder.trees() if tree.problem.key in keys}
+
+
+def independent(search: SearchConfig, paths: int) -> SearchConfig:
+    """Return the configuration that draws independent solutions as a search draws its steps.
+
+    Every solution goes to its end: budgets and rules to stop early are left out.
+
+    Args:
+        search: Configuration of the search.
+        paths: Number of solutions of one drawing, 1..1024.
+    """
+    plain = {spec.name: spec.default for spec in fields(SearchConfig) if spec.name in _ONLY_SEARCH}
+    return search.with_changes(**plain, strategy="best_of_n", candidates=paths, use_scores=False)
+
+
+def next_copies(
+    searched: Sequence[Problem], generated: Mapping[str, int], tokens: Mapping[str, int]
+) -> list[Problem]:
+    """Return one more copy of each problem whose searches have not generated its tokens yet.
+
+    Problems whose last search failed, or generated nothing, are left out.
+
+    Args:
+        searched: Copies of problems that were searched last.
+        generated: Number of tokens that each search so far has generated, by `Problem.key`.
+        tokens: Number of tokens to generate by problem id. 0 for problems that are missing.
+    """
+    last = {one.id: one for one in sorted(searched, key=lambda one: one.copy or 0)}
+    found = []
+    for problem in last.values():
+        number = (problem.copy or 0) + 1
+        keys = [replace(problem, copy=copy).key for copy in range(number)]
+        spent = sum(generated.get(key, 0) for key in keys)
+        if generated.get(problem.key) and spent < tokens.get(problem.id, 0):
+            found.append(replace(problem, copy=number))
     return found
 
 

@@ -1,7 +1,7 @@
 """Answers to a problem, and ways to choose one of many (rStar-Math, section 4.1)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rstar_fast.errors import ConfigError
 from rstar_fast.verify.grade.spelling import Spelling, spelling
@@ -17,6 +17,7 @@ class Sample:
         tokens: Number of tokens that were generated for it. All tokens of a search.
         score: Score that it is chosen by; a higher one is better. None where nothing scored it.
         logprob: Mean log-probability of its tokens under the policy, nats. None where unknown.
+        weight: Weight of its vote, >= 0.
     """
 
     answer: str
@@ -24,6 +25,7 @@ class Sample:
     tokens: int
     score: float | None = None
     logprob: float | None = None
+    weight: float = 1.0
 
 
 Choose = Callable[[Sequence[Sample]], "Sample | None"]
@@ -45,13 +47,14 @@ def vote(
 ) -> Sample | None:
     """Return the best-scored sample of the answer that is given most often. None without an answer.
 
-    Answers are equal if they are spelled alike (`spelling`). Ties go to the answer with the
-    better-scored sample, and to the earlier one where samples have no scores.
+    A vote counts by `Sample.weight`. Answers are equal if they are spelled alike (`spelling`). Ties
+    go to the answer with the better-scored sample, and to the earlier one where samples have no
+    scores.
 
     Args:
         samples: Samples of one problem.
         top: Number of best-scored samples that vote, >= 1. None for all.
-        weighted: Whether a vote counts by its score, moved from [-1, 1] to [0, 1].
+        weighted: Whether a vote counts by its score too, moved from [-1, 1] to [0, 1].
 
     Raises:
         ConfigError: `top` is below 1, or scores are needed and missing.
@@ -63,7 +66,7 @@ def vote(
     weights: dict[Spelling, float] = {}
     for one in voters:
         form = spelling(one.answer)
-        weight = ((one.score or 0.0) + 1) / 2 if weighted else 1.0
+        weight = one.weight * (((one.score or 0.0) + 1) / 2 if weighted else 1.0)
         first.setdefault(form, one)
         weights[form] = weights.get(form, 0.0) + weight
     # max() takes the first of equals, and dicts keep the order in which answers came.
@@ -77,6 +80,11 @@ def likeliest(samples: Sequence[Sample]) -> Sample | None:
     """
     known = [one for one in samples if one.answer and one.logprob is not None]
     return max(known, key=lambda one: one.logprob or 0.0) if known else None
+
+
+def unscored(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples without scores, so that ties of a vote go to the earlier answer."""
+    return [replace(one, score=None) for one in samples]
 
 
 def within(samples: Sequence[Sample], tokens: int) -> list[Sample]:

@@ -146,7 +146,7 @@ def paired(first: Sequence[bool], second: Sequence[bool], seed: int = 0) -> Pair
         losses,
         (wins - losses) / len(gains),
         (float(low), float(high)),
-        _sign_test(wins, losses),
+        sign_test(wins, losses),
     )
 
 
@@ -179,7 +179,7 @@ def _points(share: float) -> str:
     return f"{100 * share + 0.0:.3g}"
 
 
-def _sign_test(wins: int, losses: int) -> float:
+def sign_test(wins: int, losses: int) -> float:
     """Return the p-value of the two-sided exact test that wins and losses are equally likely."""
     trials = wins + losses
     tail: float = sum(comb(trials, k) for k in range(min(wins, losses) + 1)) / 2**trials

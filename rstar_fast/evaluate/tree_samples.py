@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rstar_fast.data.trajectories import mean_logprob
@@ -67,20 +68,34 @@ def rescored(trees: Sequence[Tree], scorer: "PackedScorer") -> list[Tree]:
 
 
 def rescored_samples(
-    pool: Mapping[str, Sequence[Tree]], scorer: "PackedScorer", verifier: Verifier
+    pool: Mapping[str, Sequence[Tree]], scorer: "PackedScorer", verifier: Verifier | None = None
 ) -> dict[str, list[Sample]]:
-    """Return the `path_samples` of each problem's first tree, with the scores of another model.
+    """Return the `path_samples` of each problem's trees, with the scores of another model.
 
     Args:
-        pool: Trees by problem id. Every problem has one tree or more.
-        scorer: Scorer of the other model.
+        pool: Trees by problem id.
+        scorer: Scorer of the other model. It scores each tree once.
         verifier: Verifier for paths without an answer, see `path_samples`.
     """
-    trees = rescored([trees[0] for trees in pool.values()], scorer)
+    scored = iter(rescored([tree for trees in pool.values() for tree in trees], scorer))
     return {
-        problem_id: path_samples(tree, verifier)
-        for problem_id, tree in zip(pool, trees, strict=True)
+        problem_id: [
+            one for tree in islice(scored, len(trees)) for one in path_samples(tree, verifier)
+        ]
+        for problem_id, trees in pool.items()
     }
+
+
+def node_sample(tree: Tree, node: Node) -> Sample:
+    """Return the sample of a final answer. Its tokens are those of its path."""
+    path = tree.path(node.id)
+    return Sample(
+        node.answer,
+        bool(node.correct),
+        sum(len(step.id_bytes) // 4 for step in path),
+        node.score,
+        mean_logprob(path),
+    )
 
 
 def _sample(tree: Tree, node: Node | None, tokens: int, verifier: Verifier | None) -> Sample:
@@ -93,9 +108,7 @@ def _sample(tree: Tree, node: Node | None, tokens: int, verifier: Verifier | Non
         verifier: Verifier that grades what was printed. None to ignore it.
     """
     if node is not None and node.end == "answer":
-        return Sample(
-            node.answer, bool(node.correct), tokens, node.score, mean_logprob(tree.path(node.id))
-        )
+        return replace(node_sample(tree, node), tokens=tokens)
     printed = _printed(tree, node) if verifier is not None else None
     if printed is None or verifier is None:
         return Sample("", False, tokens)

@@ -42,6 +42,9 @@ class EvolveConfig:
         pairs: Rules for making preference pairs.
         earlier_rounds: Whether PPMs and the models that they are compared with learn from the data
             of earlier rounds too. In the paper they learn from their own round's data alone.
+        ppm_guides: Whether PPMs guide the searches that make data, from the third round on. Without
+            it known answers alone guide all of them, which shows what the PPM is worth to the
+            policies.
         solutions: Number of solutions of each problem that the policy learns from, >= 1. A problem
             with fewer gives what it has.
         keep_solutions: Whether the policy also learns, for each problem that this round did not
@@ -71,6 +74,7 @@ class EvolveConfig:
     ppm: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-ppm"))
     pairs: PairRules = field(default_factory=PairRules)
     earlier_rounds: bool = False
+    ppm_guides: bool = True
     solutions: int = 2
     keep_solutions: bool = False
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
@@ -88,7 +92,7 @@ class EvolveConfig:
         if self.max_rows is not None:
             check_integer("max_rows", self.max_rows, low=1)
         check_integer("seed", self.seed, low=0)
-        for name in ("earlier_rounds", "keep_solutions"):
+        for name in ("earlier_rounds", "ppm_guides", "keep_solutions"):
             check_boolean(name, getattr(self, name))
         if self.dtype is not None:
             check_choice("dtype", self.dtype, DTYPES)
@@ -118,7 +122,7 @@ class EvolveConfig:
                 "base": plain.get("base"),
                 **{name: _sources(plain, name) for name in SOURCES},
                 "rounds": tuple(
-                    RoundConfig.from_dict(number, each, search)
+                    RoundConfig.from_dict(number, each, search, plain.get("ppm_guides", True))
                     for number, each in enumerate(rounds, 1)
                 ),
                 "policy": _training(take_table(plain, "policy"), "paper-policy"),

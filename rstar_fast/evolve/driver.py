@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +12,7 @@ from rstar_fast.evolve.config import SOURCES, EvolveConfig
 from rstar_fast.evolve.plan import plan, training_first
 from rstar_fast.evolve.schedule import LOGS, StageEvent, log_of, schedule
 from rstar_fast.evolve.stage import Stage
+from rstar_fast.evolve.stage_processes import StageProcess, StageProcesses
 from rstar_fast.store.config_file import (
     CONFIG,
     as_json,
@@ -58,26 +57,19 @@ def evolve(
     if processes < 1:
         raise ConfigError(f"processes: expected at least 1, got {processes}")
     run = Path(run)
-    flags = ["--parent", str(os.getpid())]
-    flags += ["--workers", str(workers)] if workers else []
+    flags = ["--workers", str(workers)] if workers else []
     flags += ["--device", device] if device else []
     flags += ["--unconfined"] if unconfined else []
     num_threads = threads or max(1, len(os.sched_getaffinity(0)) // processes)
     environment = {**os.environ, "OMP_NUM_THREADS": str(num_threads)}
+    with (
+        closing(_begin(run, {"options": dict(options), "files": _digests(config)})),
+        closing(StageProcesses(environment, run / LOGS / "server.txt")) as server,
+    ):
 
-    def start(stage: Stage) -> "subprocess.Popen[bytes]":
-        # Without -P, a file of the working folder could take the place of a module.
-        module = [sys.executable, "-P", "-m", "rstar_fast.evolve.process"]
-        with log_of(run, stage).open("wb") as log:
-            return subprocess.Popen(
-                [*module, str(run), stage.name, *flags],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
+        def start(stage: Stage) -> StageProcess:
+            return server.start([str(run), stage.name, *flags], log_of(run, stage))
 
-    with closing(_begin(run, {"options": dict(options), "files": _digests(config)})):
         stages = plan(config)
         yield from schedule(
             training_first(stages) if processes > 1 else stages, run, processes, start

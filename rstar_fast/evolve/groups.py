@@ -1,11 +1,15 @@
 """Groups of problems.
 
-A problem's group is its id without the last number: the name of a file, a level or a source.
+A problem's group is its id without the last number: the name of a file, a level or a source. Its
+source is the entry of the configuration that it was read from, such as a domain.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rstar_fast.problems import read_problems
 
 
 def solved_by_group(problems: Iterable[tuple[str, bool]]) -> dict[str, list[int]]:
@@ -21,6 +25,36 @@ def solved_by_group(problems: Iterable[tuple[str, bool]]) -> dict[str, list[int]
     num_solved = Counter(group for group, solved in found if solved)
     num_problems = Counter(group for group, _ in found)
     return {group: [num_solved[group], count] for group, count in sorted(num_problems.items())}
+
+
+def sources_of(sources: Sequence[str]) -> dict[str, str]:
+    """Return the short name of each problem's source, by the problem's id.
+
+    A file's short name is that of the file, without its ending. Another source loses the numbers
+    behind its name. Sources that would be called alike keep their whole names.
+
+    >>> set(sources_of(["graded:held_out:1", "graded:reworded:1"]).values()) == {
+    ...     "graded:held_out",
+    ...     "graded:reworded",
+    ... }
+    True
+
+    Raises:
+        ProblemError: A source cannot be read.
+    """
+    short = [
+        Path(source).stem if Path(source).is_file() else re.sub(r"(:\d+)+$", "", source)
+        for source in sources
+    ]
+    names = [
+        name if short.count(name) == 1 else source
+        for name, source in zip(short, sources, strict=True)
+    ]
+    return {
+        problem.id: name
+        for name, source in zip(names, sources, strict=True)
+        for problem in read_problems(source)
+    }
 
 
 def _group(problem_id: str) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.evaluate.run import independent
 from rstar_fast.evolve.config import EvolveConfig
 from rstar_fast.evolve.stage import (
     DataStage,
@@ -91,7 +92,7 @@ def _training(config: EvolveConfig, number: int, searches: list[SearchStage]) ->
     learnt = tuple(f"round-{n}/data" for n in range(first, number + 1))
     scorers = [
         PPMStage(f"round-{number}/{objective}", learnt, policy.name, objective)
-        for objective in _objectives(config)
+        for objective in _objectives(config, number)
     ]
     return [data, policy, *scorers]
 
@@ -100,14 +101,16 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
     """Return the stages that measure a round's models on held-out problems."""
     how = config.evaluate
     policy, ppm = _policy_after(config, number), f"round-{number}/ppm"
-    draws = how.search.with_changes(strategy="best_of_n", candidates=how.samples, use_scores=False)
+    draws = independent(how.search, how.samples)
     greedy = _greedy(config, number)
     samples = _measurement(config, f"round-{number}/samples", policy, None, draws, 1)
     searches = _measurement(
         config, f"round-{number}/searches", policy, ppm, how.search, how.searches
     )
     stages = [greedy, samples, searches]
-    first_policy = f"round-{number}/first-policy" if number > 1 and how.baselines else None
+    first_policy = (
+        f"round-{number}/first-policy" if number > 1 and _has_baselines(config, number) else None
+    )
     if first_policy:
         weak = _policy_after(config, 1)
         stages.append(_measurement(config, first_policy, weak, ppm, how.search, how.searches))
@@ -117,7 +120,7 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
         samples=samples.name,
         searches=searches.name,
         first_policy=first_policy,
-        scorers=tuple(f"round-{number}/{objective}" for objective in _objectives(config)),
+        scorers=tuple(f"round-{number}/{objective}" for objective in _objectives(config, number)),
         pairs=(f"round-{number}/data", "round-1/data"),
     )
     return [*stages, results]
@@ -128,8 +131,14 @@ def _policy_after(config: EvolveConfig, number: int) -> str:
     return f"round-{number}/policy" if number else config.bootstrap_policy
 
 
-def _objectives(config: EvolveConfig) -> "tuple[Objective, ...]":
-    return ("ppm", "orm", "pqm") if config.evaluate.baselines else ("ppm",)
+def _objectives(config: EvolveConfig, number: int) -> "tuple[Objective, ...]":
+    return ("ppm", "orm", "pqm") if _has_baselines(config, number) else ("ppm",)
+
+
+def _has_baselines(config: EvolveConfig, number: int) -> bool:
+    """Return whether a round is compared with an ORM, a PQM and the first round's policy."""
+    which = config.evaluate.baselines
+    return which == "all" or (which == "last" and number == len(config.rounds))
 
 
 def _greedy(config: EvolveConfig, number: int) -> SearchStage:
@@ -162,6 +171,7 @@ def _measurement(
         first=config.evaluate.problems,
         search=search.with_changes(seed=config.seed + _EVALUATION_SEED, prompt="finetuned"),
         copies=copies,
+        tokens=max(config.evaluate.budgets, default=None),
     )
 
 

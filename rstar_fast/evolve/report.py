@@ -9,9 +9,11 @@ from typing import Any
 
 from rstar_fast.errors import StoreError
 from rstar_fast.evaluate import Share
+from rstar_fast.evolve.budget_tables import compared_rows, share_rows
 from rstar_fast.evolve.curves import Curves, draw
 from rstar_fast.evolve.metrics import Method, PairOrder
 from rstar_fast.evolve.summary import RoundSummary, groups, summarize
+from rstar_fast.evolve.times import time_rows
 from rstar_fast.store.config_file import read_config
 from rstar_fast.store.files import write_whole
 
@@ -55,6 +57,7 @@ def write_report(run: str | Path) -> list[Path]:
     config = read_config(run)
     summaries = summarize(run)
     rounds = [one.number for one in summaries]
+    times = time_rows(run)
     pictures = {name: draw(curves, rounds) for name, curves in _curves(summaries).items()}
     try:
         files = []
@@ -62,7 +65,7 @@ def write_report(run: str | Path) -> list[Path]:
             files.append(run / f"{name}.png")
             write_whole(files[-1], picture)
         files.append(run / "report.html")
-        page = _page(run.name, config, summaries, pictures)
+        page = _page(run.name, config, summaries, pictures, times)
         write_whole(files[-1], page.encode(errors="backslashreplace"))
     except OSError as error:
         raise StoreError(
@@ -107,6 +110,7 @@ def _page(
     config: dict[str, Any],
     summaries: Sequence[RoundSummary],
     pictures: Mapping[str, bytes],
+    times: tuple[list[str], list[list[str]]],
 ) -> str:
     notes = [
         f"<li>{html.escape(_note(one))}</li>" for one in summaries if one.search_against_majority
@@ -123,6 +127,7 @@ def _page(
         "about held-out problems. Majority and best-of-N had as many generated tokens for each "
         "problem as the search.</small></p>"
         f"<ul>{''.join(notes)}</ul>{_groups(summaries)}{''.join(images)}"
+        f"{''.join(map(_at_budgets, summaries))}<h2>Minutes by kind of stage</h2>{_table(*times)}"
         f"<details><summary>configuration</summary><pre>{shown}</pre></details>"
     )
 
@@ -149,6 +154,23 @@ def _groups(summaries: Sequence[RoundSummary]) -> str:
         rows.append([group, *(percent(share) if share else "" for share in shares)])
     head = ["policy alone", *(f"round {one.number}" for one in summaries)]
     return _table(head, rows) if rows else ""
+
+
+def _at_budgets(one: RoundSummary) -> str:
+    """Return the tables of one round at equal numbers of generated tokens, one for each group."""
+    if one.measured is None:
+        return ""
+    names: list[str | None] = [*one.measured.group_names]
+    tables = []
+    for group in names if len(names) == 1 else [*names, None]:
+        head, rows = share_rows(one.measured, group)
+        num_problems = one.measured.share("majority", one.measured.budgets[0], group).trials
+        title = html.escape(f"Round {one.number}, {group or 'all'}: {num_problems:,} problems")
+        tables.append(
+            f"<h3>{title}, percent solved at equal tokens</h3>"
+            f"{_table(head, [*rows, *compared_rows(one.measured, group)])}"
+        )
+    return "".join(tables)
 
 
 def _note(one: RoundSummary) -> str:

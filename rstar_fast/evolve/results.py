@@ -20,10 +20,13 @@ from rstar_fast.evaluate import (
     selections,
     vote,
 )
+from rstar_fast.evaluate.measured import Measured, measure, sample_methods, search_methods
 from rstar_fast.evaluate.run import by_problem
+from rstar_fast.evaluate.timelines import Timelines, sample_timeline, search_timeline
+from rstar_fast.evolve.budget_tables import BUDGETS
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder, read_trees
-from rstar_fast.evolve.groups import solved_by_group
+from rstar_fast.evolve.groups import solved_by_group, sources_of
 from rstar_fast.evolve.metrics import Method, PairOrder, method_id
 from rstar_fast.evolve.stage import ResultsStage
 from rstar_fast.ppm import PPM, PackedScorer
@@ -39,7 +42,8 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
     """Write solved flags per method to `results.json`; return accuracies and comparisons.
 
     The file holds the flags of each method in the order of the problems' ids. Samples are cut to
-    the tokens that the searches of their problem took.
+    the tokens that the searches of their problem took. With `EvaluateConfig.budgets` the file
+    `budgets.json` holds the flags of all methods at each budget (`Measured.to_dict`).
 
     Raises:
         RStarError: A model or a folder cannot be read.
@@ -56,9 +60,13 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
         searched = {key: samples for key, samples in searched.items() if key in pool}
         methods |= _by_id("search", selections(searched)) | _first_searches(searched)
         pairs: dict[str, list[float] | None] = {}
+        scored: dict[str, Timelines] = {}
         for scorer in stage.scorers:
             model = PPM.from_pretrained(run / scorer, device=context.device)
             samples = rescored_samples(pool, PackedScorer(model), verifier)
+            scored[Path(scorer).name] = {
+                key: sample_timeline(of_one) for key, of_one in samples.items()
+            }
             cut = at_equal_tokens(samples, searched)
             methods |= _by_id(Path(scorer).name, selections(cut))
             if scorer == stage.scorers[0]:
@@ -66,8 +74,13 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
         if stage.first_policy:
             by_first_policy = _searched(run, stage.first_policy, verifier)
             methods |= _by_id("first policy", selections(by_first_policy))
+    measured = (
+        _at_budgets(stage, context, greedy, scored) if context.config.evaluate.budgets else None
+    )
     with fresh_folder(run / stage.name) as folder:
         write_json(folder / "results.json", {name: _plain(one) for name, one in methods.items()})
+        if measured:
+            write_json(folder / BUDGETS, measured.to_dict())
     compared = paired(methods[Method.SEARCH].solved, methods[Method.MAJORITY].solved)
     return {
         "accuracy": {
@@ -79,6 +92,30 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
         "search_against_majority_figures": asdict(compared),
         "pairs": pairs,
     }
+
+
+def _at_budgets(
+    stage: ResultsStage, context: Context, greedy: Samples, scored: dict[str, Timelines]
+) -> Measured:
+    """Return what every method solves at the budgets, on the problems that were sampled.
+
+    Args:
+        stage: The stage.
+        context: Its surroundings.
+        greedy: Solution of the policy alone by problem id, for these problems and more.
+        scored: Timelines of the samples with the scores of each model, by the model's name.
+    """
+    plain = next(iter(scored.values()))
+    groups = sources_of(context.config.held_out)
+    methods = sample_methods(plain, scored)
+    alone = {key: sample_timeline(one) for key, one in greedy.items()}
+    methods["policy"] = (alone, methods["majority"][1])
+    for name, searches in (("search", stage.searches), ("first policy", stage.first_policy)):
+        if searches:
+            trees = by_problem(read_trees(context.run, [searches]))
+            found = {key: search_timeline(of_one) for key, of_one in trees.items()}
+            methods |= search_methods(name, found)
+    return measure(methods, {key: groups[key] for key in plain}, context.config.evaluate.budgets)
 
 
 def _searched(run: Path, stage: str, verifier: Verifier) -> Samples:

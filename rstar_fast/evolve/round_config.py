@@ -29,7 +29,11 @@ class RoundConfig:
 
     @classmethod
     def from_dict(
-        cls, number: int, options: Mapping[str, Any], common: Mapping[str, Any]
+        cls,
+        number: int,
+        options: Mapping[str, Any],
+        common: Mapping[str, Any],
+        ppm_guides: bool = True,
     ) -> "RoundConfig":
         """Return the config of a [[rounds]] table.
 
@@ -39,6 +43,8 @@ class RoundConfig:
                 each with changes for another search of every problem) and `again` (a list of tables
                 with `difficulties` and `rollouts`, or "paper" for `searches_again(number)`).
             common: Search options of all rounds.
+            ppm_guides: Whether PPMs guide searches. Without it none has scores, whatever the tables
+                say.
 
         Raises:
             ConfigError: An option is unknown or has a wrong value.
@@ -59,7 +65,10 @@ class RoundConfig:
                 "rounds: round 1: expected use_scores = false, since there is no PPM before it"
             )
         try:
-            searches = [SearchConfig.from_dict({**first, **changes}) for changes in ({}, *more)]
+            unguided = {} if ppm_guides else {"use_scores": False}
+            searches = [
+                SearchConfig.from_dict({**first, **changes, **unguided}) for changes in ({}, *more)
+            ]
         except TypeError as error:
             raise ConfigError(
                 f"rounds: round {number}: more: expected a list of tables, got {more!r}"

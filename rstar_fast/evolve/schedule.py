@@ -3,12 +3,11 @@
 Each stage has a process of its own. Several run at a time.
 """
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rstar_fast.errors import StageError
 from rstar_fast.evolve.manifest import read_manifest
@@ -18,6 +17,26 @@ LOGS = "logs"
 """Name of the folder with what the stages' processes print."""
 
 _POLL_S = 0.05
+
+
+class Process(Protocol):
+    """The process of a stage, as `subprocess.Popen` has it.
+
+    Attributes:
+        returncode: Exit status, or the negative number of the signal that ended it. None before its
+            end is known.
+    """
+
+    returncode: Any
+
+    def poll(self) -> int | None:
+        """Look whether it has ended, and return its exit status or None."""
+
+    def kill(self) -> None:
+        """Kill it, if it runs."""
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +60,7 @@ def schedule(
     stages: list[Stage],
     run: Path,
     processes: int,
-    start: Callable[[Stage], "subprocess.Popen[bytes]"],
+    start: Callable[[Stage], Process],
 ) -> Iterator[StageEvent]:
     """Start each stage as soon as what it needs is finished, the earliest of the plan first.
 
@@ -63,7 +82,7 @@ def schedule(
             done.add(stage.name)
             yield StageEvent("done", stage, manifest)
     waiting = [stage for stage in stages if stage.name not in done]
-    running: dict[str, tuple[Stage, subprocess.Popen[bytes]]] = {}
+    running: dict[str, tuple[Stage, Process]] = {}
     failed: list[StageEvent] = []
     try:
         while True:

@@ -60,6 +60,8 @@ class SearchStage(Stage):
         first: Number of problems to take from the front, >= 1. None for all.
         copies: Number of searches of each problem, >= 1, whose trees are those of numbered copies.
             None for one search of the problem itself.
+        tokens: Number of tokens that the copies of each problem generate at least. Further copies
+            are searched until then. None for `copies` copies.
         part: Number of this part of the problems, counted from 0, and number of parts. None for all
             problems.
         difficulties: Classes of problems to search. None for all problems.
@@ -76,6 +78,7 @@ class SearchStage(Stage):
     search: SearchConfig
     first: int | None = None
     copies: int | None = None
+    tokens: int | None = None
     part: tuple[int, int] | None = None
     difficulties: tuple[Difficulty, ...] | None = None
     over: tuple[str, ...] = ()
@@ -99,6 +102,8 @@ class SearchStage(Stage):
             options["first"] = self.first
         if self.copies is not None:
             options["copies"] = self.copies
+        if self.tokens is not None:
+            options["tokens"] = self.tokens
         if self.part is not None:
             options["part"] = list(self.part)
         if self.difficulties is not None:

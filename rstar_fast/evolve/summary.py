@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rstar_fast.errors import ConfigError, StoreError, described
-from rstar_fast.evaluate import Paired, Share
+from rstar_fast.evaluate import Measured, Paired, Share
+from rstar_fast.evolve.budget_tables import read_measured
 from rstar_fast.evolve.manifest import MANIFEST, read_manifest
 from rstar_fast.evolve.metrics import Method, PairOrder
 from rstar_fast.store.fields import Kind, check_fields
@@ -30,6 +31,7 @@ class RoundSummary:
         search_against_majority: Comparison of `Method.SEARCH` and `Method.MAJORITY` as a short
             text. Empty before the results are there.
         comparison: Figures of that comparison. None where an older version wrote only the text.
+        measured: What each method solves at the budgets of `[evaluate]`. None without budgets.
     """
 
     number: int
@@ -42,6 +44,7 @@ class RoundSummary:
     counts: dict[str, int] = field(default_factory=dict)
     search_against_majority: str = ""
     comparison: Paired | None = None
+    measured: Measured | None = None
 
 
 def summarize(run: Path) -> list[RoundSummary]:
@@ -63,7 +66,8 @@ def summarize(run: Path) -> list[RoundSummary]:
         results = read_manifest(run / f"round-{number}" / "results")
         with _at(run / f"round-{number}"):
             found = results["metrics"] if results else {}
-            summaries.append(_summary(number, data["metrics"], found))
+            measured = read_measured(run / f"round-{number}" / "results") if results else None
+            summaries.append(replace(_summary(number, data["metrics"], found), measured=measured))
         number += 1
     return summaries
 

@@ -67,11 +67,15 @@ def test_wrong_dtypes_and_devices_are_one_line(capsys: pytest.CaptureFixture[str
 def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--problems", "4", "--json", "demo.json"]) == 0
     record = json.loads(Path("demo.json").read_text(encoding="utf-8"))
-    names = {"base_accuracy", "policy_accuracy", "search_accuracy"}
-    assert record.keys() == {*names, "problems"} and record["problems"] == 4
-    assert all(0.0 <= record[name] <= 1.0 for name in names)
+    ways = ("base", "greedy", "equal_tokens", "search")
+    assert all(0.0 <= record.pop(f"{way}_accuracy") <= 1.0 for way in ways)
+    assert 0 < record.pop("equal_tokens") <= record.pop("search_tokens")
+    assert record.pop("greedy_tokens") > 0
+    assert record.pop("equal_tokens_way") in ("majority", "best of the PPM")
+    assert record == {"problems": 4}
     out = capsys.readouterr().out
     assert "generated\nword problem" in out and "base, greedy" in out and "95% interval" in out
+    assert "\nsearch solves " in out
     assert (
         "<code>" in out and "Q mean value" in out
     ) or "search got no problem right that greedy got wrong" in out

@@ -9,7 +9,15 @@ from scripted_cli import Runner, Verifier
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
-from rstar_fast.evaluate import path_samples, rescored, search_samples, selections, solve
+from rstar_fast.evaluate import (
+    independent,
+    path_samples,
+    rescored,
+    search_samples,
+    search_timeline,
+    selections,
+    solve,
+)
 from rstar_fast.policy import Candidate, ExpandRequest, FunctionPolicy
 from rstar_fast.ppm import ScriptedScorer
 from rstar_fast.problems import Problem
@@ -110,6 +118,54 @@ def test_an_evaluation_goes_on_from_its_folder(tmp_path: Path) -> None:
         ]
         assert [len(of_one) for of_one in more.values()] == [3, 3, 3]
         assert solve(engine, PROBLEMS[:2], 2, folder) == first
+
+
+def test_problems_are_searched_until_their_tokens_are_spent(tmp_path: Path) -> None:
+    config = SearchConfig(strategy="best_of_n", candidates=2, use_scores=False)
+    # A drawing takes 6 tokens.
+    tokens = {"p0": 13, "p1": 6, "bad": 100}
+    problems = [*PROBLEMS, Problem("bad", "fail", ("7",))]
+    with searcher(config) as engine:
+        trees = solve(engine, problems, tokens=tokens)
+        assert {key: len(of_one) for key, of_one in trees.items()} == {
+            "p0": 3,
+            "p1": 1,
+            "p2": 1,
+            "bad": 0,
+        }
+        answers = [one.answer for tree in trees["p0"] for one in path_samples(tree)]
+        assert answers == ["7", "7", "8", "8", "9", "9"]
+        with RunFolder.open(tmp_path, config.to_dict()) as folder:
+            first = solve(engine, PROBLEMS, 1, folder, {"p0": 7})["p0"]
+            assert [tree.nodes for tree in first] == [tree.nodes for tree in trees["p0"][:2]]
+            asked = engine.stats.resources["policy"].requests
+            more = solve(engine, PROBLEMS, 1, folder, tokens)
+            assert [tree.problem for tree in more["p0"]] == [PROBLEMS[0]] * 3
+            assert engine.stats.resources["policy"].requests == asked + 3
+
+
+def test_independent_samples_leave_the_ways_of_a_search_aside() -> None:
+    widening = SearchConfig(
+        widening=2.0, distinct_programs=True, temperature=0.7, max_depth=5, c=0.3, seed=3
+    )
+    plain = SearchConfig(temperature=0.7, max_depth=5, c=0.3, seed=3)
+    assert independent(widening, 16) == independent(plain, 16)
+    assert independent(plain, 16).strategy == "best_of_n"
+    assert independent(plain, 16).temperature == 0.7
+    once = SearchConfig(widening=1.0, without_repetition=True)
+    assert independent(once, 16) == independent(SearchConfig(), 16)
+
+
+def test_a_search_by_widening_has_a_timeline_within_its_tokens() -> None:
+    config = SearchConfig(candidates=4, rollouts=6, widening=1.0)
+    with searcher(config) as engine:
+        (tree,) = solve(engine, PROBLEMS[:1])["p0"]
+    timeline = search_timeline([tree])
+    tokens = [one.tokens for one in timeline]
+    assert tokens == sorted(tokens) and tokens[0] > 0
+    assert tokens[-1] <= tree.counts["generated_tokens"]
+    assert len(timeline) == len(tree.finals())
+    assert sum(one.sample.weight for one in timeline) <= 1.0
 
 
 def test_what_cannot_be_evaluated() -> None:

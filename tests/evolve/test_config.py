@@ -108,7 +108,16 @@ def test_problems_of_our_own_are_named_rightly(source: str) -> None:
             {"evaluate": {"held_out_pairs": 1.5}},
             r"held_out_pairs: expected a number in \(0, 1\), got 1.5",
         ),
-        ({"evaluate": {"baselines": 0}}, "evaluate: baselines: expected true or false, got 0"),
+        (
+            {"evaluate": {"baselines": True}},
+            "evaluate: baselines: expected one of last, all, none, got True",
+        ),
+        ({"evaluate": {"budgets": 3}}, "evaluate: budgets: expected a list of numbers, got 3"),
+        (
+            {"evaluate": {"budgets": [64, 0]}},
+            "evaluate: budgets: expected an integer of at least 1, got 0",
+        ),
+        ({"ppm_guides": "no"}, "ppm_guides: expected true or false, got 'no'"),
         ({"dtype": "int8"}, "dtype: expected one of"),
         ({"search": 3}, "search: expected a table, got 3"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 from evolve_options import options
 
+from rstar_fast.config import SearchConfig
 from rstar_fast.data import searches_again
 from rstar_fast.evolve import EvolveConfig
 from rstar_fast.evolve.plan import plan, training_first
@@ -18,6 +19,15 @@ def planned(opened: dict[str, Any]) -> dict[str, Stage]:
     return {stage.name: stage for stage in plan(EvolveConfig.from_dict(opened))}
 
 
+def without_defaults(options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the search's options at their defaults, so that it may have further ones."""
+    if "search" not in options:
+        return options
+    defaults = SearchConfig().to_dict()
+    search = {name: one for name, one in options["search"].items() if one != defaults.get(name)}
+    return {**options, "search": search}
+
+
 def test_the_plan_is_what_was_recorded() -> None:
     recorded = json.loads(RECORDED.read_text())
     stages = plan(EvolveConfig.from_dict(recorded["options"]))
@@ -25,11 +35,13 @@ def test_the_plan_is_what_was_recorded() -> None:
         {
             "stage": stage.name,
             "kind": stage.kind,
-            "options": json.loads(json.dumps(stage.to_dict())),
+            "options": without_defaults(json.loads(json.dumps(stage.to_dict()))),
             "needs": list(stage.needs),
         }
         for stage in stages
     ]
+    for each in recorded["stages"]:
+        each["options"] = without_defaults(each["options"])
     assert written == recorded["stages"]
     assert [stage.name for stage in training_first(stages)] == recorded["training_first"]
 
@@ -53,8 +65,8 @@ def test_a_ppm_guides_the_search_from_the_third_round_on(tmp_path: Path) -> None
     assert isinstance(second, SearchStage) and second.ppm is None
     assert second.needs == ("round-1/policy",)
     assert third.needs == ("round-2/policy", "round-2/ppm")
-    orm = stages["round-2/orm"]
-    assert isinstance(orm, PPMStage) and orm.data == ("round-2/data",)
+    orm = stages["round-3/orm"]
+    assert isinstance(orm, PPMStage) and orm.data == ("round-3/data",)
 
 
 def test_a_bootstrap_policy_is_no_stage_whatever_its_name(tmp_path: Path) -> None:
@@ -82,13 +94,39 @@ def test_a_round_may_search_again_by_the_papers_rule(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_ppm_is_compared_with_can_be_left_out(tmp_path: Path) -> None:
+def test_what_a_ppm_is_compared_with_is_measured_last_or_always_or_never(tmp_path: Path) -> None:
     opened = options(tmp_path, rounds=[{}, {}])
-    every = planned(opened).keys()
-    without = planned({**opened, "evaluate": {"baselines": False}}).keys()
-    assert every - without == {f"round-{n}/{model}" for n in (1, 2) for model in ("orm", "pqm")} | {
-        "round-2/first-policy"
-    }
+    every, last, none = (
+        planned({**opened, "evaluate": {"baselines": which}}).keys()
+        for which in ("all", "last", "none")
+    )
+    assert planned({**opened, "evaluate": {}}).keys() == last
+    assert every - last == {f"round-1/{model}" for model in ("orm", "pqm")}
+    assert last - none == {f"round-2/{model}" for model in ("orm", "pqm", "first-policy")}
+
+
+def test_measurements_take_the_tokens_of_the_largest_budget(tmp_path: Path) -> None:
+    opened = options(tmp_path)
+    for budgets, tokens in (([], None), ([64, 512, 128], 512)):
+        stages = planned({**opened, "evaluate": {"budgets": budgets}})
+        for name in ("samples", "searches", "greedy"):
+            stage = stages[f"round-1/{name}"]
+            assert isinstance(stage, SearchStage)
+            assert stage.tokens == (None if name == "greedy" else tokens)
+            assert stage.to_dict().get("tokens") == stage.tokens
+
+
+def test_a_control_has_the_same_rounds_without_a_guide(tmp_path: Path) -> None:
+    opened = options(tmp_path, rounds=[{}, {}, {"more": [{"use_scores": True, "rollouts": 3}]}])
+    guided, control = planned(opened), planned({**opened, "ppm_guides": False})
+    assert guided.keys() == control.keys()
+    for name, one in control.items():
+        if isinstance(one, SearchStage) and one.problems[0] == "problems":
+            assert one.ppm is None and one.search == guided[name].search.with_changes(
+                use_scores=False
+            )
+        else:
+            assert one == guided[name]
 
 
 def test_a_ppm_may_learn_from_all_rounds_so_far(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from transformers.integrations import is_tensorboard_available
 from rstar_fast.config import SearchConfig
 from rstar_fast.data import merged, read_rows, share_correct
 from rstar_fast.errors import ConfigError, DataError, PolicyError, RStarError
+from rstar_fast.evaluate import path_samples
+from rstar_fast.evaluate.run import by_problem
 from rstar_fast.evolve import EvolveConfig, process, searching
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import read_trees
@@ -21,8 +23,10 @@ from rstar_fast.evolve.manifest import read_manifest
 from rstar_fast.evolve.metrics import Method, PairOrder
 from rstar_fast.evolve.plan import plan
 from rstar_fast.evolve.problems import problems_of
+from rstar_fast.evolve.report import write_report
 from rstar_fast.evolve.stage import DataStage, SearchStage
 from rstar_fast.evolve.summary import summarize
+from rstar_fast.evolve.times import seconds_by_kind, time_rows
 from rstar_fast.store.config_file import write_config
 
 
@@ -59,6 +63,45 @@ def test_the_ids_of_methods_in_files_are_these(finished: Path) -> None:
     assert manifest and manifest["metrics"]["accuracy"].keys() == names
     assert manifest["metrics"]["pairs"].keys() == set(PairOrder)
     assert [*PairOrder] == ["this round's", "the first round's", "likelihood"]
+
+
+def test_everything_is_measured_at_equal_tokens(finished: Path) -> None:
+    run = finished / "run"
+    one = summarize(run)[1]
+    assert one.measured and one.measured.budgets == (200, 400)
+    assert one.measured.group_names == ["held_out"] and len(one.measured.problems) == 3
+    assert one.measured.solved.keys() == {
+        "policy",
+        "majority",
+        "pass",
+        "likeliest",
+        *(f"{name}: {how}" for name in ("ppm", "orm", "pqm") for how in ("best", "weighted vote")),
+        *(f"search: {how}" for how in ("vote", "weighted vote", "best", "pass")),
+    }
+    for name in ("samples", "searches"):
+        for trees in by_problem(read_trees(run, [f"round-1/{name}"])).values():
+            spent = [tree.counts["generated_tokens"] for tree in trees]
+            assert sum(spent) >= 400 and (len(trees) <= 2 or sum(spent[:-1]) < 400)
+            if name == "samples":
+                # Every token of a drawing is in one of its paths.
+                paths = [path_samples(tree) for tree in trees]
+                assert [sum(one.tokens for one in of_tree) for of_tree in paths] == spent
+    page = write_report(run)[-1].read_text()
+    assert "Round 1, held_out: 3 problems, percent solved at equal tokens" in page
+    assert "search: weighted vote - majority" in page
+
+
+def test_the_minutes_of_a_run_are_told_by_kind_of_stage(finished: Path) -> None:
+    run = finished / "run"
+    kinds = {"greedy", "search-0", "again-0", "data", "samples", "searches", "results"}
+    found = seconds_by_kind(run)
+    assert found.keys() == kinds | {"policy", "ppm", "orm", "pqm"}
+    assert set(found["greedy"]) == {0, 1} and set(found["search-0"]) == {1}
+    manifests = [read_manifest(run / f"round-1/search-0/part-{part}") for part in (0, 1)]
+    assert found["search-0"][1] == sum(one["seconds"] for one in manifests if one)
+    head, rows = time_rows(run)
+    assert head == ["minutes", "round 0", "round 1", "all", "%"] and rows[-1][-1] == "100"
+    assert "Minutes by kind of stage" in write_report(run)[-1].read_text()
 
 
 def test_earlier_solutions_are_those_of_problems_not_solved_now(

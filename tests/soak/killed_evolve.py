@@ -141,15 +141,21 @@ def kill_each(
 
 def child_of(process: "subprocess.Popen[bytes]", stage: Stage) -> int | None:
     """Wait for the process of a stage and return its id. None if the command ends before it."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:
         # A process may end while it is looked at.
         with suppress(OSError):
-            for child in map(int, children.read_text().split()):
-                if stage.name.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
-                    return child
+            for server in children(process.pid):
+                for child in children(server):
+                    # The kernel keeps the end of the stage's name.
+                    if Path(f"/proc/{child}/comm").read_text().strip() == stage.name[-15:]:
+                        return child
         time.sleep(0.01)
     return None
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of the processes that the first thread of a process has started."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def compare(one: Path, other: Path, kind: str) -> str:

@@ -48,6 +48,7 @@ def options(folder: Path, **changes: Any) -> dict[str, Any]:
             "problems": 3,
             "searches": 2,
             "samples": 4,
+            "budgets": [200, 400],
             "held_out_pairs": 0.4,
         },
         "rounds": [{"again": [{"difficulties": ["hard", "medium"], "rollouts": 4}]}],

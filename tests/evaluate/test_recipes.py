@@ -1,0 +1,103 @@
+"""Tables of the recipes, of made-up figures."""
+
+import pytest
+from data_trees import make_tree
+
+from recipes.ablation import VARIANTS, reference_search, table
+from recipes.measuring import halves, markdown
+from recipes.pooled import table as pooled_table
+from recipes.scaling import crossing
+from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
+from rstar_fast.evaluate import Measured
+from rstar_fast.problems import Problem
+
+
+def measured(budgets: tuple[int, ...], **solved: list[str]) -> Measured:
+    """Figures of four problems. The flags of a method are a text like "1101" for each budget."""
+    return Measured(
+        ("a", "b", "c", "d"),
+        ("x", "x", "y", "y"),
+        budgets,
+        {
+            name.replace("__", ": ").replace("_", " "): tuple(
+                tuple(flag == "1" for flag in flags) for flags in by_budget
+            )
+            for name, by_budget in solved.items()
+        },
+    )
+
+
+def test_tables_are_markdown() -> None:
+    assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_every_second_problem_of_each_source_is_to_choose_on() -> None:
+    problems = [Problem(f"{source}{i}", "?") for source in "xyz" for i in range(3)]
+    choose, report = halves(problems, {one.id: one.id[0] for one in problems})
+    assert [one.id for one in choose] == ["x0", "x2", "y0", "y2", "z0", "z2"]
+    assert [one.id for one in report] == ["x1", "y1", "z1"]
+
+
+def test_the_variant_that_is_chosen_on_one_side_is_reported_on_the_other() -> None:
+    ways: dict[str, list[list[str]]] = {
+        "majority": [["1000"], ["1100"]],
+        "reference__vote": [["1000"], ["1100"]],
+        "reference__weighted_vote": [["1100"], ["1000"]],
+        "no_PPM__vote": [["1110"], ["1111"]],
+    }
+    sides = [measured((64,), **{name: one[side] for name, one in ways.items()}) for side in (0, 1)]
+    shown = table(*sides, None)
+    assert "| majority | 25.0 | 50.0% [15.0, 85.0] | +25.0 [+0.0, +75.0] (+1 -0, p 1) |" in shown
+    assert "| no PPM: vote | 75.0 | 100.0% [51.0, 100.0] | +50.0 [+0.0, +100.0] (+2 -0" in shown
+    assert "| **chosen: no PPM: vote** | 75.0 | 100.0%" in shown.splitlines()[-1]
+    assert "to choose on (n = 2)" in table(*sides, "x")
+
+
+def test_curves_cross_where_the_sign_changes() -> None:
+    found = measured(
+        (10, 1000, 2000),
+        search__weighted_vote=["1000", "1110", "1111"],
+        majority=["1100", "1100", "1100"],
+        ppm__best=["0000", "0000", "0000"],
+    )
+    found = Measured(found.problems, ("x",) * 4, found.budgets, found.solved)
+    assert crossing(found, "majority", "x") == (
+        "search passes majority between 10 and 1,000 tokens"
+    )
+    assert crossing(found, "ppm: best", "x") == "search is above ppm: best at every budget"
+
+
+def test_runs_are_pooled_if_they_measured_the_same() -> None:
+    one = measured((10,), search__weighted_vote=["1110"], majority=["1000"])
+    other = measured((10,), search__weighted_vote=["1100"], majority=["1000"])
+    shown = pooled_table([one, other], None)
+    assert "| search: weighted vote | 62.5 |" in shown
+    assert (
+        "| search: weighted vote - majority | +37.5 [" in shown and "(runs +50.0, +25.0; p" in shown
+    )
+    with pytest.raises(ConfigError, match="same problems and budgets"):
+        pooled_table([one, measured((20,), majority=["1000"])], None)
+
+
+def test_every_variant_is_a_search_of_the_budget() -> None:
+    # Budgets and sureness come together.
+    pytest.importorskip("rstar_fast.search.votes")
+    reference = reference_search(SearchConfig(max_depth=7, temperature=0.5), 1024)
+    assert (reference.max_tokens, reference.max_depth, reference.temperature) == (1024, 7, 0.5)
+    variants = [reference.with_changes(**changes) for changes in VARIANTS.values()]
+    assert len(set(map(str, variants))) == len(VARIANTS)
+
+
+def test_finished_searches_tell_what_stopping_saves() -> None:
+    pytest.importorskip("rstar_fast.search.votes")
+    from recipes.stopping import tables
+
+    tree = make_tree(*((f"{i} ", 0.0, ("5", 0.0, True)) for i in range(8)))
+    for node in tree.nodes:
+        node.spent = 10 * node.id
+    tree.counts["generated_tokens"] = 160
+    shown = tables({"p": [tree]})
+    assert "| never | 100.0 | 160 | 0 |  |" in shown
+    # The posterior of three equal votes is 0.875.
+    assert "| 0.8 | 100.0 | 110 | 31 | +0.0" in shown
