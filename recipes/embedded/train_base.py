@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
@@ -59,12 +59,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=NUM_STEPS)
+    parser.add_argument("--start", type=Path, help="base to go on from (none: random weights)")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    train_base(args.out, args.steps, args.seed)
+    train_base(args.out, args.steps, args.seed, args.start)
 
 
-def train_base(out: Path, num_steps: int, seed: int) -> None:
+def train_base(out: Path, num_steps: int, seed: int, start: Path | None = None) -> None:
     """Train the base and save its weights in fp16, its tokenizer and its check head.
 
     It is saved from time to time too. The same arguments give the same weights on the same machine.
@@ -73,18 +74,26 @@ def train_base(out: Path, num_steps: int, seed: int) -> None:
         out: Folder of the model, made if missing.
         num_steps: Number of updates, >= 1.
         seed: Seed of the weights and of the problems.
+        start: Base to go on from, which can solve and check already. None for random weights.
     """
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     model: Any = Qwen2ForCausalLM(model_config(tokenizer))
     model.check = nn.Linear(model.config.hidden_size, 1)
-    trainer = Bf16Trainer(model, learning_rate=LEARNING_RATE, num_steps=num_steps)
+    if start is not None:
+        weights = load_file(start / "model.safetensors")
+        model.load_state_dict(weights, strict=False)
+        model.check.load_state_dict(load_file(start / CHECK_HEAD))
+    rate = LEARNING_RATE if start is None else LEARNING_RATE / 2
+    trainer = Bf16Trainer(model, learning_rate=rate, num_steps=num_steps)
+    done = 0.0 if start is None else _CHECK_FROM
     began, totals = time.process_time(), torch.zeros(3)
     for i, batch in zip(
-        range(1, num_steps + 1), _batches(tokenizer, num_steps, seed), strict=False
+        range(1, num_steps + 1), _batches(tokenizer, num_steps, seed, done), strict=False
     ):
         language, check, right = _losses(trainer.model, batch)
-        trainer.step(language + check if i > _CHECK_FROM * num_steps else language)
+        judged = max(i / num_steps, done) >= _CHECK_FROM
+        trainer.step(language + check if judged else language)
         totals += torch.stack([language.detach(), check.detach(), right])
         if i % _REPORT_EVERY == 0:
             language, check, right = totals / _REPORT_EVERY
@@ -152,12 +161,19 @@ def _losses(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return language, check, ((scores[ends] > 0) == (batch.clean[ends] > 0)).float().mean()
 
 
-def _batches(tokenizer: Any, num_steps: int, seed: int) -> Iterator[Batch]:
-    """Yield batches of `BATCH` rows of similar lengths without end."""
-    rng = random.Random(f"base/{seed}")
+def _batches(tokenizer: Any, num_steps: int, seed: int, first: float = 0.0) -> Iterator[Batch]:
+    """Yield batches of `BATCH` rows of similar lengths without end.
+
+    Args:
+        tokenizer: Tokenizer of the model.
+        num_steps: Number of updates of the training.
+        seed: Seed of the lessons.
+        first: Share of a training that the model has behind it.
+    """
+    rng = random.Random(f"base/{seed}/{first}")
     generator = torch.Generator().manual_seed(seed)
     for step in count(0, _POOL_BATCHES):
-        done = step / num_steps
+        done = max(step / num_steps, first)
         stage = Stage(done < _SHORT_UNTIL, done >= _CHECK_FROM, done >= _UNDECIDED_FROM)
         pool = _rows(tokenizer, [lesson(rng, stage) for _ in range(BATCH * _POOL_BATCHES)])
         for members in length_buckets([len(row.tokens) for row in pool], BATCH, generator):

@@ -114,7 +114,8 @@ def make_equation(
         terms = [_term(rng, tier) for tier in _tiers(rng, level)]
         cut = rng.randint(1, len(terms))
         left, right = terms[:cut], terms[cut:]
-        solution = rng.randint(-_MAX_SOLUTION, _MAX_SOLUTION)
+        # Not 0, which Python prints as 0.0 or as -0.0.
+        solution = rng.choice((1, -1)) * rng.randint(1, _MAX_SOLUTION)
         missing = _value(left, solution) - _value(right, solution)
         if not 1 < abs(missing) <= MAX_CONSTANT or _slope(left) == _slope(right):
             continue
