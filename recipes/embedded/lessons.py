@@ -155,11 +155,11 @@ def known_equation(rng: random.Random, stage: Stage) -> Lesson:
 
 
 LESSONS: dict[Callable[[random.Random, Stage], Lesson], float] = {
-    guessed_events: 0.16,
-    known_events: 0.32,
-    puzzle: 0.32,
-    guessed_equation: 0.1,
-    known_equation: 0.1,
+    guessed_events: 0.12,
+    known_events: 0.23,
+    puzzle: 0.37,
+    guessed_equation: 0.14,
+    known_equation: 0.14,
 }
 """Kinds of lessons and their shares."""
 
