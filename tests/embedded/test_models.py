@@ -62,7 +62,7 @@ def test_held_out_problems_are_of_a_domain(domain: str) -> None:
 
 
 def test_held_out_problems_of_no_domain_are_refused() -> None:
-    with pytest.raises(ConfigError, match="domain: expected one of .*countdown.*, got 'chess'"):
+    with pytest.raises(ConfigError, match=r"domain: expected one of .*countdown.*, got 'chess'"):
         embedded.held_out_problems(1, domain="chess")
 
 
