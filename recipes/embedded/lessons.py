@@ -52,7 +52,7 @@ class Stage(NamedTuple):
 _NONSENSE_SHARE, _MADE_UP_SHARE = 0.3, 0.6
 # Share of judged solutions without a mistake on purpose.
 _WHOLE_SHARE = 0.25
-_SIZES = {2: 0.10, 3: 0.42, 4: 0.26, 5: 0.13, 6: 0.09}
+_SIZES = {2: 0.18, 3: 0.50, 4: 0.20, 5: 0.07, 6: 0.05}
 # Share of the solutions that are right from four numbers on. The others begin with any operation.
 _FOUR_SHARE = 0.3
 # Largest number of numbers whose reach is computed.
@@ -155,11 +155,11 @@ def known_equation(rng: random.Random, stage: Stage) -> Lesson:
 
 
 LESSONS: dict[Callable[[random.Random, Stage], Lesson], float] = {
-    guessed_events: 0.12,
-    known_events: 0.23,
-    puzzle: 0.37,
-    guessed_equation: 0.14,
-    known_equation: 0.14,
+    guessed_events: 0.06,
+    known_events: 0.12,
+    puzzle: 0.42,
+    guessed_equation: 0.16,
+    known_equation: 0.24,
 }
 """Kinds of lessons and their shares."""
 

@@ -25,7 +25,7 @@ from rstar_fast.steps import ANSWER, CODE, END_OF_ANSWER, END_OF_CODE, observati
 LEVELS = (0, 1, 2, 3, 4, 5)
 WORDINGS = ("Solve for x: {equation}.", "Find x if {equation}.", "Which x solves {equation}?")
 MAX_CONSTANT = 99
-_MIN_TERMS, _MAX_TERMS = 2, 4
+_MIN_TERMS, _MAX_TERMS = 2, 3
 _NUMBERS = (2, 9)
 _MAX_SOLUTION = 20
 # Share of the further terms that may be of any lower tier. The others are of the next lower one.
