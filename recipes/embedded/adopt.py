@@ -3,13 +3,14 @@
     python -m recipes.embedded.adopt RUN
 
 RUN is the folder of `rstar-fast evolve --config recipes/embedded/evolve.toml --out RUN`. The run's
-base, and the policy and the PPM of its last finished round, replace those in the package, in fp16.
-The file `origin.json` beside them says where they came from.
+base with its check head, and the policy and the PPM of its last finished round, replace those in
+the package, in fp16. The file `origin.json` beside them says where they came from.
 """
 
 import argparse
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 
 import rstar_fast.embedded
 from recipes.embedded.tokenizer import make_tokenizer
+from recipes.embedded.train_base import CHECK_HEAD
 from rstar_fast.errors import ConfigError, StoreError
 from rstar_fast.evolve.folders import fresh_folder
 from rstar_fast.evolve.manifest import read_manifest
@@ -79,6 +81,8 @@ def adopt(run: Path, out: Path) -> dict[str, Any]:
         with fresh_folder(out / name) as folder:
             model.save_pretrained(folder)
             make_tokenizer().save_pretrained(folder)
+            if name == "base" and (sources[name] / CHECK_HEAD).is_file():
+                shutil.copy(sources[name] / CHECK_HEAD, folder)
     origin = {
         "config_sha256": options_digest(options),
         "seed": options.get("seed", 0),

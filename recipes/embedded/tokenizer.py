@@ -1,23 +1,35 @@
 """The tokenizer of the embedded models.
 
-Every word of the problems and every number up to 99 is one token. Any other text is spelt in bytes.
-A number of one token is copied by one look at the question. A longer number, as in an output, is
-spelt digit by digit.
+Every word of the dated events, every fixed part of other questions and every number up to 99 is one
+token. Any other text is spelt in bytes. A number of one token is copied by one look at the
+question. A longer number is spelt by its first two digits and the rest.
 
 It is a `Qwen2Tokenizer` without merges, since transformers loads the tokenizer of any Qwen2 folder
 as one.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import Qwen2Tokenizer
 
-from rstar_fast.embedded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, words_of
+from rstar_fast.embedded import countdown, equations
+from rstar_fast.embedded.phrasings import (
+    ASK,
+    DAYS,
+    ITEMS,
+    LAST_DIGIT,
+    NAMES,
+    OPERATIONS,
+    START,
+    words_of,
+)
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import MARKS
 
+_SLOT = re.compile(r"\{\w+\}")
 EOS = "<eos>"
 PAD = "<pad>"
 _FIXED_TEXTS = (
@@ -26,10 +38,18 @@ _FIXED_TEXTS = (
     "\n#",
     "\nn =",
     "\nprint(n)\n",
+    "\nprint(",
+    "\n# left\nprint(",
+    "\n# right\nprint(",
+    "\nx =",
+    ")\n",
+    "*(",
+    "*x",
+    ".0",
     "The answer is \\boxed{",
     "}.",
 )
-_SIGNS = ("n", "+", "-", "*", "//")
+_SIGNS = ("n", "x", "+", "-", "*", "/", "//", "=", "(")
 
 
 def make_tokenizer() -> Any:
@@ -46,7 +66,8 @@ def make_tokenizer() -> Any:
         model_max_length=1024,
         padding_side="right",
     )
-    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in dict.fromkeys(_texts())])
+    texts = dict.fromkeys(text for text in _texts() if text and text not in characters)
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in texts])
     return tokenizer
 
 
@@ -54,10 +75,16 @@ def _texts() -> Iterator[str]:
     """Yield the texts that are one token each, some of them twice."""
     yield from _FIXED_TEXTS
     yield f" {ASK}"
+    for wording in (*countdown.WORDINGS, *equations.WORDINGS):
+        for part in _SLOT.split(wording):
+            # A space belongs to what follows it.
+            yield part.rstrip(" ")
+    yield from map(str, range(10, 100))
     # A question begins with a name, without a space before it.
     yield from NAMES
     wordings = [
         START,
+        LAST_DIGIT,
         *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen)),
     ]
     for word in (*DAYS, *NAMES, *ITEMS, *_SIGNS, *map(str, range(100)), *words_of(wordings)):

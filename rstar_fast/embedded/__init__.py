@@ -1,4 +1,4 @@
-"""The small models that come with the package, and their word problems.
+"""The small models that come with the package, and their problems.
 
 There is a policy from before self-evolution, and a policy and a PPM from after it. Programs that
 make them are in `recipes/embedded` of the repository.
@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rstar_fast.embedded.problems import LEVELS, graded_problems
+from rstar_fast.checks import check_choice
+from rstar_fast.embedded.domains import DOMAINS
 from rstar_fast.problems import Problem
 
 _HERE = Path(__file__).parent
@@ -17,7 +18,9 @@ _HERE = Path(__file__).parent
 def base_path() -> Path:
     """Return the folder of the policy before any round, which solves plain problems only.
 
-    `AutoModelForCausalLM.from_pretrained` reads it.
+    `AutoModelForCausalLM.from_pretrained` reads it. Its `check_head.safetensors` is a linear head,
+    `weight` [1, hidden] and `bias` [1] in float32, over the hidden state behind the last norm at
+    the last token of a node's text. Above 0 means that the node can be part of a right solution.
     """
     return _HERE / "base"
 
@@ -47,15 +50,20 @@ def origin() -> dict[str, Any]:
     return told
 
 
-def held_out_problems(n: int, seed: int = 0) -> list[Problem]:
+def held_out_problems(n: int, seed: int = 0, domain: str = "graded") -> list[Problem]:
     """Return generated problems of all levels in turn that no model was trained on.
 
     Args:
         n: Number of problems, >= 0.
         seed: Seed of the problems. Another seed gives other problems.
+        domain: Domain of the problems: "graded" (dated events), "countdown" or "equations".
+
+    Raises:
+        ConfigError: There is no such domain.
     """
-    per_level = -(-n // len(LEVELS))
-    return [one.problem for one in graded_problems("held_out", per_level, seed)[:n]]
+    check_choice("domain", domain, tuple(DOMAINS))
+    per_level = -(-n // len(DOMAINS[domain].levels["held_out"]))
+    return DOMAINS[domain].problems("held_out", per_level, seed)[:n]
 
 
 __all__ = ["base_path", "held_out_problems", "origin", "policy_path", "ppm_path"]

@@ -292,6 +292,8 @@ ITEMS = (
 )
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 START = "{A} has {n} {x}."
+LAST_DIGIT = "{A} now has a number that ends in {n}."
+"""Sentence before the question in some problems, by which an answer can be checked."""
 ASK = "How many now?"
 
 

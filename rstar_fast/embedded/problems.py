@@ -3,10 +3,9 @@
 Their level says how they are worded, from plain (0) to idiomatic (5). A problem depends on its
 split, level, seed and index alone. A hash of its events and numbers, without names and things,
 decides which split it belongs to: no held-out problem is a training problem told about somebody
-else.
+else. One problem in three tells the last digit of its answer.
 """
 
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,17 @@ from functools import cache
 from types import CodeType
 from typing import Literal
 
-from rstar_fast.embedded.phrasings import ASK, DAYS, ITEMS, NAMES, OPERATIONS, START, Operation
+from rstar_fast.embedded.phrasings import (
+    ASK,
+    DAYS,
+    ITEMS,
+    LAST_DIGIT,
+    NAMES,
+    OPERATIONS,
+    START,
+    Operation,
+)
+from rstar_fast.embedded.split import home_of
 from rstar_fast.problems import Problem
 from rstar_fast.steps import (
     ANSWER,
@@ -36,8 +45,8 @@ LEVELS = (0, 1, 2, 3, 4, 5)
 MIN_EVENTS, MAX_EVENTS = 3, 5
 MAX_AMOUNT = 999
 _STARTS = (10, 80)
-# One instance in ten is held out.
-_HELD_OUT_SHARE = 10
+# Share of problems that tell the last digit of their answer.
+_DIGIT_SHARE = 1 / 3
 # Share of the further events that may be of any lower tier. The others are of the next lower one.
 _PLAINER_SHARE = 0.15
 _TRIES = 400
@@ -96,6 +105,7 @@ class GradedProblem:
         person: Name for {A}.
         friend: Name for {B}.
         thing: Word for {x}.
+        tells_digit: Whether the question tells the last digit of the answer.
     """
 
     id: str
@@ -106,6 +116,7 @@ class GradedProblem:
     person: str
     friend: str
     thing: str
+    tells_digit: bool
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -119,7 +130,9 @@ class GradedProblem:
     @property
     def question(self) -> str:
         """Text of the problem."""
-        told = (f"{sentence}." for sentence in self.sentences)
+        told = [f"{sentence}." for sentence in self.sentences]
+        if self.tells_digit:
+            told.append(LAST_DIGIT.format(n=self.answer[-1], **self._words))
         return " ".join([START.format(n=self.start, **self._words), *told, ASK])
 
     @property
@@ -128,7 +141,10 @@ class GradedProblem:
 
     @property
     def instance(self) -> str:
-        """Text of the problem's start, days, wordings and numbers, without names and things."""
+        """Text of the problem's start, days, wordings and numbers, without names and things.
+
+        Nor is the last digit of the answer in it.
+        """
         return "|".join(
             [str(self.start), str(self.first_day), *(f"{e.wording}{e.code}" for e in self.events)]
         )
@@ -136,8 +152,7 @@ class GradedProblem:
     @property
     def home(self) -> Literal["train", "held_out"]:
         """Side that the instance belongs to: one in ten is held out."""
-        byte = hashlib.blake2b(self.instance.encode(), digest_size=8).digest()[0]
-        return "train" if byte % _HELD_OUT_SHARE else "held_out"
+        return home_of(self.instance)
 
     @property
     def answer(self) -> str:
@@ -223,7 +238,15 @@ def make_problem(
             person, friend = rng.sample(NAMES, 2)
             first_day = rng.randrange(len(DAYS) - len(events) + 1)
             return GradedProblem(
-                name, level, start, first_day, tuple(events), person, friend, rng.choice(ITEMS)
+                name,
+                level,
+                start,
+                first_day,
+                tuple(events),
+                person,
+                friend,
+                rng.choice(ITEMS),
+                rng.random() < _DIGIT_SHARE,
             )
     return None
 

@@ -1,6 +1,7 @@
 """The embedded models: where they come from, what they read, and that they run."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ from evolve_options import RECIPE
 from recipes.embedded.adopt import options_digest
 from rstar_fast import embedded
 from rstar_fast.config import SearchConfig
+from rstar_fast.embedded.domains import DOMAINS
 from rstar_fast.embedded.problems import LEVELS, graded_problem, graded_problems
+from rstar_fast.errors import ConfigError
 from rstar_fast.evolve import read_options
 from rstar_fast.problems import Problem
+from rstar_fast.problems.sources import kind_of
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.search.engines import EMBEDDED, open_searcher
 from rstar_fast.steps import MARKS
@@ -22,7 +26,7 @@ FOLDERS = {
     "policy": embedded.policy_path(),
     "ppm": embedded.ppm_path(),
 }
-SIZE_LIMIT_BYTES = 12 * 2**20
+SIZE_LIMIT_BYTES = 16 * 2**20
 
 
 def solved(problems: list[Problem], policy: str | Path) -> int:
@@ -49,6 +53,19 @@ def test_held_out_problems_are_of_all_levels_by_turns() -> None:
     )
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_held_out_problems_are_of_a_domain(domain: str) -> None:
+    problems = embedded.held_out_problems(10, 3, domain)
+    assert len(problems) == 10
+    assert problems == embedded.held_out_problems(20, 3, domain)[:10]
+    assert {kind_of(one.id) for one in problems} == {"" if domain == "graded" else domain}
+
+
+def test_held_out_problems_of_no_domain_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"domain: expected one of .*countdown.*, got 'chess'"):
+        embedded.held_out_problems(1, domain="chess")
+
+
 def test_the_files_are_those_that_were_adopted() -> None:
     weights = {
         name: hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -72,8 +89,13 @@ def test_folders_are_small() -> None:
 def test_all_models_read_the_same_tokens_and_give_back_the_text() -> None:
     from transformers import AutoTokenizer
 
-    problems = graded_problems("held_out", 20) + graded_problems("train", 20)
-    texts = [finetuned_prompt(p.question) + "".join(p.steps) for p in problems]
+    texts = [
+        finetuned_prompt(one.question) + "".join(one.steps)
+        for domain in DOMAINS.values()
+        for split, levels in domain.levels.items()
+        for level in levels
+        for one in (domain.make(0, 0, split, level), domain.make(1, 0, split, level))
+    ]
     texts += ["  two  spaces\n\n\ttab, é 漢 12345 x<eos>", "\r\n# Step 10: 7"]
     base, *others = (AutoTokenizer.from_pretrained(folder) for folder in FOLDERS.values())
     for text in texts:
@@ -85,6 +107,17 @@ def test_all_models_read_the_same_tokens_and_give_back_the_text() -> None:
 @pytest.mark.parametrize("policy", [FOLDERS["base"], EMBEDDED])
 def test_policies_solve_plain_problems(policy: str | Path) -> None:
     assert solved(of_level(0), policy) >= 20
+
+
+def test_the_check_head_of_the_base_fits_its_hidden_states() -> None:
+    from safetensors.numpy import load_file
+
+    head = load_file(FOLDERS["base"] / "check_head.safetensors")
+    config = json.loads((FOLDERS["base"] / "config.json").read_bytes())
+    assert {name: (value.shape, value.dtype.name) for name, value in head.items()} == {
+        "weight": ((1, config["hidden_size"]), "float32"),
+        "bias": ((1,), "float32"),
+    }
 
 
 def test_the_base_solves_few_hard_problems() -> None:

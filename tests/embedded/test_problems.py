@@ -8,7 +8,7 @@ import pytest
 
 from recipes.embedded.made_up import mixed_problem, spoilt_steps
 from recipes.embedded.write import write_problems
-from rstar_fast.embedded.phrasings import NUM_TIERS, OPERATIONS, words_of
+from rstar_fast.embedded.phrasings import ASK, NUM_TIERS, OPERATIONS, words_of
 from rstar_fast.embedded.problems import (
     LEVELS,
     MAX_AMOUNT,
@@ -40,6 +40,14 @@ def test_every_operation_has_its_own_wordings() -> None:
             slots = "ab"[: len(operation.ranges)]
             assert [wording.count(f"{{{slot}}}") for slot in slots] == [1] * len(slots), wording
             assert all(f"{{{slot}}}" not in wording for slot in "ab"[len(slots) :]), wording
+
+
+def test_one_problem_in_three_tells_the_last_digit_of_its_answer() -> None:
+    telling = [problem for problem in ALL if problem.tells_digit]
+    assert len(ALL) / 4 < len(telling) < len(ALL) / 2.4
+    for problem in ALL:
+        digit = f"now has a number that ends in {problem.answer[-1]}. {ASK}"
+        assert problem.question.endswith(digit) == problem.tells_digit
 
 
 def test_problem_depends_on_split_level_seed_and_index_alone() -> None:
@@ -79,7 +87,7 @@ def test_splits_share_no_instance() -> None:
     for problem in ALL:
         assert problem.home == ("train" if problem in PROBLEMS["train"] else "held_out")
     told_of_others = [
-        GradedProblem("", p.level, p.start, p.first_day, p.events, "Ida", "Kai", "cups")
+        GradedProblem("", p.level, p.start, p.first_day, p.events, "Ida", "Kai", "cups", False)
         for p in ALL
     ]
     assert [problem.home for problem in told_of_others] == [problem.home for problem in ALL]
@@ -133,7 +141,7 @@ def test_every_word_of_every_wording_is_one_token_and_texts_come_back() -> None:
     words = words_of(wording for o in OPERATIONS for wording in (*o.wordings, o.unseen))
     assert all(len(tokenizer(f" {word}").input_ids) == 1 for word in words)
     assert all(len(tokenizer(mark).input_ids) == 1 for mark in MARKS)
-    assert [len(tokenizer(text).input_ids) for text in (" 45", " 345", "345")] == [1, 2, 3]
+    assert [len(tokenizer(text).input_ids) for text in (" 45", " 345", "345")] == [1, 2, 2]
     for text in ("  two  spaces\n\n\ttab, é 漢 12345 x<eos>", "Tombola gainsay # Step 10: 7"):
         assert tokenizer.decode(tokenizer(text).input_ids) == text
 
@@ -174,52 +182,3 @@ def test_made_up_sentences_use_no_plain_word_and_are_no_problem_of_the_splits() 
     }
     told = Counter(e.wording for e in events)
     assert max(told.values()) > 1, "made-up wordings come again"
-
-
-def test_rows_teach_what_is_right_and_nothing_that_a_program_printed() -> None:
-    from recipes.embedded.tokenizer import make_tokenizer
-    from recipes.embedded.train_base import _IGNORED, _row
-
-    tokenizer, rng = make_tokenizer(), random.Random(3)
-    for _ in range(20):
-        problem = mixed_problem(rng, 3, nonsense=0.0, made_up=0.5)
-        output = f"{problem.answer}<end_of_output>"
-        right = _row(tokenizer, problem, problem.steps)
-        learnt = tokenizer.decode([label for label in right.labels if label != _IGNORED])
-        assert learnt == "".join(problem.steps).replace(output, "") + tokenizer.eos_token
-        assert 0 not in right.clean and sum(right.ends) == len(problem.steps) + 1
-
-        spoilt = spoilt_steps(rng, problem)
-        wrong = _row(tokenizer, problem, spoilt)
-        begin = len(tokenizer(finetuned_prompt(problem.question)).input_ids)
-        for told, meant in zip(spoilt, problem.steps, strict=True):
-            end = begin + len(tokenizer(told).input_ids)
-            clean, labels = wrong.clean[begin:end], wrong.labels[begin:end]
-            same = told.split(END_OF_CODE)[0] == meant.split(END_OF_CODE)[0]
-            if told == spoilt[-1]:
-                assert set(clean) == {0} and tokenizer.decode(labels) == told
-            elif same:
-                assert set(clean) == {1} and _IGNORED not in labels[:5]
-            else:
-                right = tokenizer.decode(wrong.tokens[begin : begin + clean.index(0)])
-                assert meant.startswith(right) and not meant.startswith(told[: len(right) + 3])
-                assert clean == sorted(clean, reverse=True) and set(labels[clean.index(0) :]) == {
-                    _IGNORED
-                }
-            assert wrong.ends[begin:end] == [0] * (end - begin - 1) + [1]
-            begin = end
-
-
-def test_the_base_is_trained_and_saved_as_a_policy_that_loads(tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from recipes.embedded.train_base import train_base
-
-    train_base(tmp_path / "base", num_steps=2, seed=0)
-    model, tokenizer = (
-        AutoModelForCausalLM.from_pretrained(tmp_path / "base"),
-        AutoTokenizer.from_pretrained(tmp_path / "base"),
-    )
-    assert model.config.vocab_size == len(tokenizer)
-    assert sum(parameter.numel() for parameter in model.parameters()) < 2_000_000
-    assert (tmp_path / "base" / "model.safetensors").stat().st_size < 4_000_000

@@ -46,8 +46,8 @@ def test_the_recipe_of_the_embedded_models_is_a_whole_configuration() -> None:
     problems = {split: read_sources(getattr(config, split)) for split in ("problems", "held_out")}
     assert config.base == str(base_path()) and len(config.rounds) == 4
     assert (
-        len(problems["problems"]) == 900
-        and len(problems["held_out"]) == config.evaluate.greedy == 700
+        len(problems["problems"]) == 920
+        and len(problems["held_out"]) == config.evaluate.greedy == 2008
     )
     assert {problem.question for problem in problems["problems"]}.isdisjoint(
         problem.question for problem in problems["held_out"]
@@ -55,11 +55,34 @@ def test_the_recipe_of_the_embedded_models_is_a_whole_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["graded:", "graded:train", "graded:test:3", "graded:train:0", "graded:train:x"]
+    "source",
+    [
+        "graded:",
+        "graded:train",
+        "graded:test:3",
+        "graded:train:0",
+        "graded:train:x",
+        "graded:train:3:",
+        "graded:train:3:1-",
+        "graded:train:3:0,1",
+    ],
 )
 def test_problems_of_our_own_are_named_rightly(source: str) -> None:
     with pytest.raises(ProblemError, match=r"expected graded:SPLIT:PER_LEVEL"):
         read_problems(source)
+
+
+def test_levels_of_a_source_are_chosen() -> None:
+    assert [one.id for one in read_problems("graded:train:1:1-2")] == [
+        "train-L1-0-0",
+        "train-L2-0-0",
+    ]
+    assert [one.id for one in read_problems("countdown:train:1:6")] == ["countdown:train:6:0:0"]
+    for source in ("graded:reworded:3:0", "countdown:train:3:2-4", "equations:train:3:4-3"):
+        with pytest.raises(ProblemError, match="expected levels in"):
+            read_problems(source)
+    with pytest.raises(ProblemError, match="SPLIT one of train, held_out"):
+        read_problems("countdown:reworded:3")
 
 
 @pytest.mark.parametrize(

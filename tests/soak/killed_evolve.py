@@ -79,10 +79,14 @@ def small(per_level: int, rounds: int) -> str:
     text = (REPOSITORY / "recipes" / "embedded" / "evolve.toml").read_text()
     shrunk = {
         'base = "../../rstar_fast/embedded/base"': f'base = "{base_path()}"',
-        "graded:train:150": f"graded:train:{per_level}",
-        "graded:held_out:100": "graded:held_out:10",
-        "graded:reworded:20": "graded:reworded:4",
-        "greedy = 700": "greedy = 80",
+        "graded:train:50": f"graded:train:{per_level}",
+        "countdown:train:80": f"countdown:train:{per_level}",
+        "equations:train:50": f"equations:train:{per_level}",
+        "graded:held_out:84": "graded:held_out:4",
+        "graded:reworded:100": "graded:reworded:4",
+        "countdown:held_out:125": "countdown:held_out:4",
+        "equations:held_out:84": "equations:held_out:4",
+        "greedy = 2008": "greedy = 80",
         "problems = 200": "problems = 30",
     }
     for old, new in shrunk.items():
