@@ -44,6 +44,8 @@ class EvolveConfig:
             of earlier rounds too. In the paper they learn from their own round's data alone.
         solutions: Number of solutions of each problem that the policy learns from, >= 1. A problem
             with fewer gives what it has.
+        trajectories: Number of trajectories of each problem that the models learn from that a PPM
+            is compared with, >= 1. Half of them are right and half wrong where there are enough.
         keep_solutions: Whether the policy also learns, for each problem that this round did not
             solve, the solutions of the last round that did. Synthetic problems whose answers this
             round finds doubtful are left out. In the paper it learns from its own round's solutions
@@ -72,6 +74,7 @@ class EvolveConfig:
     pairs: PairRules = field(default_factory=PairRules)
     earlier_rounds: bool = False
     solutions: int = 2
+    trajectories: int = 16
     keep_solutions: bool = False
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     parts: int = 1
@@ -83,7 +86,7 @@ class EvolveConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.base, str) or not self.base:
             raise ConfigError(f"base: expected a name, got {self.base!r}")
-        for name in ("solutions", "parts"):
+        for name in ("solutions", "trajectories", "parts"):
             check_integer(name, getattr(self, name), low=1)
         if self.max_rows is not None:
             check_integer("max_rows", self.max_rows, low=1)

@@ -137,7 +137,7 @@ def test_merged_siblings_have_the_q_of_all_their_visits() -> None:
     tree.nodes[2].observation = "what x is"
     group = pair_groups(tree)[0]
     assert group.chosen == (("\nx = 1 # b\n<end_of_step>",),)
-    assert group.chosen_q == (pytest.approx(0.4),)
+    assert list(group.chosen_q) == pytest.approx([0.4])
     assert (group.chosen_observations, group.prefix_observations) == ((("what x is",),), ())
 
 
@@ -148,7 +148,7 @@ def test_trajectories_with_the_same_programs_and_answer_are_one() -> None:
     )
     (group,) = pair_groups(tree)
     assert (group.kind, len(group.chosen), len(group.rejected)) == ("trajectory", 1, 1)
-    assert group.chosen_q == (pytest.approx(0.5),)
+    assert list(group.chosen_q) == pytest.approx([0.5])
     assert len(pair_groups(tree, PairRules(by_program=False))[-1].chosen) == 2
 
 
