@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 from rstar_fast.checks import check_boolean, check_choice, check_integer, check_known
 from rstar_fast.data import PairRules
@@ -39,6 +39,8 @@ class EvolveConfig:
             only. May be empty.
         policy: Configuration of the training of policies.
         ppm: Configuration of the training of PPMs and of the models that they are compared with.
+        scorers_from: Model that PPMs and the models that they are compared with start from: the
+            round's "policy", as in the paper, or the "base".
         pairs: Rules for making preference pairs.
         earlier_rounds: Whether PPMs and the models that they are compared with learn from the data
             of earlier rounds too. In the paper they learn from their own round's data alone.
@@ -71,6 +73,7 @@ class EvolveConfig:
     synthetic: tuple[str, ...] = ()
     policy: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-policy"))
     ppm: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-ppm"))
+    scorers_from: Literal["policy", "base"] = "policy"
     pairs: PairRules = field(default_factory=PairRules)
     earlier_rounds: bool = False
     solutions: int = 2
@@ -93,6 +96,7 @@ class EvolveConfig:
         check_integer("seed", self.seed, low=0)
         for name in ("earlier_rounds", "keep_solutions"):
             check_boolean(name, getattr(self, name))
+        check_choice("scorers_from", self.scorers_from, ("policy", "base"))
         if self.dtype is not None:
             check_choice("dtype", self.dtype, DTYPES)
         _check_reporter(self.report_to)

@@ -9,6 +9,7 @@ from rstar_fast.evolve.stage import (
     PolicyStage,
     PPMStage,
     ResultsStage,
+    RowsStage,
     SearchStage,
     Stage,
 )
@@ -16,6 +17,8 @@ from rstar_fast.evolve.stage import (
 if TYPE_CHECKING:
     from rstar_fast.training.objectives import Objective
 
+PLAIN = "plain"
+"""Name of a PPM without the policy's likelihood."""
 GREEDY = SearchConfig.preset("greedy")
 _SEEDS_PER_ROUND = 1000
 # Far from the seeds of any round's searches.
@@ -89,11 +92,12 @@ def _training(config: EvolveConfig, number: int, searches: list[SearchStage]) ->
     policy = PolicyStage(f"round-{number}/policy", data=data.name)
     first = 1 if config.earlier_rounds else number
     learnt = tuple(f"round-{n}/data" for n in range(first, number + 1))
+    rows = RowsStage(f"round-{number}/rows", learnt, policy.name, first="round-1/data")
     scorers = [
-        PPMStage(f"round-{number}/{objective}", learnt, policy.name, objective)
-        for objective in _objectives(config)
+        PPMStage(f"round-{number}/{name}", rows.name, policy.name, objective, name == PLAIN)
+        for name, objective in _scorers(config, _objectives(config)).items()
     ]
-    return [data, policy, *scorers]
+    return [data, policy, rows, *scorers]
 
 
 def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
@@ -117,8 +121,8 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
         samples=samples.name,
         searches=searches.name,
         first_policy=first_policy,
-        scorers=tuple(f"round-{number}/{objective}" for objective in _objectives(config)),
-        pairs=(f"round-{number}/data", "round-1/data"),
+        scorers=tuple(f"round-{number}/{name}" for name in _scorers(config, _objectives(config))),
+        pairs=f"round-{number}/rows",
     )
     return [*stages, results]
 
@@ -130,6 +134,17 @@ def _policy_after(config: EvolveConfig, number: int) -> str:
 
 def _objectives(config: EvolveConfig) -> "tuple[Objective, ...]":
     return ("ppm", "orm", "pqm") if config.evaluate.baselines else ("ppm",)
+
+
+def _scorers(config: EvolveConfig, objectives: "tuple[Objective, ...]") -> "dict[str, Objective]":
+    """Return the objectives of a round's scorers by their names, the PPM's first.
+
+    A PPM that uses the policy's likelihood is compared with one that does not, the paper's.
+    """
+    named = {str(objective): objective for objective in objectives}
+    if config.ppm.likelihood and len(objectives) > 1:
+        named[PLAIN] = "ppm"
+    return named
 
 
 def _greedy(config: EvolveConfig, number: int) -> SearchStage:

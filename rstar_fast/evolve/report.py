@@ -22,6 +22,8 @@ METHOD_NAMES: dict[Method, str] = {
     Method.BEST_BY_PPM: "best by PPM",
     Method.BEST_BY_ORM: "best by ORM",
     Method.BEST_BY_PQM: "best by PQM",
+    Method.BEST_BY_PLAIN: "best by PPM without likelihood",
+    Method.JUDGED: "search judged by ORM",
     Method.FIRST_POLICY: "first policy",
 }
 """Names of the methods for people, in the order of the columns."""

@@ -27,6 +27,9 @@ class ScoreRequest:
             nats, as the bytes of float32 numbers. b"" where the policy does not tell.
         child_logprobs: Log-probabilities of the tokens of each child, in the form of
             `path_logprobs`. () where none are known.
+        path_observations: What running each step of the path showed where its text does not have
+            it, or "". See `Node.unseen_observation`. () where none are known.
+        child_observations: The same for each child.
     """
 
     id: int
@@ -37,6 +40,8 @@ class ScoreRequest:
     children: tuple[str, ...]
     path_logprobs: tuple[bytes, ...] = ()
     child_logprobs: tuple[bytes, ...] = ()
+    path_observations: tuple[str, ...] = ()
+    child_observations: tuple[str, ...] = ()
 
     @property
     def logprobs(self) -> tuple[float, ...]:

@@ -162,6 +162,8 @@ class LiveTree:
             children=tuple([child.step + child.suffix for child in children]),
             path_logprobs=tuple([step.logprob_bytes for step in path]),
             child_logprobs=tuple([child.logprob_bytes for child in children]),
+            path_observations=tuple([step.unseen_observation for step in path]),
+            child_observations=tuple([child.unseen_observation for child in children]),
         )
 
     def timings_so_far(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ from evolve_options import options
 from rstar_fast.data import searches_again
 from rstar_fast.evolve import EvolveConfig
 from rstar_fast.evolve.plan import plan, training_first
-from rstar_fast.evolve.stage import DataStage, PPMStage, SearchStage, Stage
+from rstar_fast.evolve.stage import DataStage, PPMStage, RowsStage, SearchStage, Stage
 
 RECORDED = Path(__file__).with_name("recorded_plan.json")
 
@@ -54,7 +54,9 @@ def test_a_ppm_guides_the_search_from_the_third_round_on(tmp_path: Path) -> None
     assert second.needs == ("round-1/policy",)
     assert third.needs == ("round-2/policy", "round-2/ppm")
     orm = stages["round-2/orm"]
-    assert isinstance(orm, PPMStage) and orm.data == ("round-2/data",)
+    assert isinstance(orm, PPMStage) and orm.needs == ("round-2/rows", "round-2/policy")
+    rows = stages["round-2/rows"]
+    assert rows.needs == ("round-1/data", "round-2/data", "round-2/policy")
 
 
 def test_a_bootstrap_policy_is_no_stage_whatever_its_name(tmp_path: Path) -> None:
@@ -86,15 +88,26 @@ def test_what_a_ppm_is_compared_with_can_be_left_out(tmp_path: Path) -> None:
     opened = options(tmp_path, rounds=[{}, {}])
     every = planned(opened).keys()
     without = planned({**opened, "evaluate": {"baselines": False}}).keys()
-    assert every - without == {f"round-{n}/{model}" for n in (1, 2) for model in ("orm", "pqm")} | {
-        "round-2/first-policy"
-    }
+    assert every - without == {
+        f"round-{n}/{model}" for n in (1, 2) for model in ("orm", "pqm", "plain")
+    } | {"round-2/first-policy"}
 
 
 def test_a_ppm_may_learn_from_all_rounds_so_far(tmp_path: Path) -> None:
     stages = planned(options(tmp_path, rounds=[{}, {}], earlier_rounds=True))
-    assert stages["round-1/ppm"].needs == ("round-1/data", "round-1/policy")
-    assert stages["round-2/ppm"].needs == ("round-1/data", "round-2/data", "round-2/policy")
+    for number, data in ((1, ("round-1/data",)), (2, ("round-1/data", "round-2/data"))):
+        rows = stages[f"round-{number}/rows"]
+        assert isinstance(rows, RowsStage) and rows.data == data
+        assert stages[f"round-{number}/ppm"].needs[0] == rows.name
+
+
+def test_the_papers_ppm_is_trained_beside_one_that_uses_likelihood(tmp_path: Path) -> None:
+    for likelihood in (0, 1.0, "fitted"):
+        stages = planned(options(tmp_path, ppm={"preset": "cpu-ppm", "likelihood": likelihood}))
+        plain = stages.get("round-1/plain")
+        assert (plain is None) is (likelihood == 0)
+        assert plain is None or plain.to_dict()["plain"] is True
+        assert "plain" not in stages["round-1/ppm"].to_dict()
 
 
 def test_the_data_of_a_round_may_keep_earlier_solutions(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from evolve_options import do_all, options, options_of
 from transformers.integrations import is_tensorboard_available
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.data import merged, read_rows, share_correct
+from rstar_fast.data.trajectories import step_logprob
 from rstar_fast.errors import ConfigError, DataError, PolicyError, RStarError
 from rstar_fast.evolve import EvolveConfig, process, searching
 from rstar_fast.evolve.context import Context
@@ -23,7 +25,13 @@ from rstar_fast.evolve.plan import plan
 from rstar_fast.evolve.problems import problems_of
 from rstar_fast.evolve.stage import DataStage, SearchStage
 from rstar_fast.evolve.summary import summarize
+from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.policy.loading import load
 from rstar_fast.store.config_file import write_config
+from rstar_fast.training.policy_logprobs import policy_logprobs
+
+SOURCES = ("search", "ppm", "orm", "pqm", "plain", "judged")
+"""Sources of the answers that a round's results stage counts."""
 
 
 def test_a_round_makes_models_and_results(finished: Path) -> None:
@@ -52,13 +60,45 @@ def test_a_round_makes_models_and_results(finished: Path) -> None:
 def test_the_ids_of_methods_in_files_are_these(finished: Path) -> None:
     results = finished / "run/round-1/results"
     scored = ("majority", "best", "vote of 8", "weighted vote of 8", "weighted vote", "likeliest")
-    names = {f"{source}: {name}" for source in ("search", "ppm", "orm", "pqm") for name in scored}
+    names = {f"{source}: {name}" for source in SOURCES for name in scored}
     names |= {"policy", "search: weighted vote of the first 1"}
     assert json.loads((results / "results.json").read_text()).keys() == names
     manifest = read_manifest(results)
     assert manifest and manifest["metrics"]["accuracy"].keys() == names
     assert manifest["metrics"]["pairs"].keys() == set(PairOrder)
     assert [*PairOrder] == ["this round's", "the first round's", "likelihood"]
+
+
+def test_scorers_learn_the_likelihood_of_the_rounds_own_policy(finished: Path) -> None:
+    run = finished / "run"
+    config = EvolveConfig.from_dict(options_of(run))
+    data = next(each for each in plan(config) if isinstance(each, DataStage))
+    trees = {tree.problem.id: tree for tree in merged(read_trees(run, data.searches))}
+    policy = run / "round-1/policy"
+    model = load(policy, torch.float32, torch.device("cpu"))
+    for name in ("pairs", "held_out_pairs"):
+        before = read_rows(run / f"round-1/data/{name}.jsonl")
+        after = read_rows(run / f"round-1/rows/{name}.jsonl")
+        fit = read_rows(run / "round-1/rows/fit_pairs.jsonl") if name != "pairs" else []
+        assert len(before) == len(after) + len(fit)
+        assert {row["id"] for row in after}.isdisjoint(row["id"] for row in fit)
+        for row in [row for row in after if row["kind"] == "step"][:3]:
+            tree = trees[row["id"]]
+            found = policy_logprobs(model, load_tokenizer(policy), [tree])[0]
+            path = "".join((*row["prefix"], *row["chosen"][0]))
+            node = next(one.id for one in tree.nodes if tree.text(one.id) == path)
+            assert row["chosen_logprob"][0] == pytest.approx(found[node], abs=1e-3)
+            assert row["chosen_logprob"][0] != pytest.approx(
+                step_logprob(tree.nodes[node]), abs=1e-3
+            )
+    manifest = read_manifest(run / "round-1/ppm")
+    settings = json.loads((run / "round-1/ppm/config.json").read_text())
+    assert manifest and manifest["metrics"]["head"] == "random"
+    assert settings["ppm_likelihood"] == manifest["metrics"]["likelihood"]
+    assert settings["ppm_head_weight"] == manifest["metrics"]["head_weight"]
+    assert settings["ppm_observations"] is True
+    plain = json.loads((run / "round-1/plain/config.json").read_text())
+    assert plain["ppm_likelihood"] == 0
 
 
 def test_earlier_solutions_are_those_of_problems_not_solved_now(
