@@ -37,11 +37,13 @@ class PairOrder(StrEnum):
     THIS_ROUND: The pairs of the round, ordered by the PPM's scores.
     FIRST_ROUND: The pairs of the first round, ordered by the PPM's scores.
     LIKELIHOOD: The pairs of the round, ordered by the policy's log-probabilities.
+    PLAIN: The pairs of the round, ordered by the scores of a PPM without likelihood.
     """
 
     THIS_ROUND = "this round's"
     FIRST_ROUND = "the first round's"
     LIKELIHOOD = "likelihood"
+    PLAIN = "without likelihood"
 
 
 def method_id(source: str, selection: str) -> str:

@@ -31,6 +31,7 @@ PAIR_NAMES: dict[PairOrder, str] = {
     PairOrder.THIS_ROUND: "this round's, by the PPM",
     PairOrder.FIRST_ROUND: "the first round's, by the PPM",
     PairOrder.LIKELIHOOD: "this round's, by the policy's likelihood",
+    PairOrder.PLAIN: "this round's, by a PPM without likelihood",
 }
 """Names of the measurements of held-out pairs for people."""
 

@@ -26,6 +26,7 @@ from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder, read_trees
 from rstar_fast.evolve.groups import solved_by_group
 from rstar_fast.evolve.metrics import Method, PairOrder, method_id
+from rstar_fast.evolve.plan import PLAIN
 from rstar_fast.evolve.scorer_rows import FIRST_HELD_OUT_PAIRS, HELD_OUT_PAIRS
 from rstar_fast.evolve.stage import ResultsStage
 from rstar_fast.ppm import PPM, PackedScorer
@@ -65,6 +66,8 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
             methods |= _by_id(Path(scorer).name, selections(cut))
             if Path(scorer).name == "orm":
                 methods |= _by_id("judged", selections(_judged(run, stage, model, verifier, pool)))
+            if Path(scorer).name == PLAIN:
+                pairs |= _plain_order(run, stage, model)
             if scorer == stage.scorers[0]:
                 pairs = _pair_orders(run, stage, model)
         if stage.first_policy:
@@ -129,6 +132,15 @@ def _pair_orders(run: Path, stage: ResultsStage, ppm: PPM) -> dict[str, list[flo
             if PairOrder.LIKELIHOOD not in found:
                 found[PairOrder.LIKELIHOOD] = _counts(likelihood_accuracy, groups)
     return found
+
+
+def _plain_order(run: Path, stage: ResultsStage, plain: PPM) -> dict[str, list[float] | None]:
+    """Return the order of the round's pairs by a PPM without likelihood. Empty without pairs."""
+    path = run / stage.pairs / HELD_OUT_PAIRS
+    if not path.exists():
+        return {}
+    groups = [group_of_row(row) for row in read_rows(path)]
+    return {PairOrder.PLAIN: _counts(partial(pair_accuracy, plain), groups)}
 
 
 def _counts(

@@ -7,7 +7,7 @@ from typing import Any
 from rstar_fast.data import read_rows
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder
-from rstar_fast.evolve.scorer_rows import FIT_PAIRS
+from rstar_fast.evolve.scorer_rows import FIT_PAIRS, PAIRS, TRAJECTORIES
 from rstar_fast.evolve.stage import PolicyStage, PPMStage, Stage
 from rstar_fast.training.train_policy import train_policy
 from rstar_fast.training.train_ppm import train_ppm
@@ -36,7 +36,7 @@ def train_ppm_stage(stage: PPMStage, context: Context) -> dict[str, Any]:
     Raises:
         RStarError: See `train_ppm`.
     """
-    name = "pairs.jsonl" if stage.objective == "ppm" else "trajectories.jsonl"
+    name = PAIRS if stage.objective == "ppm" else TRAJECTORIES
     folder_of_rows = context.run / stage.rows
     fit = folder_of_rows / FIT_PAIRS
     config = replace(context.config.ppm, seed=context.config.seed)

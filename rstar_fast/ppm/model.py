@@ -25,6 +25,7 @@ from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
+    CHECK_HEAD,
     REFERENCE_HEAD,
     REFERENCE_SCALE,
     find_file,
@@ -143,7 +144,7 @@ class PPM:
             )
             head = weight, 0.0
         tokenizer = load_tokenizer(name, ScoreError)
-        return cls._with_head(model, tokenizer, name, head[0], scale, head[1], spec)
+        return cls._with_head(model, tokenizer, name, head[0], scale, head[1], CHECK_HEAD, spec)
 
     @classmethod
     def from_pretrained(
@@ -199,7 +200,14 @@ class PPM:
         weight, bias = read_reference_head(head_file)
         model = load_model(name, device, dtype, new_head=True)
         return cls._with_head(
-            model, load_tokenizer(name, ScoreError), name, weight, REFERENCE_SCALE, bias, spec
+            model,
+            load_tokenizer(name, ScoreError),
+            name,
+            weight,
+            REFERENCE_SCALE,
+            bias,
+            REFERENCE_HEAD,
+            spec,
         )
 
     @classmethod
@@ -211,7 +219,8 @@ class PPM:
         weight: Tensor,
         scale: float,
         bias: float,
-        spec: ScoreSpec = OWN,
+        source: str,
+        spec: ScoreSpec,
     ) -> "PPM":
         """Put a head on a model that came without one.
 
@@ -222,11 +231,12 @@ class PPM:
             weight: Weight of the head, [1, hidden].
             scale: Number that v is divided by before the tanh.
             bias: Number that is added to v before the division.
+            source: Name of the head, for the error.
             spec: Way in which the PPM reads solutions.
         """
         if weight.shape != model.score.weight.shape:
             expected, got = list(model.score.weight.shape), list(weight.shape)
-            raise ScoreError(f"{name}: head: expected a weight of shape {expected}, got {got}")
+            raise ScoreError(f"{name}: {source}: expected a weight of shape {expected}, got {got}")
         with torch.no_grad():
             model.score.weight.copy_(weight)
         model.config.ppm_scale, model.config.ppm_bias = scale, bias

@@ -140,7 +140,10 @@ def train_ppm(
     ppm.model.eval()
     weights = FittedWeights(1.0, config.learnt_likelihood, 0)
     if config.likelihood == FITTED:
-        weights = fit_likelihood(ppm, list(map(group_of_row, fit_rows or ())))
+        groups = map(group_of_row, fit_rows or ())
+        # An ORM judges whole solutions only.
+        judged = [group for group in groups if objective != "orm" or group.kind == "trajectory"]
+        weights = fit_likelihood(ppm, judged)
     if trainer.is_world_process_zero():
         with saving(out):
             ppm.save_pretrained(out)

@@ -66,7 +66,12 @@ def test_the_ids_of_methods_in_files_are_these(finished: Path) -> None:
     manifest = read_manifest(results)
     assert manifest and manifest["metrics"]["accuracy"].keys() == names
     assert manifest["metrics"]["pairs"].keys() == set(PairOrder)
-    assert [*PairOrder] == ["this round's", "the first round's", "likelihood"]
+    assert [*PairOrder] == [
+        "this round's",
+        "the first round's",
+        "likelihood",
+        "without likelihood",
+    ]
 
 
 def test_scorers_learn_the_likelihood_of_the_rounds_own_policy(finished: Path) -> None:

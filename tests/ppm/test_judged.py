@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from ppm_cases import make_policy
 
+from rstar_fast.config import SearchConfig
 from rstar_fast.evaluate import rescored
+from rstar_fast.policy import ScriptedPolicy
 from rstar_fast.ppm import PPM, JudgedScorer, PackedScorer, ScoreRequest
 from rstar_fast.problems import Problem
+from rstar_fast.search import Searcher
 from rstar_fast.steps import Segment
 from rstar_fast.tree import Node, Tree
 
@@ -39,6 +42,21 @@ def test_each_child_is_scored_by_its_model(scorers: tuple[PackedScorer, PackedSc
     is_final = [[False, True, False], [True], [False], []]
     for got, by_ppm, by_orm, final in zip(found, steps, finals, is_final, strict=True):
         assert got.values == pytest.approx(np.where(final, by_orm.values, by_ppm.values), abs=1e-6)
+
+
+def test_a_search_may_be_guided_by_both(scorers: tuple[PackedScorer, PackedScorer]) -> None:
+    first = "<code>\nprint(5)\n<end_of_code>"
+    policy = ScriptedPolicy(
+        lambda asked: [ANSWER] if asked.path else [first, "<code>\nprint(2 + 3)\n<end_of_code>"]
+    )
+    config = SearchConfig(candidates=2, rollouts=3, max_depth=4)
+    with Searcher(policy, config, JudgedScorer(*scorers)) as searcher:
+        (tree,) = searcher.search([Problem("p", "How many?", ("5",))])
+    assert isinstance(tree, Tree) and len(tree.finals()) == 2
+    by_ppm, by_orm = (scorer.score_trees([tree])[0].values for scorer in scorers)
+    for node in tree.nodes[1:]:
+        wanted = (by_orm if node.end == "answer" else by_ppm)[node.id]
+        assert node.score == pytest.approx(wanted, abs=1e-5)
 
 
 def test_an_error_of_either_is_the_requests(scorers: tuple[PackedScorer, PackedScorer]) -> None:

@@ -65,5 +65,7 @@ def test_a_broken_check_head_is_told(policy: Path, tmp_path: Path) -> None:
     with pytest.raises(ScoreError, match="expected safetensors"):
         read_check_head(str(tmp_path))
     write_head(tmp_path, weight=torch.zeros(1, 8))
-    with pytest.raises(ScoreError, match=r"head: expected a weight of shape \[1, 32\]"):
+    with pytest.raises(
+        ScoreError, match=r"check_head.safetensors: expected a weight of shape \[1, 32\]"
+    ):
         train_ppm(policy, pair_rows(), tmp_path / "ppm", STILL, check_head_of=tmp_path)
