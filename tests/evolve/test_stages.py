@@ -12,7 +12,7 @@ from evolve_options import do_all, options, options_of
 from transformers.integrations import is_tensorboard_available
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.data import merged, read_rows, share_correct
+from rstar_fast.data import merged, read_rows, share_correct, write_rows
 from rstar_fast.data.trajectories import step_logprob
 from rstar_fast.errors import ConfigError, DataError, PolicyError, RStarError
 from rstar_fast.evolve import EvolveConfig, process, searching
@@ -23,7 +23,8 @@ from rstar_fast.evolve.manifest import read_manifest
 from rstar_fast.evolve.metrics import Method, PairOrder
 from rstar_fast.evolve.plan import plan
 from rstar_fast.evolve.problems import problems_of
-from rstar_fast.evolve.stage import DataStage, SearchStage
+from rstar_fast.evolve.scorer_rows import make_rows
+from rstar_fast.evolve.stage import DataStage, RowsStage, SearchStage
 from rstar_fast.evolve.summary import summarize
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy.loading import load
@@ -85,9 +86,7 @@ def test_scorers_learn_the_likelihood_of_the_rounds_own_policy(finished: Path) -
     for name in ("pairs", "held_out_pairs"):
         before = read_rows(run / f"round-1/data/{name}.jsonl")
         after = read_rows(run / f"round-1/rows/{name}.jsonl")
-        fit = read_rows(run / "round-1/rows/fit_pairs.jsonl") if name != "pairs" else []
-        assert len(before) == len(after) + len(fit)
-        assert {row["id"] for row in after}.isdisjoint(row["id"] for row in fit)
+        assert [row["id"] for row in before] == [row["id"] for row in after]
         for row in [row for row in after if row["kind"] == "step"][:3]:
             tree = trees[row["id"]]
             found = policy_logprobs(model, load_tokenizer(policy), [tree])[0]
@@ -105,6 +104,30 @@ def test_scorers_learn_the_likelihood_of_the_rounds_own_policy(finished: Path) -
     assert settings["ppm_observations"] is True
     plain = json.loads((run / "round-1/plain/config.json").read_text())
     assert plain["ppm_likelihood"] == 0
+
+
+def test_pairs_that_fit_the_weights_measure_nothing(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    # Too few held-out problems of this small run have pairs: more are held out now.
+    folder = run / "round-1/data"
+    every = read_rows(folder / "pairs.jsonl") + read_rows(folder / "held_out_pairs.jsonl")
+    write_rows(folder / "held_out_pairs.jsonl", every)
+    config = EvolveConfig.from_dict(options_of(run))
+    stage = next(each for each in plan(config) if isinstance(each, RowsStage))
+    counts = make_rows(stage, Context(run, config, device="cpu"))
+    files = {path.stem: read_rows(path) for path in (run / stage.name).glob("*.jsonl")}
+    assert {name: len(rows) for name, rows in files.items()} == {
+        name: count for name, count in counts.items() if name != "steps"
+    }
+    fit, measured = ({row["id"] for row in files[name]} for name in ("fit_pairs", "held_out_pairs"))
+    assert fit and measured and fit.isdisjoint(measured)
+    assert fit | measured == {row["id"] for row in every}
+    assert files["first_held_out_pairs"] == files["held_out_pairs"]
+    # Without fitting, all of them measure.
+    plain = replace(config, ppm=replace(config.ppm, likelihood=1.0))
+    assert make_rows(stage, Context(run, plain, device="cpu"))["held_out_pairs"] == len(every)
+    assert not (run / stage.name / "fit_pairs.jsonl").exists()
 
 
 def test_earlier_solutions_are_those_of_problems_not_solved_now(
