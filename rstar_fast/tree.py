@@ -92,6 +92,14 @@ class Node:
         return self.step + self.suffix
 
     @property
+    def unseen_observation(self) -> str:
+        """Observation that its descendants do not see, as the step leaves its block open.
+
+        "" if there is none.
+        """
+        return "" if self.suffix else self.observation or ""
+
+    @property
     def token_ids(self) -> tuple[int, ...]:
         """Token ids that the policy sampled. Empty if it did not tell."""
         return struct.unpack(f"{len(self.id_bytes) // 4}i", self.id_bytes)

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("kind", choices=KINDS, help="policy, ppm, or one of the PPM's baselines")
     add("--model", required=True, metavar="DIR", help="base of a policy, or policy of a PPM")
     add("--rows", required=True, metavar="F", help="JSONL or parquet file of training data")
+    add("--fit-rows", metavar="F", help="held-out pairs to fit the weight of likelihood on")
     add("--out", required=True, metavar="DIR", help="folder to write")
     add("--preset", required=True, metavar="P", help=", ".join(TRAIN_PRESETS))
     add_settings(parser, "changes to the preset")
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     config = TrainConfig.preset(args.preset, **parse_settings(args.set))
     rows = read_rows(args.rows)
-    report = train_model(args.kind, args.model, rows, args.out, config, args.report_to)
+    fit_rows = read_rows(args.fit_rows) if args.fit_rows else None
+    report = train_model(args.kind, args.model, rows, args.out, config, args.report_to, fit_rows)
     if is_first_process():
         console.print(json.dumps(asdict(report)), soft_wrap=True)
     return Exit.OK

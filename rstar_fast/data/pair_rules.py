@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rstar_fast.checks import check_choice, check_integer, check_number
+from rstar_fast.checks import check_boolean, check_choice, check_integer, check_number
 from rstar_fast.errors import ConfigError
 
 FinalStep = Literal["trajectories", "siblings"]
@@ -22,6 +22,11 @@ class PairRules:
         final_step: Rule for final answers. "trajectories" is the paper's: final answers are not
             compared as siblings, but whole right trajectories of a problem are preferred to whole
             wrong ones. With "siblings" a final answer is a step like any other.
+        final_per_side: Most trajectories kept on each side, >= 1. `against_one` holds for them too
+            where it is more.
+        by_program: Whether steps with the same program (`rstar_fast.programs`) count as one step,
+            and trajectories with the same programs and the same answer as one trajectory. False
+            tells steps apart by their texts, as the released code does.
 
     Raises:
         ConfigError: An option is out of range.
@@ -32,12 +37,16 @@ class PairRules:
     min_margin: float = 0.0
     min_edit_distance: int = 0
     final_step: FinalStep = "trajectories"
+    final_per_side: int = 2
+    by_program: bool = True
 
     def __post_init__(self) -> None:
         check_integer("pairs: per_side", self.per_side, low=1)
         check_integer("pairs: against_one", self.against_one, low=1)
         check_number("pairs: min_margin", self.min_margin, low=0)
         check_integer("pairs: min_edit_distance", self.min_edit_distance, low=0)
+        check_integer("pairs: final_per_side", self.final_per_side, low=1)
+        check_boolean("pairs: by_program", self.by_program)
         check_choice("pairs: final_step", self.final_step, get_args(FinalStep))
         if self.per_side > self.against_one:
             raise ConfigError(
@@ -47,6 +56,12 @@ class PairRules:
 
 
 PAPER = PairRules()
-"""Rules of the paper (rStar-Math, section 3.3)."""
-RELEASED = PairRules(against_one=4, min_margin=0.5, min_edit_distance=20, final_step="siblings")
+"""Rules of the paper (rStar-Math, section 3.3), among steps whose programs differ."""
+RELEASED = PairRules(
+    against_one=4,
+    min_margin=0.5,
+    min_edit_distance=20,
+    final_step="siblings",
+    by_program=False,
+)
 """Rules of the released code."""

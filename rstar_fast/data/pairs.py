@@ -8,10 +8,16 @@ from rstar_fast.data.difficulty import difficulty
 from rstar_fast.data.edit_distance import at_least
 from rstar_fast.data.merging import children_of, merged
 from rstar_fast.data.pair_rules import PAPER, PairRules
-from rstar_fast.data.trajectories import require_grade, step_logprob, trajectories
+from rstar_fast.data.same_programs import (
+    DistinctStep,
+    Key,
+    distinct_steps,
+    distinct_trajectories,
+)
+from rstar_fast.data.trajectories import Trajectory, require_grade, step_logprob, trajectories
 from rstar_fast.errors import DataError
 from rstar_fast.problems import Problem
-from rstar_fast.tree import Tree
+from rstar_fast.tree import Node, Tree
 
 StepTexts = tuple[str, ...]
 
@@ -35,6 +41,10 @@ class PairGroup:
             that wrote them, nats. None where it is not known.
         pairs: Index into `chosen` and index into `rejected` of every pair that is compared. Pairs
             that the rules forbid are left out.
+        prefix_observations: What running each step of the prefix showed where its text does not
+            have it, or "". See `Node.unseen_observation`. () where it is not known.
+        chosen_observations: The same for the steps of every preferred continuation.
+        rejected_observations: The same for the steps of every other continuation.
     """
 
     problem: Problem
@@ -47,6 +57,9 @@ class PairGroup:
     chosen_logprob: tuple[float | None, ...]
     rejected_logprob: tuple[float | None, ...]
     pairs: tuple[tuple[int, int], ...]
+    prefix_observations: StepTexts = ()
+    chosen_observations: tuple[StepTexts, ...] = ()
+    rejected_observations: tuple[StepTexts, ...] = ()
 
     @property
     def weight(self) -> float:
@@ -58,8 +71,9 @@ def pair_groups(tree: Tree, rules: PairRules = PAPER) -> list[PairGroup]:
     """Return the groups of pairs of a problem.
 
     There is one group for every step whose children include good and bad ones, in order of the
-    step's node. The group of trajectories comes last. A step that leads to right and to wrong
-    answers may be on both sides of a group, but never in a pair with itself.
+    step's node. The group of trajectories comes last. Siblings with the same program count as one,
+    with the evidence of all of them. A step that leads to right and to wrong answers may be on both
+    sides of a group, but never in a pair with itself.
 
     Args:
         tree: Search of the problem. Use `merge` on several searches first.
@@ -100,9 +114,17 @@ def all_pair_groups(trees: Iterable[Tree], rules: PairRules = PAPER) -> list[Pai
 
 
 class _Continuation(NamedTuple):
+    key: Key
     steps: StepTexts
     q: float
     logprob: float | None
+    observations: StepTexts
+
+    @classmethod
+    def of(cls, step: DistinctStep) -> "_Continuation":
+        node = step.node
+        logprob, observations = step_logprob(node), (node.unseen_observation,)
+        return cls(step.key, (node.text,), step.q, logprob, observations)
 
 
 def _step_groups(tree: Tree, rules: PairRules) -> list[PairGroup]:
@@ -121,37 +143,48 @@ def _step_groups(tree: Tree, rules: PairRules) -> list[PairGroup]:
     for parent, children in zip(tree.nodes, children_of(tree.nodes), strict=True):
         if rules.final_step == "trajectories":
             children = [child for child in children if child.end != "answer"]
-        good = [child for child in children if to_right[child.id]]
-        bad = [child for child in children if to_wrong[child.id]]
-        if not good or not bad:
+        if not (
+            any(to_right[child.id] for child in children)
+            and any(to_wrong[child.id] for child in children)
+        ):
             continue
-        good.sort(key=lambda child: (-child.q, child.id))
-        bad.sort(key=lambda child: (child.q, child.id))
+        steps = distinct_steps(children, rules.by_program)
+        good = [step for step in steps if any(to_right[node] for node in step.ids)]
+        bad = [step for step in steps if any(to_wrong[node] for node in step.ids)]
+        good.sort(key=lambda step: (-step.q, step.node.id))
+        bad.sort(key=lambda step: (step.q, step.node.id))
         groups += _group(
             tree.problem,
             "step",
-            tuple(node.text for node in tree.path(parent.id)),
-            [_Continuation((node.text,), node.q, step_logprob(node)) for node in good],
-            [_Continuation((node.text,), node.q, step_logprob(node)) for node in bad],
-            rules,
+            tree.path(parent.id),
+            list(map(_Continuation.of, good)),
+            list(map(_Continuation.of, bad)),
+            (rules.per_side, rules.against_one),
             may_pair,
         )
     return groups
 
 
 def _trajectory_groups(tree: Tree, rules: PairRules) -> list[PairGroup]:
-    found = trajectories(tree)
-    good = [one for one in found if one.correct]
-    bad = [one for one in found if not one.correct]
-    good.sort(key=lambda one: (-one.mean_q, -one.min_q, one.node))
-    bad.sort(key=lambda one: (one.mean_q, one.min_q, one.node))
+    found = distinct_trajectories(tree, trajectories(tree), rules.by_program)
+    good = [one for one in found if one[1].correct]
+    bad = [one for one in found if not one[1].correct]
+    good.sort(key=lambda found: (-found[1].mean_q, -found[1].min_q, found[1].node))
+    bad.sort(key=lambda found: (found[1].mean_q, found[1].min_q, found[1].node))
+
+    def continuations(side: Sequence[tuple[Key, Trajectory]]) -> list[_Continuation]:
+        return [
+            _Continuation(key, one.steps, one.mean_q, one.logprob, one.observations)
+            for key, one in side
+        ]
+
     return _group(
         tree.problem,
         "trajectory",
         (),
-        [_Continuation(one.steps, one.mean_q, one.logprob) for one in good],
-        [_Continuation(one.steps, one.mean_q, one.logprob) for one in bad],
-        rules,
+        continuations(good),
+        continuations(bad),
+        (rules.final_per_side, max(rules.final_per_side, rules.against_one)),
         lambda one, other: True,
     )
 
@@ -173,10 +206,10 @@ def _leads_to(tree: Tree) -> tuple[list[bool], list[bool]]:
 def _group(
     problem: Problem,
     kind: Literal["step", "trajectory"],
-    prefix: StepTexts,
+    prefix: Sequence[Node],
     good: Sequence[_Continuation],
     bad: Sequence[_Continuation],
-    rules: PairRules,
+    limits: tuple[int, int],
     may_pair: Callable[[_Continuation, _Continuation], bool],
 ) -> list[PairGroup]:
     """Return the group of the best and the worst continuations, or nothing if none may be paired.
@@ -184,26 +217,28 @@ def _group(
     Args:
         problem: Problem of the tree.
         kind: Kind of the continuations.
-        prefix: Texts of the steps before the continuations.
+        prefix: Steps before the continuations.
         good: Continuations that lead to a right answer, best first.
         bad: Continuations that lead to a wrong answer, worst first.
-        rules: Rules that say how many are kept on each side.
-        may_pair: Whether the first continuation may be preferred to the second.
+        limits: Most continuations kept on each side, and on a side whose other side has only one.
+        may_pair: Whether the first continuation may be preferred to the second. Continuations with
+            the same key are never paired.
     """
-    chosen = good[: rules.against_one if len(bad) == 1 else rules.per_side]
-    rejected = bad[: rules.against_one if len(good) == 1 else rules.per_side]
+    per_side, against_one = limits
+    chosen = good[: against_one if len(bad) == 1 else per_side]
+    rejected = bad[: against_one if len(good) == 1 else per_side]
     pairs = tuple(
         (i, j)
         for i, one in enumerate(chosen)
         for j, other in enumerate(rejected)
-        if may_pair(one, other)
+        if one.key != other.key and may_pair(one, other)
     )
     if not pairs:
         return []
     group = PairGroup(
         problem=problem,
         kind=kind,
-        prefix=prefix,
+        prefix=tuple(node.text for node in prefix),
         chosen=tuple(one.steps for one in chosen),
         rejected=tuple(one.steps for one in rejected),
         chosen_q=tuple(one.q for one in chosen),
@@ -211,5 +246,8 @@ def _group(
         chosen_logprob=tuple(one.logprob for one in chosen),
         rejected_logprob=tuple(one.logprob for one in rejected),
         pairs=pairs,
+        prefix_observations=tuple(node.unseen_observation for node in prefix),
+        chosen_observations=tuple(one.observations for one in chosen),
+        rejected_observations=tuple(one.observations for one in rejected),
     )
     return [group]

@@ -31,6 +31,9 @@ def pair_group_row(group: PairGroup) -> DataRow:
         "chosen_logprob": list(group.chosen_logprob),
         "rejected_logprob": list(group.rejected_logprob),
         "pairs": [list(pair) for pair in group.pairs],
+        "prefix_observations": list(group.prefix_observations),
+        "chosen_observations": [list(one) for one in group.chosen_observations],
+        "rejected_observations": [list(one) for one in group.rejected_observations],
     }
 
 
@@ -55,6 +58,10 @@ def group_of_row(row: DataRow) -> PairGroup:
             chosen_logprob=tuple(row["chosen_logprob"]),
             rejected_logprob=tuple(row["rejected_logprob"]),
             pairs=tuple((int(i), int(j)) for i, j in row["pairs"]),
+            # Older rows have no observations.
+            prefix_observations=tuple(row.get("prefix_observations", ())),
+            chosen_observations=tuple(map(tuple, row.get("chosen_observations", ()))),
+            rejected_observations=tuple(map(tuple, row.get("rejected_observations", ()))),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -125,4 +132,5 @@ def _trajectory_row(one: Trajectory) -> DataRow:
         "answer": one.answer,
         "correct": one.correct,
         "logprobs": list(one.logprobs),
+        "observations": list(one.observations),
     }

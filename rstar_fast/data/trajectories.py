@@ -22,6 +22,8 @@ class Trajectory:
         failed_code: Whether the program of any step failed.
         logprobs: Log-probability of each step's tokens under the policy that wrote them, nats. None
             where the policy does not report it.
+        observations: What running each step showed where its text does not have it, or "". See
+            `Node.unseen_observation`.
     """
 
     problem: Problem
@@ -32,6 +34,7 @@ class Trajectory:
     correct: bool
     failed_code: bool
     logprobs: tuple[float | None, ...]
+    observations: tuple[str, ...]
 
     @property
     def text(self) -> str:
@@ -116,4 +119,5 @@ def _trajectory(tree: Tree, last: Node) -> Trajectory:
         correct=require_grade(tree, last),
         failed_code=any(map(code_failed, path)),
         logprobs=tuple(step_logprob(node) for node in path),
+        observations=tuple(node.unseen_observation for node in path),
     )

@@ -11,7 +11,7 @@ from rstar_fast.tree import Node, Tree
 from rstar_fast.verify.base import Verifier
 
 if TYPE_CHECKING:
-    from rstar_fast.ppm import PackedScorer
+    from rstar_fast.ppm import JudgedScorer, PackedScorer
 
 
 def search_samples(trees: Sequence[Tree], verifier: Verifier | None = None) -> list[Sample]:
@@ -49,7 +49,7 @@ def path_samples(tree: Tree, verifier: Verifier | None = None) -> list[Sample]:
     return found
 
 
-def rescored(trees: Sequence[Tree], scorer: "PackedScorer") -> list[Tree]:
+def rescored(trees: Sequence[Tree], scorer: "PackedScorer | JudgedScorer") -> list[Tree]:
     """Return copies of trees with the scores of another model, such as an ORM or a PQM.
 
     They serve to choose among the same samples by that model. A tree that the model cannot score,
@@ -68,7 +68,9 @@ def rescored(trees: Sequence[Tree], scorer: "PackedScorer") -> list[Tree]:
 
 
 def rescored_samples(
-    pool: Mapping[str, Sequence[Tree]], scorer: "PackedScorer", verifier: Verifier | None = None
+    pool: Mapping[str, Sequence[Tree]],
+    scorer: "PackedScorer | JudgedScorer",
+    verifier: Verifier | None = None,
 ) -> dict[str, list[Sample]]:
     """Return the `path_samples` of each problem's trees, with the scores of another model.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 from rstar_fast.checks import check_boolean, check_choice, check_integer, check_known
 from rstar_fast.data import PairRules
@@ -39,6 +39,8 @@ class EvolveConfig:
             only. May be empty.
         policy: Configuration of the training of policies.
         ppm: Configuration of the training of PPMs and of the models that they are compared with.
+        scorers_from: Model that PPMs and the models that they are compared with start from: the
+            round's "policy", as in the paper, or the "base".
         pairs: Rules for making preference pairs.
         earlier_rounds: Whether PPMs and the models that they are compared with learn from the data
             of earlier rounds too. In the paper they learn from their own round's data alone.
@@ -47,6 +49,8 @@ class EvolveConfig:
             policies.
         solutions: Number of solutions of each problem that the policy learns from, >= 1. A problem
             with fewer gives what it has.
+        trajectories: Number of trajectories of each problem that the models learn from that a PPM
+            is compared with, >= 1. Half of them are right and half wrong where there are enough.
         keep_solutions: Whether the policy also learns, for each problem that this round did not
             solve, the solutions of the last round that did. Synthetic problems whose answers this
             round finds doubtful are left out. In the paper it learns from its own round's solutions
@@ -72,10 +76,12 @@ class EvolveConfig:
     synthetic: tuple[str, ...] = ()
     policy: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-policy"))
     ppm: TrainConfig = field(default_factory=lambda: TrainConfig.preset("paper-ppm"))
+    scorers_from: Literal["policy", "base"] = "policy"
     pairs: PairRules = field(default_factory=PairRules)
     earlier_rounds: bool = False
     ppm_guides: bool = True
     solutions: int = 2
+    trajectories: int = 16
     keep_solutions: bool = False
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     parts: int = 1
@@ -87,13 +93,14 @@ class EvolveConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.base, str) or not self.base:
             raise ConfigError(f"base: expected a name, got {self.base!r}")
-        for name in ("solutions", "parts"):
+        for name in ("solutions", "trajectories", "parts"):
             check_integer(name, getattr(self, name), low=1)
         if self.max_rows is not None:
             check_integer("max_rows", self.max_rows, low=1)
         check_integer("seed", self.seed, low=0)
         for name in ("earlier_rounds", "ppm_guides", "keep_solutions"):
             check_boolean(name, getattr(self, name))
+        check_choice("scorers_from", self.scorers_from, ("policy", "base"))
         if self.dtype is not None:
             check_choice("dtype", self.dtype, DTYPES)
         _check_reporter(self.report_to)

@@ -23,16 +23,13 @@ from rstar_fast.evolve.stage import DataStage
 from rstar_fast.problems import read_sources
 from rstar_fast.tree import Tree
 
-# Trajectories of each problem and round for the ORM and the PQM.
-_TRAJECTORIES = 2
-
 
 def make_data(stage: DataStage, context: Context) -> dict[str, Any]:
     """Write the rows to learn from, and return counts.
 
     The files are `sft.jsonl` (solutions), `pairs.jsonl` and, flat, `trl_pairs.jsonl` (pairs to
     train on), `held_out_pairs.jsonl` (pairs to measure by, no file without any) and
-    `trajectories.jsonl`.
+    `trajectories.jsonl`. Problems whose pairs measure are in none of the others, in any round.
 
     Raises:
         DataError: No problem was solved, or no step is preferred to another.
@@ -43,14 +40,15 @@ def make_data(stage: DataStage, context: Context) -> dict[str, Any]:
     synthetic = {problem.id for problem in read_sources(config.synthetic)}
     trusted = without_doubtful(trees, synthetic)
     doubtful = {tree.problem.id for tree in trees} - {tree.problem.id for tree in trusted}
-    solutions = sft_rows(trusted, config.solutions)
-    solved_now = {row["id"] for row in solutions}
-    kept = _kept_solutions(stage, context, doubtful | solved_now)
     measured = {
         tree.problem.id
-        for tree in trusted
-        if _is_measured(tree, config.evaluate.held_out_pairs, config.seed)
+        for tree in trees
+        if is_measured(tree, config.evaluate.held_out_pairs, config.seed)
     }
+    learnt = [tree for tree in trusted if tree.problem.id not in measured]
+    solutions = sft_rows(learnt, config.solutions)
+    solved_now = {row["id"] for row in solutions}
+    kept = _kept_solutions(stage, context, doubtful | solved_now | measured)
     pairs = all_pair_groups(trusted, config.pairs)
     groups = [group for group in pairs if group.problem.id not in measured]
     held_out = [group for group in pairs if group.problem.id in measured]
@@ -58,8 +56,7 @@ def make_data(stage: DataStage, context: Context) -> dict[str, Any]:
         write_rows(folder / "sft.jsonl", solutions + kept)
         write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
         write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
-        learnt = (tree for tree in trusted if tree.problem.id not in measured)
-        write_rows(folder / "trajectories.jsonl", trajectory_rows(learnt, _TRAJECTORIES))
+        write_rows(folder / "trajectories.jsonl", trajectory_rows(learnt, config.trajectories))
         if held_out:
             write_rows(
                 folder / "held_out_pairs.jsonl", [pair_group_row(group) for group in held_out]
@@ -88,8 +85,8 @@ def _kept_solutions(stage: DataStage, context: Context, excluded: set[str]) -> l
     return [row for row in rows if row["id"] not in excluded]
 
 
-def _is_measured(tree: Tree, share: float, seed: int) -> bool:
-    """Return whether a problem's pairs measure the PPM and train nothing.
+def is_measured(tree: Tree, share: float, seed: int) -> bool:
+    """Return whether a problem's pairs measure the PPM, and nothing learns from it.
 
     A hash of the seed and the problem's id decides, so that every round measures on the same
     problems.

@@ -15,6 +15,8 @@ class Method(StrEnum):
     BEST_BY_PPM: The sample that the PPM scores best.
     BEST_BY_ORM: The sample that the ORM scores best.
     BEST_BY_PQM: The sample that the PQM scores best.
+    BEST_BY_PLAIN: The sample that a PPM without the policy's likelihood, the paper's, scores best.
+    JUDGED: As SEARCH, but the ORM scores the final answers of the same trees.
     FIRST_POLICY: As SEARCH, with the first round's policy.
     """
 
@@ -24,6 +26,8 @@ class Method(StrEnum):
     BEST_BY_PPM = "ppm: best"
     BEST_BY_ORM = "orm: best"
     BEST_BY_PQM = "pqm: best"
+    BEST_BY_PLAIN = "plain: best"
+    JUDGED = "judged: weighted vote"
     FIRST_POLICY = "first policy: weighted vote"
 
 
@@ -33,11 +37,13 @@ class PairOrder(StrEnum):
     THIS_ROUND: The pairs of the round, ordered by the PPM's scores.
     FIRST_ROUND: The pairs of the first round, ordered by the PPM's scores.
     LIKELIHOOD: The pairs of the round, ordered by the policy's log-probabilities.
+    PLAIN: The pairs of the round, ordered by the scores of a PPM without likelihood.
     """
 
     THIS_ROUND = "this round's"
     FIRST_ROUND = "the first round's"
     LIKELIHOOD = "likelihood"
+    PLAIN = "without likelihood"
 
 
 def method_id(source: str, selection: str) -> str:
@@ -47,7 +53,8 @@ def method_id(source: str, selection: str) -> str:
     True
 
     Args:
-        source: "search", "first policy", or the objective of the model that scored the samples.
+        source: "search", "judged", "first policy", or the name of the model that scored the
+            samples.
         selection: Name of the selection, as `rstar_fast.evaluate.selections` gives it.
     """
     return f"{source}: {selection}"

@@ -10,6 +10,7 @@ from rstar_fast.evolve.stage import (
     PolicyStage,
     PPMStage,
     ResultsStage,
+    RowsStage,
     SearchStage,
     Stage,
 )
@@ -17,6 +18,8 @@ from rstar_fast.evolve.stage import (
 if TYPE_CHECKING:
     from rstar_fast.training.objectives import Objective
 
+PLAIN = "plain"
+"""Name of a PPM without the policy's likelihood."""
 GREEDY = SearchConfig.preset("greedy")
 _SEEDS_PER_ROUND = 1000
 # Far from the seeds of any round's searches.
@@ -90,11 +93,12 @@ def _training(config: EvolveConfig, number: int, searches: list[SearchStage]) ->
     policy = PolicyStage(f"round-{number}/policy", data=data.name)
     first = 1 if config.earlier_rounds else number
     learnt = tuple(f"round-{n}/data" for n in range(first, number + 1))
+    rows = RowsStage(f"round-{number}/rows", learnt, policy.name, first="round-1/data")
     scorers = [
-        PPMStage(f"round-{number}/{objective}", learnt, policy.name, objective)
-        for objective in _objectives(config, number)
+        PPMStage(f"round-{number}/{name}", rows.name, policy.name, objective, name == PLAIN)
+        for name, objective in _scorers(config, number).items()
     ]
-    return [data, policy, *scorers]
+    return [data, policy, rows, *scorers]
 
 
 def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
@@ -120,8 +124,8 @@ def _evaluation(config: EvolveConfig, number: int) -> list[Stage]:
         samples=samples.name,
         searches=searches.name,
         first_policy=first_policy,
-        scorers=tuple(f"round-{number}/{objective}" for objective in _objectives(config, number)),
-        pairs=(f"round-{number}/data", "round-1/data"),
+        scorers=tuple(f"round-{number}/{name}" for name in _scorers(config, number)),
+        pairs=f"round-{number}/rows",
     )
     return [*stages, results]
 
@@ -131,14 +135,23 @@ def _policy_after(config: EvolveConfig, number: int) -> str:
     return f"round-{number}/policy" if number else config.bootstrap_policy
 
 
-def _objectives(config: EvolveConfig, number: int) -> "tuple[Objective, ...]":
-    return ("ppm", "orm", "pqm") if _has_baselines(config, number) else ("ppm",)
-
-
 def _has_baselines(config: EvolveConfig, number: int) -> bool:
     """Return whether a round is compared with an ORM, a PQM and the first round's policy."""
     which = config.evaluate.baselines
     return which == "all" or (which == "last" and number == len(config.rounds))
+
+
+def _scorers(config: EvolveConfig, number: int) -> "dict[str, Objective]":
+    """Return the objectives of a round's scorers by their names, the PPM's first.
+
+    A PPM that uses the policy's likelihood is compared with one that does not, the paper's.
+    """
+    scorers: dict[str, Objective] = {"ppm": "ppm"}
+    if _has_baselines(config, number):
+        scorers |= {"orm": "orm", "pqm": "pqm"}
+        if config.ppm.likelihood:
+            scorers[PLAIN] = "ppm"
+    return scorers
 
 
 def _greedy(config: EvolveConfig, number: int) -> SearchStage:

@@ -22,6 +22,7 @@ from rstar_fast.evolve.stage import (
     PolicyStage,
     PPMStage,
     ResultsStage,
+    RowsStage,
     SearchStage,
     Stage,
 )
@@ -104,6 +105,10 @@ def _work(stage: Stage, context: Context) -> dict[str, Any]:
             from rstar_fast.evolve.training import train_policy_stage
 
             return train_policy_stage(stage, context)
+        case RowsStage():
+            from rstar_fast.evolve.scorer_rows import make_rows
+
+            return make_rows(stage, context)
         case PPMStage():
             from rstar_fast.evolve.training import train_ppm_stage
 

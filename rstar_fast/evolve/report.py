@@ -24,6 +24,8 @@ METHOD_NAMES: dict[Method, str] = {
     Method.BEST_BY_PPM: "best by PPM",
     Method.BEST_BY_ORM: "best by ORM",
     Method.BEST_BY_PQM: "best by PQM",
+    Method.BEST_BY_PLAIN: "best by PPM without likelihood",
+    Method.JUDGED: "search judged by ORM",
     Method.FIRST_POLICY: "first policy",
 }
 """Names of the methods for people, in the order of the columns."""
@@ -31,6 +33,7 @@ PAIR_NAMES: dict[PairOrder, str] = {
     PairOrder.THIS_ROUND: "this round's, by the PPM",
     PairOrder.FIRST_ROUND: "the first round's, by the PPM",
     PairOrder.LIKELIHOOD: "this round's, by the policy's likelihood",
+    PairOrder.PLAIN: "this round's, by a PPM without likelihood",
 }
 """Names of the measurements of held-out pairs for people."""
 

@@ -1,6 +1,6 @@
 """The stage that counts what a round's models solve of the held-out problems."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from rstar_fast.evaluate import (
     choose,
     paired,
     path_samples,
+    rescored,
     rescored_samples,
     search_samples,
     selections,
@@ -28,6 +29,8 @@ from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder, read_trees
 from rstar_fast.evolve.groups import solved_by_group, sources_of
 from rstar_fast.evolve.metrics import Method, PairOrder, method_id
+from rstar_fast.evolve.plan import PLAIN
+from rstar_fast.evolve.scorer_rows import FIRST_HELD_OUT_PAIRS, HELD_OUT_PAIRS
 from rstar_fast.evolve.stage import ResultsStage
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.store.config_file import write_json
@@ -69,6 +72,10 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
             }
             cut = at_equal_tokens(samples, searched)
             methods |= _by_id(Path(scorer).name, selections(cut))
+            if Path(scorer).name == "orm":
+                methods |= _by_id("judged", selections(_judged(run, stage, model, verifier, pool)))
+            if Path(scorer).name == PLAIN:
+                pairs |= _plain_order(run, stage, model)
             if scorer == stage.scorers[0]:
                 pairs = _pair_orders(run, stage, model)
         if stage.first_policy:
@@ -124,6 +131,18 @@ def _searched(run: Path, stage: str, verifier: Verifier) -> Samples:
     return {problem_id: search_samples(trees, verifier) for problem_id, trees in found.items()}
 
 
+def _judged(
+    run: Path, stage: ResultsStage, judge: PPM, verifier: Verifier, pool: Mapping[str, Any]
+) -> Samples:
+    """Return the answer of each search with the PPM, chosen by another model's final judgement."""
+    trees = rescored(read_trees(run, [stage.searches]), PackedScorer(judge))
+    return {
+        problem_id: search_samples(of_one, verifier)
+        for problem_id, of_one in by_problem(trees).items()
+        if problem_id in pool
+    }
+
+
 def _first_searches(searched: Samples) -> dict[str, Accuracy]:
     """Return what the votes of the first 1, 2, 4, ... searches of each problem solve."""
     found, count = {}, 1
@@ -141,14 +160,24 @@ def _pair_orders(run: Path, stage: ResultsStage, ppm: PPM) -> dict[str, list[flo
     A round without held-out pairs has no entry.
     """
     found: dict[str, list[float] | None] = {}
-    for order, data in zip((PairOrder.THIS_ROUND, PairOrder.FIRST_ROUND), stage.pairs, strict=True):
-        path = run / data / "held_out_pairs.jsonl"
+    files = {PairOrder.THIS_ROUND: HELD_OUT_PAIRS, PairOrder.FIRST_ROUND: FIRST_HELD_OUT_PAIRS}
+    for order, name in files.items():
+        path = run / stage.pairs / name
         if path.exists():
             groups = [group_of_row(row) for row in read_rows(path)]
             found[order] = _counts(partial(pair_accuracy, ppm), groups)
             if PairOrder.LIKELIHOOD not in found:
                 found[PairOrder.LIKELIHOOD] = _counts(likelihood_accuracy, groups)
     return found
+
+
+def _plain_order(run: Path, stage: ResultsStage, plain: PPM) -> dict[str, list[float] | None]:
+    """Return the order of the round's pairs by a PPM without likelihood. Empty without pairs."""
+    path = run / stage.pairs / HELD_OUT_PAIRS
+    if not path.exists():
+        return {}
+    groups = [group_of_row(row) for row in read_rows(path)]
+    return {PairOrder.PLAIN: _counts(partial(pair_accuracy, plain), groups)}
 
 
 def _counts(

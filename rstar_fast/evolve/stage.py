@@ -159,29 +159,58 @@ class PolicyStage(Stage):
 
 
 @dataclass(frozen=True, slots=True)
-class PPMStage(Stage):
-    """Training of a PPM, an ORM or a PQM from a policy.
+class RowsStage(Stage):
+    """Reading of the scorers' training data by the round's policy.
 
     Attributes:
-        data: Names of the data stages to learn from.
+        data: Names of the data stages to learn from, the round's own last.
+        policy: Name of the stage that trains the policy, whose log-probabilities are written.
+        first: Name of the first round's data stage.
+    """
+
+    kind: ClassVar[str] = "rows"
+
+    data: tuple[str, ...]
+    policy: str
+    first: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the data stages and of the policy's, each once, sorted."""
+        return tuple(sorted({*self.data, self.policy, self.first}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
+        return {"data": list(self.data), "policy": self.policy, "first": self.first}
+
+
+@dataclass(frozen=True, slots=True)
+class PPMStage(Stage):
+    """Training of a PPM, an ORM or a PQM.
+
+    Attributes:
+        rows: Name of the stage that writes the rows to learn from.
         policy: Name of the stage that trains the policy.
         objective: Kind of model: "ppm", "orm" or "pqm".
+        plain: Whether the policy's likelihood is left out, as in the paper.
     """
 
     kind: ClassVar[str] = "ppm"
 
-    data: tuple[str, ...]
+    rows: str
     policy: str
     objective: "Objective"
+    plain: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the data stages and of the policy's."""
-        return (*self.data, self.policy)
+        """Names of the stages of the rows and of the policy."""
+        return (self.rows, self.policy)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the options as JSON values."""
-        return {"data": list(self.data), "policy": self.policy, "objective": self.objective}
+        """Return the options as JSON values. Options that are not used are left out."""
+        options = {"rows": self.rows, "policy": self.policy, "objective": self.objective}
+        return {**options, "plain": True} if self.plain else options
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +223,7 @@ class ResultsStage(Stage):
         searches: Name of the search with the PPM.
         first_policy: Name of the search with the first round's policy and the PPM. None without it.
         scorers: Names of the stages that train what chooses among the samples, the PPM's first.
-        pairs: Names of the data stages with pairs to measure the PPM on: this round's, and the
-            first round's.
+        pairs: Name of the stage that writes the pairs to measure the PPM on.
     """
 
     kind: ClassVar[str] = "results"
@@ -205,14 +233,14 @@ class ResultsStage(Stage):
     searches: str
     first_policy: str | None
     scorers: tuple[str, ...]
-    pairs: tuple[str, str]
+    pairs: str
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of all stages that it reads, each once, sorted."""
         searches = {self.greedy, self.samples, self.searches}
         first_policy = {self.first_policy} if self.first_policy else set()
-        return tuple(sorted({*searches, *first_policy, *self.scorers, *self.pairs}))
+        return tuple(sorted({*searches, *first_policy, *self.scorers, self.pairs}))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON values."""
@@ -222,5 +250,5 @@ class ResultsStage(Stage):
             "searches": self.searches,
             "first_policy": self.first_policy,
             "scorers": list(self.scorers),
-            "pairs": list(self.pairs),
+            "pairs": self.pairs,
         }

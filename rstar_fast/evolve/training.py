@@ -7,6 +7,7 @@ from typing import Any
 from rstar_fast.data import read_rows
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder
+from rstar_fast.evolve.scorer_rows import FIT_PAIRS, PAIRS, TRAJECTORIES
 from rstar_fast.evolve.stage import PolicyStage, PPMStage, Stage
 from rstar_fast.training.train_policy import train_policy
 from rstar_fast.training.train_ppm import train_ppm
@@ -27,23 +28,32 @@ def train_policy_stage(stage: PolicyStage, context: Context) -> dict[str, Any]:
 
 
 def train_ppm_stage(stage: PPMStage, context: Context) -> dict[str, Any]:
-    """Train a PPM, an ORM or a PQM from the round's policy, and return what the training counted.
+    """Train a PPM, an ORM or a PQM, and return what the training counted.
+
+    The model starts from the round's policy or from the base, and its head from the base's check
+    head where there is one.
 
     Raises:
         RStarError: See `train_ppm`.
     """
-    name = "pairs.jsonl" if stage.objective == "ppm" else "trajectories.jsonl"
-    rows = [row for data in stage.data for row in read_rows(context.run / data / name)]
+    name = PAIRS if stage.objective == "ppm" else TRAJECTORIES
+    folder_of_rows = context.run / stage.rows
+    fit = folder_of_rows / FIT_PAIRS
     config = replace(context.config.ppm, seed=context.config.seed)
+    if stage.plain:
+        config = replace(config, likelihood=0.0)
+    from_base = context.config.scorers_from == "base"
     with fresh_folder(context.run / stage.name) as folder:
         return asdict(
             train_ppm(
-                context.run / stage.policy,
-                rows,
+                context.config.base if from_base else context.run / stage.policy,
+                read_rows(folder_of_rows / name),
                 folder,
                 config,
                 stage.objective,
                 _reporters(stage, context),
+                fit_rows=read_rows(fit) if fit.exists() else None,
+                check_head_of=context.config.base,
             )
         )
 

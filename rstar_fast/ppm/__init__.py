@@ -1,7 +1,7 @@
 """Process preference models (PPM), which score partial solutions.
 
-`PPM` and `PackedScorer` load torch and transformers when they are first used. Nothing else needs
-them.
+`PPM`, `PackedScorer` and `JudgedScorer` load torch and transformers when they are first used.
+Nothing else needs them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from rstar_fast.ppm.scripted import ScriptedScorer
 from rstar_fast.ppm.spec import MATH_SHEPHERD, QWEN_MATH_PRM, SKYWORK_PRM, ScoreSpec
 
 if TYPE_CHECKING:
+    from rstar_fast.ppm.judged import JudgedScorer
     from rstar_fast.ppm.model import PPM
     from rstar_fast.ppm.packed_scorer import PackedScorer
 
@@ -20,6 +21,7 @@ __all__ = [
     "PPM",
     "QWEN_MATH_PRM",
     "SKYWORK_PRM",
+    "JudgedScorer",
     "PackedScorer",
     "ScoreRequest",
     "ScoreSpec",
@@ -28,7 +30,7 @@ __all__ = [
     "ScriptedScorer",
 ]
 
-_MODULES = {"PPM": "model", "PackedScorer": "packed_scorer"}
+_MODULES = {"JudgedScorer": "judged", "PPM": "model", "PackedScorer": "packed_scorer"}
 
 
 def __getattr__(name: str) -> Any:

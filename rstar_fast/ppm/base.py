@@ -28,6 +28,9 @@ class ScoreRequest:
         child_logprobs: Log-probabilities of the tokens of each child, in the form of
             `path_logprobs`. () where none are known.
         first_candidate: Number of candidates that were drawn at the parent before these children.
+        path_observations: What running each step of the path showed where its text does not have
+            it, or "". See `Node.unseen_observation`. () where none are known.
+        child_observations: The same for each child.
     """
 
     id: int
@@ -39,6 +42,8 @@ class ScoreRequest:
     path_logprobs: tuple[bytes, ...] = ()
     child_logprobs: tuple[bytes, ...] = ()
     first_candidate: int = 0
+    path_observations: tuple[str, ...] = ()
+    child_observations: tuple[str, ...] = ()
 
     @property
     def logprobs(self) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.utils.hub import cached_file
@@ -17,6 +18,11 @@ from rstar_fast.models.loading import reason_of
 
 REFERENCE_HEAD = "value_head.bin"
 """Head of a PPM of rStar-Math's released code: a state dict beside a causal language model."""
+CHECK_HEAD = "check_head.safetensors"
+"""Head of a base model that learnt to check steps: `weight` [1, hidden] and `bias` [1], float32.
+
+Its value is the log-odds of being right so far.
+"""
 REFERENCE_SCALE = 5.0
 """Scale of that head: its score is tanh(v / 5)."""
 
@@ -161,6 +167,38 @@ def read_reference_head(file: str) -> tuple[Tensor, float]:
     if not bias.isfinite().all():
         raise ScoreError(f"{file}: expected a finite bias, got {float(bias)}")
     return parts["weight"], float(bias)
+
+
+def read_check_head(name: str) -> tuple[Tensor, float] | None:
+    """Return weight [1, hidden] and bias of a base model's `CHECK_HEAD`, or None without one.
+
+    Args:
+        name: Folder or hub name of the base model.
+
+    Raises:
+        ScoreError: The file cannot be read, or holds something else.
+    """
+    file = find_file(name, CHECK_HEAD)
+    if file is None:
+        return None
+    try:
+        found = load_file(file)
+    except Exception as error:
+        raise ScoreError(f"{file}: expected safetensors: {error}") from error
+    weight, bias = found.get("weight"), found.get("bias")
+    if (
+        found.keys() != {"weight", "bias"}
+        or weight is None
+        or bias is None
+        or weight.ndim != 2
+        or len(weight) != 1
+        or bias.numel() != 1
+    ):
+        got = ", ".join(f"{key} {list(value.shape)}" for key, value in found.items()) or "nothing"
+        raise ScoreError(f"{file}: expected weight [1, hidden] and bias [1], got {got}")
+    if not weight.isfinite().all() or not bias.isfinite().all():
+        raise ScoreError(f"{file}: expected finite weights")
+    return weight.float(), float(bias)
 
 
 @contextmanager

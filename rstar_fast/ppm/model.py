@@ -8,10 +8,12 @@ where l is the log-probability that the policy gives the whole path. A PPM is st
 Hugging Face folder for sequence classification, with the constants in its config.json (0, 0 and 1
 where they are missing). Other software that loads `*ForSequenceClassification` folders loads a PPM
 too, and gets v. The paper's PPM has no l (`ppm_likelihood` = 0). Small models gain much by it,
-since their heads err where they were not trained.
+since their heads err where they were not trained. `ppm_observations` says whether the PPM reads
+what steps inside an open code block showed.
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
+    CHECK_HEAD,
     REFERENCE_HEAD,
     REFERENCE_SCALE,
     find_file,
@@ -43,7 +46,7 @@ class PPM:
 
     Attributes:
         model: A `*ForSequenceClassification` with one label. Its config has `ppm_scale` (> 0),
-            `ppm_bias` and `ppm_likelihood` (>= 0).
+            `ppm_bias`, `ppm_likelihood` (>= 0) and `ppm_observations`.
         tokenizer: Tokenizer of the model.
         name: Folder or hub name that it came from.
         spec: Way in which it reads solutions.
@@ -57,13 +60,12 @@ class PPM:
                 mode, and its config gets the constants that it lacks.
             tokenizer: Tokenizer of the model.
             name: Folder or hub name that the model came from.
-            spec: Way in which it reads solutions.
+            spec: Way in which it reads solutions. `ppm_observations` of the config is added.
 
         Raises:
             ScoreError: A constant in the config is no finite number, or out of range. Or the head
                 has a weight that is not finite.
         """
-        self.spec = spec
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name
@@ -85,6 +87,14 @@ class PPM:
                     f"{name}: config.json: {option}: expected a finite number, got {value!r}"
                 )
             setattr(config, option, float(value))
+        observations = getattr(config, "ppm_observations", False)
+        if not isinstance(observations, bool):
+            raise ScoreError(
+                f"{name}: config.json: ppm_observations: expected true or false, "
+                f"got {observations!r}"
+            )
+        self.spec = replace(spec, observations=spec.observations or observations)
+        config.ppm_observations = self.spec.observations
         if config.ppm_scale <= 0:
             raise ScoreError(
                 f"{name}: config.json: ppm_scale: expected a number above 0, got {config.ppm_scale}"
@@ -103,8 +113,10 @@ class PPM:
         dtype: str | torch.dtype | None = None,
         seed: int = 0,
         scale: float = 1.0,
+        head: tuple[Tensor, float] | None = None,
+        spec: ScoreSpec = OWN,
     ) -> "PPM":
-        """Make a new PPM from a policy: its weights, and a random head.
+        """Make a new PPM from a policy: its weights, and a new head.
 
         Args:
             name: Folder or hub name of a causal language model.
@@ -115,6 +127,8 @@ class PPM:
             seed: Seed of the head's weights. They are normal, with the model's `initializer_range`
                 as standard deviation.
             scale: Number that v is divided by before the tanh, > 0.
+            head: Weight [1, hidden] and bias of the head. None for a random weight and no bias.
+            spec: Way in which the PPM reads solutions.
 
         Raises:
             ConfigError: There is no such device or number type.
@@ -123,11 +137,14 @@ class PPM:
         name = str(name)
         config = load_config(name)
         model = load_model(name, device, dtype, new_head=True)
-        spread = getattr(config.get_text_config(), "initializer_range", 0.02)
-        head = torch.empty(model.score.weight.shape).normal_(
-            0.0, spread, generator=torch.Generator().manual_seed(seed)
-        )
-        return cls._with_head(model, load_tokenizer(name, ScoreError), name, head, scale, 0.0)
+        if head is None:
+            spread = getattr(config.get_text_config(), "initializer_range", 0.02)
+            weight = torch.empty(model.score.weight.shape).normal_(
+                0.0, spread, generator=torch.Generator().manual_seed(seed)
+            )
+            head = weight, 0.0
+        tokenizer = load_tokenizer(name, ScoreError)
+        return cls._with_head(model, tokenizer, name, head[0], scale, head[1], CHECK_HEAD, spec)
 
     @classmethod
     def from_pretrained(
@@ -183,7 +200,14 @@ class PPM:
         weight, bias = read_reference_head(head_file)
         model = load_model(name, device, dtype, new_head=True)
         return cls._with_head(
-            model, load_tokenizer(name, ScoreError), name, weight, REFERENCE_SCALE, bias, spec
+            model,
+            load_tokenizer(name, ScoreError),
+            name,
+            weight,
+            REFERENCE_SCALE,
+            bias,
+            REFERENCE_HEAD,
+            spec,
         )
 
     @classmethod
@@ -195,7 +219,8 @@ class PPM:
         weight: Tensor,
         scale: float,
         bias: float,
-        spec: ScoreSpec = OWN,
+        source: str,
+        spec: ScoreSpec,
     ) -> "PPM":
         """Put a head on a model that came without one.
 
@@ -206,13 +231,12 @@ class PPM:
             weight: Weight of the head, [1, hidden].
             scale: Number that v is divided by before the tanh.
             bias: Number that is added to v before the division.
+            source: Name of the head, for the error.
             spec: Way in which the PPM reads solutions.
         """
         if weight.shape != model.score.weight.shape:
             expected, got = list(model.score.weight.shape), list(weight.shape)
-            raise ScoreError(
-                f"{name}: {REFERENCE_HEAD}: expected a weight of shape {expected}, got {got}"
-            )
+            raise ScoreError(f"{name}: {source}: expected a weight of shape {expected}, got {got}")
         with torch.no_grad():
             model.score.weight.copy_(weight)
         model.config.ppm_scale, model.config.ppm_bias = scale, bias
@@ -260,12 +284,12 @@ class PPM:
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write an ordinary Hugging Face folder: model, config with the three constants, tokenizer.
+        """Write an ordinary Hugging Face folder: model, config with the constants, tokenizer.
 
         Raises:
             ScoreError: The PPM has a spec of another kind, which such a folder cannot hold.
         """
-        if self.spec != OWN:
+        if replace(self.spec, observations=False) != OWN:
             raise ScoreError(
                 f"{self.name}: expected a PPM with the default ScoreSpec to save; "
                 f"a folder does not hold {self.spec}"

@@ -183,7 +183,9 @@ class PackedScorer:
     def _nodes(self, tree: Tree, prefixes: Prefixes) -> list[Prefix] | str:
         """Return the prefix of each node of a tree, in order, or why the tree cannot be scored."""
         prompt, *steps = self._texts.pieces(
-            tree.problem.question, [node.text for node in tree.nodes[1:]]
+            tree.problem.question,
+            [node.text for node in tree.nodes[1:]],
+            [node.unseen_observation for node in tree.nodes[1:]],
         )
         nodes = [prefixes.find([prompt])]
         for node, tokens in zip(tree.nodes[1:], steps, strict=True):

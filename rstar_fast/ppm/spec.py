@@ -32,6 +32,8 @@ class ScoreSpec:
             see `PPM.from_pretrained`.
         labels: Texts of the two tokens that mean wrong and right, if `weights` is the head of a
             language model. None for other heads.
+        observations: Whether each step is followed by what running it showed, where its text does
+            not have it: in a step inside an open code block.
         aggregate: Score of a path: the score of its last step ("last"), or the least ("min"), the
             mean or the product of the probabilities of all steps.
 
@@ -44,6 +46,7 @@ class ScoreSpec:
     weights: str = ""
     labels: tuple[str, str] | None = None
     aggregate: Aggregate = "last"
+    observations: bool = False
 
     def __post_init__(self) -> None:
         if QUESTION not in self.prompt:

@@ -10,6 +10,7 @@ from rstar_fast.models.text_tokens import TextTokens
 from rstar_fast.models.texts import check_marks, missing_embedding
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.ppm.model import PPM
+from rstar_fast.steps import observation_suffix
 
 _CACHED_TEXTS = 1 << 16
 _SPECIAL = re.compile(r"<[^<>\s]+>")
@@ -52,9 +53,23 @@ class Texts:
         self._prompt = lru_cache(_CACHED_TEXTS)(self._tokenize_prompt)
         self._step = lru_cache(_CACHED_TEXTS)(self._tokenize_step)
 
-    def pieces(self, question: str, path: Sequence[str]) -> list[Tokens]:
-        """Return the tokens of the prompt, then those of each step with its mark."""
-        return [self._prompt(question), *map(self._step, path)]
+    @property
+    def reads_observations(self) -> bool:
+        """Whether steps are followed by what running them showed."""
+        return self._ppm.spec.observations
+
+    def pieces(
+        self, question: str, path: Sequence[str], observations: Sequence[str] = ()
+    ) -> list[Tokens]:
+        """Return the tokens of the prompt, then those of each step with its mark.
+
+        Args:
+            question: Text of the problem.
+            path: Texts of the steps.
+            observations: What running each step showed where its text does not have it, or "". ()
+                for nothing at all.
+        """
+        return [self._prompt(question), *self._steps(path, observations)]
 
     def of(self, request: ScoreRequest) -> tuple[list[Tokens], list[Tokens]] | str:
         """Return the tokens of a request.
@@ -63,8 +78,9 @@ class Texts:
             The pieces of the path, prompt first, and the tokens of each child. Where the request
             cannot be scored, the reason instead.
         """
-        path = self.pieces(request.question, [segment.text for segment in request.path])
-        children = list(map(self._step, request.children))
+        texts = [segment.text for segment in request.path]
+        path = self.pieces(request.question, texts, request.path_observations)
+        children = self._steps(request.children, request.child_observations)
         return self.fault(path, children) or (path, children)
 
     def fault(self, path: Sequence[Tokens], children: Sequence[Tokens]) -> str | None:
@@ -81,6 +97,14 @@ class Texts:
             return None
         tokens = (token for piece in (*path, *children) for token in piece)
         return missing_embedding(self._ppm.model, self._ppm.tokenizer, tokens)
+
+    def _steps(self, texts: Sequence[str], observations: Sequence[str]) -> list[Tokens]:
+        if self.reads_observations and observations:
+            texts = [
+                text + observation_suffix(observation) if observation else text
+                for text, observation in zip(texts, observations, strict=True)
+            ]
+        return list(map(self._step, texts))
 
     def _tokenize_prompt(self, question: str) -> Tokens:
         return tuple(self._tokens.filled(self._template, escape(question)))

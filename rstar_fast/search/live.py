@@ -252,6 +252,8 @@ class LiveTree:
             path_logprobs=tuple([step.logprob_bytes for step in path]),
             child_logprobs=tuple([child.logprob_bytes for child in children]),
             first_candidate=first_candidate,
+            path_observations=tuple([step.unseen_observation for step in path]),
+            child_observations=tuple([child.unseen_observation for child in children]),
         )
 
     def timings_so_far(self) -> dict[str, float]:

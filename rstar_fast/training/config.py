@@ -10,6 +10,8 @@ from rstar_fast.options import Options
 
 Precision = Literal["float32", "bfloat16", "mixed"]
 Schedule = Literal["linear", "cosine", "constant"]
+FITTED = "fitted"
+"""Value of `TrainConfig.likelihood` that has the weights fitted."""
 
 
 TRAIN_PRESETS: dict[str, dict[str, Any]] = {
@@ -76,7 +78,10 @@ class TrainConfig(Options):
         lora_rank: Rank of the LoRA adapters, >= 0. Adapters are merged after training, and the
             embeddings of new marks train too. 0 trains all weights. Policies only.
         likelihood: Weight of a path's log-probability under the policy, which is added to the value
-            of a PPM, >= 0. 0 is the paper's. PPMs only.
+            of a PPM, >= 0. The head learns with it, so it learns what the policy does not know. 0
+            is the paper's. "fitted" trains the head with 1, and then fits the weights of both on
+            pairs that it was not trained on. PPMs only.
+        observations: Whether a PPM reads what steps inside an open code block showed. PPMs only.
         seed: Seed of the order of the data and of new weights, >= 0.
 
     Raises:
@@ -96,7 +101,8 @@ class TrainConfig(Options):
     precision: Precision = "mixed"
     gradient_checkpointing: bool = False
     lora_rank: int = 0
-    likelihood: float = 0.0
+    likelihood: float | Literal["fitted"] = 0.0
+    observations: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -104,8 +110,15 @@ class TrainConfig(Options):
             check_integer(name, getattr(self, name), low=1)
         for name in ("lora_rank", "seed"):
             check_integer(name, getattr(self, name), low=0)
-        for name in ("learning_rate", "warmup", "weight_decay", "likelihood"):
+        for name in ("learning_rate", "warmup", "weight_decay"):
             check_number(name, getattr(self, name), low=0)
+        if self.likelihood != FITTED:
+            if isinstance(self.likelihood, str):
+                raise ConfigError(
+                    f'likelihood: expected a number or "{FITTED}", got {self.likelihood!r}'
+                )
+            check_number("likelihood", self.likelihood, low=0)
+        check_boolean("observations", self.observations)
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("precision", self.precision, get_args(Precision))
         check_boolean("gradient_checkpointing", self.gradient_checkpointing)
@@ -114,6 +127,11 @@ class TrainConfig(Options):
                 "expected a learning_rate above 0 and a warmup below 1, "
                 f"got learning_rate {self.learning_rate} and warmup {self.warmup}"
             )
+
+    @property
+    def learnt_likelihood(self) -> float:
+        """Weight of a path's log-probability while the head learns."""
+        return 1.0 if isinstance(self.likelihood, str) else self.likelihood
 
 
 def num_devices() -> int:

@@ -5,6 +5,7 @@ from itertools import accumulate
 from typing import Any
 
 from rstar_fast.data import PairGroup
+from rstar_fast.data.pairs import StepTexts
 from rstar_fast.errors import DataError
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.training.objectives import Objective
@@ -26,8 +27,11 @@ def pair_trees(groups: Iterable[PairGroup], texts: Texts) -> tuple[list[TokenTre
     for group in groups:
         tree = trees.setdefault(group.problem.id, TokenTree())
         chosen, rejected = (
-            [texts.pieces(group.problem.question, (*group.prefix, *steps)) for steps in side]
-            for side in (group.chosen, group.rejected)
+            [
+                texts.pieces(group.problem.question, steps, observations)
+                for steps, observations in zip(*side, strict=True)
+            ]
+            for side in _sides(group, texts.reads_observations)
         )
         rejected_fits = [texts.fault(pieces, [()]) is None for pieces in rejected]
         for i, pieces in enumerate(chosen):
@@ -65,11 +69,12 @@ def target_trees(
     left_out = 0
     for row in rows:
         try:
-            pieces = texts.pieces(row["question"], row["steps"])
+            observations = row["observations"] if texts.reads_observations else ()
+            pieces = texts.pieces(row["question"], row["steps"], observations)
             values = [float(row["correct"])] if objective == "orm" else list(map(float, row["qs"]))
             logprobs = list(accumulate(row["logprobs"], _sum))
             tree = trees.setdefault(row["id"], TokenTree())
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 "expected a row of a trajectory (see `trajectory_rows`): "
                 f"{type(error).__name__}: {error}"
@@ -85,6 +90,34 @@ def target_trees(
         wanted = {target.node: target for target in map(Target, nodes, values, logprobs)}
         tree.targets += [target for node, target in wanted.items() if node not in known]
     return [tree for tree in trees.values() if tree.targets], left_out
+
+
+def _sides(group: PairGroup, observed: bool) -> list[tuple[list[StepTexts], list[StepTexts]]]:
+    """Return the steps and the observations of every preferred, and of every other continuation.
+
+    Args:
+        group: Group of pairs.
+        observed: Whether observations are read. Without, there are none.
+
+    Raises:
+        DataError: Observations are read, and the group lacks them.
+    """
+    sides = []
+    for side, observations in (
+        (group.chosen, group.chosen_observations),
+        (group.rejected, group.rejected_observations),
+    ):
+        texts = [(*group.prefix, *steps) for steps in side]
+        shown: list[StepTexts] = [()] * len(side)
+        if observed:
+            shown = [(*group.prefix_observations, *each) for each in observations]
+            if list(map(len, shown)) != list(map(len, texts)):
+                raise DataError(
+                    "expected pairs with what each step showed (observations), "
+                    f"got some of problem {group.problem.id!r} without it"
+                )
+        sides.append((texts, shown))
+    return sides
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from rstar_fast.errors import DataError
 from rstar_fast.kernels.preference_loss import PairGroups, preference_loss
-from rstar_fast.training.token_trees import PackedTrees
+from rstar_fast.training.token_trees import PackedTrees, TokenTree
 
 Objective = Literal["ppm", "orm", "pqm"]
 """Name of what a model learns: preferences (ppm), outcomes of solutions (orm) or Q (pqm)."""
@@ -56,7 +56,7 @@ def objective_loss(
     return functional.mse_loss(torch.tanh(judged / SCALES["pqm"]), wanted, reduction="sum")
 
 
-def total_weight(trees: PackedTrees) -> float:
+def total_weight(trees: PackedTrees | TokenTree) -> float:
     """Return the total weight of the comparisons and targets.
 
     A loss of `objective_loss` divided by it is a mean. All pairs of a group together weigh 1, less

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -51,21 +52,46 @@ def pair_accuracy(ppm: PPM, groups: Sequence[PairGroup]) -> PairAccuracy:
         DataError: The model can take no pair, or it weighs likelihood and a pair has none.
         ScoreError: The model's attention cannot be replaced.
     """
+    found, left_out = pair_differences(ppm, groups)
+    shifts = policy_shifts([one.logprob for one in found], ppm.likelihood)
+    orders = [_order(one.value + shift, 0.0) for one, shift in zip(found, shifts, strict=True)]
+    return _result(len(found), sum(orders), left_out)
+
+
+class PairDifference(NamedTuple):
+    """The preferred side of a pair less the other.
+
+    Attributes:
+        value: Difference of the values that a PPM's head gives.
+        logprob: Difference of the log-probabilities under the policy, nats. None where one is not
+            known.
+        weight: Weight of the pair in a loss.
+    """
+
+    value: float
+    logprob: float | None
+    weight: float
+
+
+def pair_differences(ppm: PPM, groups: Sequence[PairGroup]) -> tuple[list[PairDifference], int]:
+    """Return the differences of pairs, and the number of pairs that are too long for the model.
+
+    Raises:
+        ScoreError: The model's attention cannot be replaced.
+    """
     model = PackedModel(ppm)
     trees, left_out = pair_trees(groups, Texts(ppm, model.max_tokens))
-    pairs, right = 0, 0.0
+    found: list[PairDifference] = []
     with torch.inference_mode():
         for batch in micro_batches(trees, _BATCH_TOKENS):
             packed = pack_trees(batch)
             values = model.values(packed.packed).tolist()
-            for preferred, others, _, margins in packed.comparisons:
-                pairs += len(others)
-                shifts = policy_shifts(margins, ppm.likelihood)
-                right += sum(
-                    _order(values[preferred] + shift, values[other])
-                    for other, shift in zip(others, shifts, strict=True)
-                )
-    return _result(pairs, right, left_out)
+            for preferred, others, weight, margins in packed.comparisons:
+                found += [
+                    PairDifference(values[preferred] - values[other], margin, weight)
+                    for other, margin in zip(others, margins, strict=True)
+                ]
+    return found, left_out
 
 
 def likelihood_accuracy(groups: Sequence[PairGroup]) -> PairAccuracy:

@@ -47,19 +47,26 @@ class PPMTrainer(Trainer):
         )
         self._objective: Objective = objective
         self._likelihood = likelihood
+        self._bias = ppm.bias
+        weights = [total_weight(tree) for step in steps for trees in step for tree in trees]
+        self._step_weight = sum(weights) / max(1, len(steps))
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> Tensor:
-        """Do the forward and backward passes of one optimizer step. Return its mean loss."""
+        """Do the forward and backward passes of one optimizer step. Return its loss.
+
+        The loss is divided by the mean weight of all steps. A step that a problem with many pairs
+        fills alone then weighs no more than that problem's pairs do elsewhere.
+        """
         model.train()
         batch: list[PackedTrees] = inputs["batch"]
-        weight = sum(map(total_weight, batch))
         total = torch.zeros((), device=self.args.device)
         for trees in batch:
             with self.compute_loss_context_manager():
-                values = model(trees.packed)
-                loss = objective_loss(values, trees, self._objective, self._likelihood) / weight
+                values = model(trees.packed) + self._bias
+                loss = objective_loss(values, trees, self._objective, self._likelihood)
+                loss = loss / self._step_weight
             self.accelerator.backward(loss)
             total += loss.detach()
         return total

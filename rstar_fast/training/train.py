@@ -24,6 +24,7 @@ def train_model(
     out: str | Path,
     config: TrainConfig,
     report_to: Sequence[str] = (),
+    fit_rows: Sequence[dict[str, Any]] | None = None,
 ) -> "PolicyReport | PPMReport":
     """Train one model and write its folder. See `train_policy` and `train_ppm`.
 
@@ -39,6 +40,7 @@ def train_model(
         config: How to train.
         report_to: Names of the services that losses are sent to, as `transformers` knows them:
             "tensorboard", "wandb", ...
+        fit_rows: Pairs to fit the weight of the likelihood on, see `train_ppm`. Not for policies.
 
     Raises:
         ConfigError: The kind is unknown, or the configuration is not for models of that kind.
@@ -56,4 +58,4 @@ def train_model(
         return train_policy(start, rows, out, config, report_to)
     from rstar_fast.training.train_ppm import train_ppm
 
-    return train_ppm(start, rows, out, config, kind, report_to)
+    return train_ppm(start, rows, out, config, kind, report_to, fit_rows=fit_rows)

@@ -12,10 +12,13 @@ from transformers import TrainingArguments
 from rstar_fast.checks import check_choice
 from rstar_fast.data import group_of_row
 from rstar_fast.errors import ConfigError, DataError, TrainError
+from rstar_fast.ppm.loading import read_check_head
 from rstar_fast.ppm.model import PPM
+from rstar_fast.ppm.spec import ScoreSpec
 from rstar_fast.ppm.texts import Texts
-from rstar_fast.training.config import TrainConfig, num_devices
+from rstar_fast.training.config import FITTED, TrainConfig, num_devices
 from rstar_fast.training.examples import pair_trees, target_trees
+from rstar_fast.training.fitting import FittedWeights, fit_likelihood
 from rstar_fast.training.master_adamw import MasterAdamW, to_bfloat16
 from rstar_fast.training.objectives import SCALES, Objective
 from rstar_fast.training.ppm_trainer import PPMTrainer, Step
@@ -38,6 +41,10 @@ class PPMReport:
         steps: Number of optimizer steps.
         loss: Mean loss over the training.
         seconds: Seconds of training, without loading and saving.
+        head: Head that the training started from: "check head" (of the base) or "random".
+        head_weight: Fitted weight of the head, which is in its weights already. 1 if not fitted.
+        likelihood: Weight of the policy's log-probability in the PPM's value.
+        fitted_pairs: Number of pairs that both weights were fitted on.
     """
 
     problems: int
@@ -47,6 +54,10 @@ class PPMReport:
     steps: int
     loss: float
     seconds: float
+    head: str
+    head_weight: float
+    likelihood: float
+    fitted_pairs: int
 
 
 def train_ppm(
@@ -56,8 +67,13 @@ def train_ppm(
     config: TrainConfig,
     objective: Objective = "ppm",
     report_to: Sequence[str] = (),
+    *,
+    fit_rows: Sequence[dict[str, Any]] | None = None,
+    check_head_of: str | Path | None = None,
 ) -> PPMReport:
-    """Train a PPM from a policy's weights and a new head, and write its folder.
+    """Train a PPM from a policy's weights, and write its folder.
+
+    The head starts from the check head of a base model where there is one, else at random.
 
     `PPM.from_pretrained` reads the folder. The same arguments give the same weights on the same
     machine. Under `accelerate launch` every process calls this.
@@ -70,6 +86,10 @@ def train_ppm(
         objective: "ppm" (preference pairs), "orm" (outcome) or "pqm" (Q by regression).
         report_to: Names of the services that losses are sent to, as `transformers` knows them:
             "tensorboard", "wandb", ...
+        fit_rows: Rows of `pair_group_row` that `likelihood = "fitted"` fits the weights on, of
+            problems that nothing was trained on. None or no rows leave them at 1.
+        check_head_of: Folder or hub name of the base model that may have a check head
+            (`CHECK_HEAD`). None for that of `policy`.
 
     Raises:
         ConfigError: The objective is unknown, or the configuration is for policies only.
@@ -85,8 +105,16 @@ def train_ppm(
             f"got {config.precision} and {config.lora_rank}"
         )
     torch.manual_seed(config.seed)
-    ppm = PPM.from_policy(policy, dtype=torch.float32, seed=config.seed, scale=SCALES[objective])
-    ppm.model.config.ppm_likelihood = config.likelihood
+    head = read_check_head(str(policy if check_head_of is None else check_head_of))
+    ppm = PPM.from_policy(
+        policy,
+        dtype=torch.float32,
+        seed=config.seed,
+        scale=SCALES[objective],
+        head=head,
+        spec=ScoreSpec(observations=config.observations),
+    )
+    ppm.model.config.ppm_likelihood = config.learnt_likelihood
     texts = Texts(ppm, config.max_length)
     trees, too_long = _trees(rows, texts, objective)
     if not trees:
@@ -104,11 +132,18 @@ def train_ppm(
         ppm,
         [step for epoch in epochs for step in epoch],
         objective,
-        config.likelihood,
+        config.learnt_likelihood,
         args=_arguments(config, out, report_to),
         optimizers=optimizers,
     )
     steps, loss, seconds = run_training(trainer, policy, config.learning_rate)
+    ppm.model.eval()
+    weights = FittedWeights(1.0, config.learnt_likelihood, 0)
+    if config.likelihood == FITTED:
+        groups = map(group_of_row, fit_rows or ())
+        # An ORM judges whole solutions only.
+        judged = [group for group in groups if objective != "orm" or group.kind == "trajectory"]
+        weights = fit_likelihood(ppm, judged)
     if trainer.is_world_process_zero():
         with saving(out):
             ppm.save_pretrained(out)
@@ -120,6 +155,10 @@ def train_ppm(
         steps=steps,
         loss=loss,
         seconds=seconds,
+        head="check head" if head else "random",
+        head_weight=weights.head,
+        likelihood=weights.likelihood,
+        fitted_pairs=weights.pairs,
     )
 
 

@@ -10,7 +10,7 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.data import searches_again
 from rstar_fast.evolve import EvolveConfig
 from rstar_fast.evolve.plan import plan, training_first
-from rstar_fast.evolve.stage import DataStage, PPMStage, SearchStage, Stage
+from rstar_fast.evolve.stage import DataStage, PPMStage, RowsStage, SearchStage, Stage
 
 RECORDED = Path(__file__).with_name("recorded_plan.json")
 
@@ -66,7 +66,9 @@ def test_a_ppm_guides_the_search_from_the_third_round_on(tmp_path: Path) -> None
     assert second.needs == ("round-1/policy",)
     assert third.needs == ("round-2/policy", "round-2/ppm")
     orm = stages["round-3/orm"]
-    assert isinstance(orm, PPMStage) and orm.data == ("round-3/data",)
+    assert isinstance(orm, PPMStage) and orm.needs == ("round-3/rows", "round-3/policy")
+    rows = stages["round-3/rows"]
+    assert rows.needs[-2:] == ("round-3/data", "round-3/policy")
 
 
 def test_a_bootstrap_policy_is_no_stage_whatever_its_name(tmp_path: Path) -> None:
@@ -101,8 +103,8 @@ def test_what_a_ppm_is_compared_with_is_measured_last_or_always_or_never(tmp_pat
         for which in ("all", "last", "none")
     )
     assert planned({**opened, "evaluate": {}}).keys() == last
-    assert every - last == {f"round-1/{model}" for model in ("orm", "pqm")}
-    assert last - none == {f"round-2/{model}" for model in ("orm", "pqm", "first-policy")}
+    assert every - last == {f"round-1/{model}" for model in ("orm", "pqm", "plain")}
+    assert last - none == {f"round-2/{model}" for model in ("orm", "pqm", "plain", "first-policy")}
 
 
 def test_measurements_take_the_tokens_of_the_largest_budget(tmp_path: Path) -> None:
@@ -131,8 +133,19 @@ def test_a_control_has_the_same_rounds_without_a_guide(tmp_path: Path) -> None:
 
 def test_a_ppm_may_learn_from_all_rounds_so_far(tmp_path: Path) -> None:
     stages = planned(options(tmp_path, rounds=[{}, {}], earlier_rounds=True))
-    assert stages["round-1/ppm"].needs == ("round-1/data", "round-1/policy")
-    assert stages["round-2/ppm"].needs == ("round-1/data", "round-2/data", "round-2/policy")
+    for number, data in ((1, ("round-1/data",)), (2, ("round-1/data", "round-2/data"))):
+        rows = stages[f"round-{number}/rows"]
+        assert isinstance(rows, RowsStage) and rows.data == data
+        assert stages[f"round-{number}/ppm"].needs[0] == rows.name
+
+
+def test_the_papers_ppm_is_trained_beside_one_that_uses_likelihood(tmp_path: Path) -> None:
+    for likelihood in (0, 1.0, "fitted"):
+        stages = planned(options(tmp_path, ppm={"preset": "cpu-ppm", "likelihood": likelihood}))
+        plain = stages.get("round-1/plain")
+        assert (plain is None) is (likelihood == 0)
+        assert plain is None or plain.to_dict()["plain"] is True
+        assert "plain" not in stages["round-1/ppm"].to_dict()
 
 
 def test_the_data_of_a_round_may_keep_earlier_solutions(tmp_path: Path) -> None:

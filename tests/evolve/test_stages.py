@@ -7,27 +7,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from evolve_options import do_all, options, options_of
 from transformers.integrations import is_tensorboard_available
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.data import merged, read_rows, share_correct
+from rstar_fast.data import merged, read_rows, share_correct, write_rows
+from rstar_fast.data.trajectories import step_logprob
 from rstar_fast.errors import ConfigError, DataError, PolicyError, RStarError
 from rstar_fast.evaluate import path_samples
 from rstar_fast.evaluate.run import by_problem
 from rstar_fast.evolve import EvolveConfig, process, searching
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import read_trees
-from rstar_fast.evolve.making_data import make_data
+from rstar_fast.evolve.making_data import is_measured, make_data
 from rstar_fast.evolve.manifest import read_manifest
 from rstar_fast.evolve.metrics import Method, PairOrder
 from rstar_fast.evolve.plan import plan
 from rstar_fast.evolve.problems import problems_of
 from rstar_fast.evolve.report import write_report
-from rstar_fast.evolve.stage import DataStage, SearchStage
+from rstar_fast.evolve.scorer_rows import make_rows
+from rstar_fast.evolve.stage import DataStage, RowsStage, SearchStage
 from rstar_fast.evolve.summary import summarize
 from rstar_fast.evolve.times import seconds_by_kind, time_rows
+from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.policy.loading import load
 from rstar_fast.store.config_file import write_config
+from rstar_fast.training.policy_logprobs import policy_logprobs
+
+SOURCES = ("search", "ppm", "orm", "pqm", "plain", "judged")
+"""Sources of the answers that a round's results stage counts."""
 
 
 def test_a_round_makes_models_and_results(finished: Path) -> None:
@@ -56,13 +65,73 @@ def test_a_round_makes_models_and_results(finished: Path) -> None:
 def test_the_ids_of_methods_in_files_are_these(finished: Path) -> None:
     results = finished / "run/round-1/results"
     scored = ("majority", "best", "vote of 8", "weighted vote of 8", "weighted vote", "likeliest")
-    names = {f"{source}: {name}" for source in ("search", "ppm", "orm", "pqm") for name in scored}
+    names = {f"{source}: {name}" for source in SOURCES for name in scored}
     names |= {"policy", "search: weighted vote of the first 1"}
     assert json.loads((results / "results.json").read_text()).keys() == names
     manifest = read_manifest(results)
     assert manifest and manifest["metrics"]["accuracy"].keys() == names
     assert manifest["metrics"]["pairs"].keys() == set(PairOrder)
-    assert [*PairOrder] == ["this round's", "the first round's", "likelihood"]
+    assert [*PairOrder] == [
+        "this round's",
+        "the first round's",
+        "likelihood",
+        "without likelihood",
+    ]
+
+
+def test_scorers_learn_the_likelihood_of_the_rounds_own_policy(finished: Path) -> None:
+    run = finished / "run"
+    config = EvolveConfig.from_dict(options_of(run))
+    data = next(each for each in plan(config) if isinstance(each, DataStage))
+    trees = {tree.problem.id: tree for tree in merged(read_trees(run, data.searches))}
+    policy = run / "round-1/policy"
+    model = load(policy, torch.float32, torch.device("cpu"))
+    moved: list[float] = []
+    for name in ("pairs", "held_out_pairs"):
+        before = read_rows(run / f"round-1/data/{name}.jsonl")
+        after = read_rows(run / f"round-1/rows/{name}.jsonl")
+        assert [row["id"] for row in before] == [row["id"] for row in after]
+        for row in [row for row in after if row["kind"] == "step"][:3]:
+            tree = trees[row["id"]]
+            found = policy_logprobs(model, load_tokenizer(policy), [tree])[0]
+            path = "".join((*row["prefix"], *row["chosen"][0]))
+            node = next(one.id for one in tree.nodes if tree.text(one.id) == path)
+            assert row["chosen_logprob"][0] == pytest.approx(found[node], abs=1e-3)
+            moved.append(row["chosen_logprob"][0] - (step_logprob(tree.nodes[node]) or 0.0))
+    # The bootstrap policy wrote the steps, and the round's policy differs from it.
+    assert max(map(abs, moved)) > 1e-3
+    manifest = read_manifest(run / "round-1/ppm")
+    settings = json.loads((run / "round-1/ppm/config.json").read_text())
+    assert manifest and manifest["metrics"]["head"] == "random"
+    assert settings["ppm_likelihood"] == manifest["metrics"]["likelihood"]
+    assert settings["ppm_head_weight"] == manifest["metrics"]["head_weight"]
+    assert settings["ppm_observations"] is True
+    plain = json.loads((run / "round-1/plain/config.json").read_text())
+    assert plain["ppm_likelihood"] == 0
+
+
+def test_pairs_that_fit_the_weights_measure_nothing(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    # Too few held-out problems of this small run have pairs: more are held out now.
+    folder = run / "round-1/data"
+    every = read_rows(folder / "pairs.jsonl") + read_rows(folder / "held_out_pairs.jsonl")
+    write_rows(folder / "held_out_pairs.jsonl", every)
+    config = EvolveConfig.from_dict(options_of(run))
+    stage = next(each for each in plan(config) if isinstance(each, RowsStage))
+    counts = make_rows(stage, Context(run, config, device="cpu"))
+    files = {path.stem: read_rows(path) for path in (run / stage.name).glob("*.jsonl")}
+    assert {name: len(rows) for name, rows in files.items()} == {
+        name: count for name, count in counts.items() if name != "steps"
+    }
+    fit, measured = ({row["id"] for row in files[name]} for name in ("fit_pairs", "held_out_pairs"))
+    assert fit and measured and fit.isdisjoint(measured)
+    assert fit | measured == {row["id"] for row in every}
+    assert files["first_held_out_pairs"] == files["held_out_pairs"]
+    # Without fitting, all of them measure.
+    plain = replace(config, ppm=replace(config.ppm, likelihood=1.0))
+    assert make_rows(stage, Context(run, plain, device="cpu"))["held_out_pairs"] == len(every)
+    assert not (run / stage.name / "fit_pairs.jsonl").exists()
 
 
 def test_everything_is_measured_at_equal_tokens(finished: Path) -> None:
@@ -131,6 +200,38 @@ def test_earlier_solutions_are_those_of_problems_not_solved_now(
     counts = make_data(again, Context(run, replace(config, synthetic=config.problems)))
     assert doubtful and (counts["doubtful"], counts["kept_rows"]) == (len(doubtful), 0)
     assert doubtful.isdisjoint(row["id"] for row in read_rows(run / "again/sft.jsonl"))
+
+
+def test_no_model_learns_from_problems_that_are_measured_in_any_round(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    config = EvolveConfig.from_dict(options(finished))
+    first = next(each for each in plan(config) if isinstance(each, DataStage))
+    context = Context(run, config)
+    measured = {
+        tree.problem.id
+        for tree in merged(read_trees(run, first.searches))
+        if is_measured(tree, config.evaluate.held_out_pairs, config.seed)
+    }
+    # The file of an older version had the solutions of measured problems too.
+    rows = read_rows(run / "round-1/data/sft.jsonl")
+    older = [{**rows[0], "id": id} for id in (*sorted(measured), "not solved now")]
+    (run / "older").mkdir()
+    (run / "older/sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in older))
+    make_data(replace(first, name="round-2/data", keep="older"), context)
+    # Another round has other trees.
+    make_data(replace(first, name="round-3/data", searches=first.searches[:2]), context)
+    for number in (1, 2, 3):
+        files = sorted((run / f"round-{number}/data").glob("*.jsonl"))
+        assert len(files) == 5
+        for file in files:
+            ids = {row["id"] for row in read_rows(file)}
+            if file.stem == "held_out_pairs":
+                assert ids <= measured
+            else:
+                assert ids and ids.isdisjoint(measured), file
 
 
 @pytest.mark.parametrize("kind", ["policy", "ppm"])
@@ -203,7 +304,7 @@ def test_a_round_that_solved_nothing_says_so(tmp_path: Path) -> None:
         for line in (tmp_path / "train.jsonl").read_text().splitlines()
     ]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, wrong)))
-    with pytest.raises(DataError, match="no data to fine-tune a policy on: 8 problems"):
+    with pytest.raises(DataError, match=r"no data to fine-tune a policy on: \d problems"):
         do_all(tmp_path / "run", opened)
 
 

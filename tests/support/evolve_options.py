@@ -42,7 +42,12 @@ def options(folder: Path, **changes: Any) -> dict[str, Any]:
             "temperature": 1.3,
         },
         "policy": {"preset": "cpu-policy", "epochs": 1},
-        "ppm": {"preset": "cpu-ppm", "epochs": 1},
+        "ppm": {
+            "preset": "cpu-ppm",
+            "epochs": 1,
+            "likelihood": "fitted",
+            "observations": True,
+        },
         "evaluate": {
             "greedy": 4,
             "problems": 3,

@@ -83,8 +83,8 @@ def test_margin_and_edit_distance() -> None:
 
 
 def test_the_released_rules() -> None:
-    assert PairRules(2, 4, 0.5, 20, "siblings") == RELEASED
-    assert PairRules(2, 2, 0.0, 0, "trajectories") == PAPER
+    assert PairRules(2, 4, 0.5, 20, "siblings", by_program=False) == RELEASED
+    assert PairRules(2, 2, 0.0, 0, "trajectories", 2, by_program=True) == PAPER
     long = make_tree(
         ("a step with a good many characters ", 0.6, ("x", 1.0, True)),
         ("and something quite different ", 0.0, ("y", -1.0, False)),
@@ -100,10 +100,66 @@ def test_the_released_rules() -> None:
     ]
     with pytest.raises(ConfigError, match="per_side"):
         PairRules(per_side=3)
+    with pytest.raises(ConfigError, match="final_per_side"):
+        PairRules(final_per_side=0)
+    with pytest.raises(ConfigError, match="by_program"):
+        PairRules(by_program=1)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="min_margin"):
         PairRules(min_margin=-0.1)
     with pytest.raises(ConfigError, match="final_step"):
         PairRules(final_step="none")  # type: ignore[arg-type]
+
+
+def test_the_same_program_is_never_a_pair() -> None:
+    tree = make_tree(
+        ("\n# Add them\nx = 1 + 2\n<end_of_step>", 0.5, ("right", 1.0, True)),
+        ("\n# Sum up\nx = 1+2\n<end_of_step>", -0.5, ("wrong", -1.0, False)),
+        ("\n# Take away\nx = 1 - 2\n<end_of_step>", -0.9, ("wrong too", -1.0, False)),
+    )
+    (step, trajectory) = pair_groups(tree)
+    # The two that add are one step, which leads to right and wrong answers.
+    assert [steps[0].split()[1] for steps in step.chosen] == ["Add"]
+    assert [steps[0].split()[1] for steps in step.rejected] == ["Take", "Add"]
+    assert (step.pairs, step.chosen_q, step.weight) == (((0, 0),), (0.0,), 0.5)
+    assert [steps[-1] for steps in trajectory.rejected] == ["wrong too", "wrong"]
+    texts = pair_groups(tree, PairRules(by_program=False))[0]
+    assert [steps[0].split()[1] for steps in texts.rejected] == ["Take", "Sum"]
+    assert texts.pairs == ((0, 0), (0, 1))
+
+
+def test_merged_siblings_have_the_q_of_all_their_visits() -> None:
+    tree = make_tree(
+        ("\nx = 1 # a\n<end_of_step>", 1.0, ("right", 1.0, True)),
+        ("\nx = 1 # b\n<end_of_step>", 0.2, ("right", 1.0, True)),
+        ("\nx = 2\n<end_of_step>", -1.0, ("wrong", -1.0, False)),
+    )
+    tree.nodes[2].visits = 3
+    tree.nodes[2].observation = "what x is"
+    group = pair_groups(tree)[0]
+    assert group.chosen == (("\nx = 1 # b\n<end_of_step>",),)
+    assert list(group.chosen_q) == pytest.approx([0.4])
+    assert (group.chosen_observations, group.prefix_observations) == ((("what x is",),), ())
+
+
+def test_trajectories_with_the_same_programs_and_answer_are_one() -> None:
+    tree = make_tree(
+        ("\nx = 1 # a\n<end_of_step>", 0.9, ("It is 5", 0.9, True), ("It is 6", -1.0, False)),
+        ("\nx = 1 # b\n<end_of_step>", 0.1, ("It is 5", 0.1, True), ("It is 6", -1.0, False)),
+    )
+    (group,) = pair_groups(tree)
+    assert (group.kind, len(group.chosen), len(group.rejected)) == ("trajectory", 1, 1)
+    assert list(group.chosen_q) == pytest.approx([0.5])
+    assert len(pair_groups(tree, PairRules(by_program=False))[-1].chosen) == 2
+
+
+def test_more_trajectories_than_siblings_weigh_no_more() -> None:
+    right = [(f"right {i} ", 0.1 * i, (f"answer {i}", 1.0, True)) for i in range(9)]
+    wrong = [(f"wrong {i} ", -0.1 * i, (f"answer {i}", -1.0, False)) for i in range(9)]
+    step, trajectory = pair_groups(make_tree(*right, *wrong), PairRules(final_per_side=8))
+    assert (len(step.pairs), len(trajectory.pairs)) == (4, 64)
+    assert len(step.pairs) * step.weight == len(trajectory.pairs) * trajectory.weight == 1
+    one_right = make_tree(*right[:1], *wrong)
+    assert len(pair_groups(one_right, PairRules(against_one=4))[-1].pairs) == 4
 
 
 def test_equal_q_is_no_preference() -> None:

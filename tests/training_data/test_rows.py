@@ -42,6 +42,9 @@ def test_rows_of_pairs() -> None:
         "chosen_logprob": [None],
         "rejected_logprob": [-3.0, -0.25],
         "pairs": [[0, 0], [0, 1]],
+        "prefix_observations": [""],
+        "chosen_observations": [[""]],
+        "rejected_observations": [[""], [""]],
     }
     flat = flat_pair_rows(groups)
     assert len(flat) == 9

@@ -1,0 +1,94 @@
+"""Log-probabilities of finished trees under a policy, against what the policy itself reported."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import byte_tokenizer, tiny_model
+
+from rstar_fast.config import SearchConfig
+from rstar_fast.embedded import base_path, policy_path
+from rstar_fast.errors import PolicyError
+from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.policy import TransformersPolicy
+from rstar_fast.policy.loading import load
+from rstar_fast.problems import read_problems
+from rstar_fast.search import Searcher
+from rstar_fast.training.policy_logprobs import policy_logprobs
+from rstar_fast.tree import Tree, total_logprob
+
+HOT = SearchConfig(
+    candidates=4,
+    rollouts=2,
+    max_depth=8,
+    max_step_tokens=40,
+    temperature=1.3,
+    use_scores=False,
+    annotate_terminals_with_ground_truth=True,
+)
+"""Options of a search that draws some nonsense: marks in wrong places, ends of text."""
+
+
+@pytest.fixture(scope="module")
+def trees() -> list[Tree]:
+    torch.set_num_threads(1)
+    policy = TransformersPolicy(policy_path(), device="cpu", dtype="float32")
+    with Searcher(policy, config=HOT) as searcher:
+        return list(searcher.search(read_problems("graded:held_out:2")))  # type: ignore[arg-type]
+
+
+def loaded(name: Any) -> tuple[Any, Any]:
+    return load(name, torch.float32, torch.device("cpu")), load_tokenizer(name)
+
+
+def test_a_policy_gets_what_it_reported_for_its_own_draws(trees: list[Tree]) -> None:
+    found = policy_logprobs(*loaded(policy_path()), trees)
+    nodes = [
+        (node, got[node.id])
+        for tree, got in zip(trees, found, strict=True)
+        for node in tree.nodes[1:]
+    ]
+    assert len(nodes) > 100 and {node.exact for node, _ in nodes} == {True, False}
+    for node, logprob in nodes:
+        error = abs(logprob - total_logprob(node.logprob_bytes)) / len(node.token_ids)
+        assert error < 1e-3, (node.step, node.finish)
+
+
+def test_only_some_nodes_may_be_asked_for(trees: list[Tree]) -> None:
+    model, tokenizer = loaded(policy_path())
+    every = policy_logprobs(model, tokenizer, trees)
+    wanted = [[tree.nodes[-1].id] if i % 2 else [] for i, tree in enumerate(trees)]
+    some = policy_logprobs(model, tokenizer, trees, wanted)
+    assert [set(found) for found in some] == list(map(set, wanted))
+    for few, all_of_them in zip(some, every, strict=True):
+        assert few == pytest.approx({node: all_of_them[node] for node in few}, abs=1e-3)
+
+
+def test_another_policy_gives_other_values_and_needs_no_token_ids(trees: list[Tree]) -> None:
+    (own,) = policy_logprobs(*loaded(policy_path()), trees[:1])
+    (others,) = policy_logprobs(*loaded(base_path()), trees[:1])
+    assert own.keys() == others.keys() and own != pytest.approx(others, abs=0.1)
+    # Of a step that is exact and marks nothing falsely, the text has the same tokens.
+    bare = Tree(trees[0].problem, [replace(node, id_bytes=b"") for node in trees[0].nodes])
+    (by_text,) = policy_logprobs(*loaded(policy_path()), [bare])
+    first = [
+        node.id
+        for node in trees[0].nodes
+        if node.depth == 1 and node.exact and "\\" not in node.step
+    ]
+    assert first
+    for node in first:
+        assert by_text[node] == pytest.approx(own[node], abs=1e-3)
+
+
+def test_ids_of_another_vocabulary_are_not_read_as_this_ones(trees: list[Tree]) -> None:
+    tokenizer = byte_tokenizer()
+    model = tiny_model("llama", tokenizer, spread=0.05, max_position_embeddings=2048)
+    bare = Tree(trees[0].problem, [replace(node, id_bytes=b"") for node in trees[0].nodes])
+    assert policy_logprobs(model, tokenizer, trees[:1]) == policy_logprobs(model, tokenizer, [bare])
+
+
+def test_a_model_with_another_attention_is_refused() -> None:
+    with pytest.raises(PolicyError, match="AttentionInterface"):
+        policy_logprobs(torch.nn.Linear(1, 1), byte_tokenizer(), [])
