@@ -9,9 +9,9 @@ from typing import Any
 
 from rstar_fast.marks import END_OF_CODE, unescape
 from rstar_fast.marks.step_text import solution_text
+from rstar_fast.programs import program_key
 from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.live import LiveTree
-from rstar_fast.search.programs import StepForm, program_form
 from rstar_fast.search.work import Request
 from rstar_fast.steps import (
     answer_of,
@@ -25,6 +25,8 @@ from rstar_fast.tree import Node
 from rstar_fast.verify.base import Grade, Status
 
 TreeTask = Generator[list[Request], Any, None]
+StepForm = str | bytes
+"""A value that is equal for steps that count as the same."""
 
 
 def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True) -> TreeTask:
@@ -149,16 +151,16 @@ def _add_children(
     tree.budget.take(node, written)
     spent = tree.count(written)
     steps = solution_steps(tree, node, written)
-    draws = _distinct(tree, node, steps) if distinct else dict.fromkeys(range(len(steps)), 1)
+    draws = _distinct(tree, steps) if distinct else dict.fromkeys(range(len(steps)), 1)
     children = tree.add_children(node, [steps[i] for i in draws])
     for child, (i, count) in zip(children, draws.items(), strict=True):
         child.spent, child.draws = spent[i], count
     return children
 
 
-def form_of(tree: LiveTree, node: int, step: str) -> StepForm:
-    """Return what a step after a node is told apart by from its siblings."""
-    return program_form(step, tree.in_code(node)) if tree.config.distinct_programs else step
+def form_of(tree: LiveTree, step: str) -> StepForm:
+    """Return what a step is told apart by from its siblings: its program, or its text."""
+    return program_key(step) if tree.config.distinct_programs else step
 
 
 def solution_steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) -> list[WrittenStep]:
@@ -180,7 +182,7 @@ def _answer(tree: LiveTree, step: str, in_code: bool) -> str | None:
     return answer_of(step, in_code)
 
 
-def _distinct(tree: LiveTree, node: int, steps: Sequence[WrittenStep]) -> dict[int, int]:
+def _distinct(tree: LiveTree, steps: Sequence[WrittenStep]) -> dict[int, int]:
     """Drop repeated steps, and all but the first one that ends the answer (rule 4).
 
     Returns:
@@ -194,7 +196,7 @@ def _distinct(tree: LiveTree, node: int, steps: Sequence[WrittenStep]) -> dict[i
         # A text that was met need not be parsed again.
         place = places.get(text)
         if place is None:
-            place = places[text] = places.setdefault(form_of(tree, node, text), i)
+            place = places[text] = places.setdefault(form_of(tree, text), i)
         if place in draws:
             draws[place] += 1
             continue

@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 
 from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.policy.base import Drawn
-from rstar_fast.search.expansion import TreeTask, form_of, look_at, solution_steps, together
+from rstar_fast.search.expansion import (
+    StepForm,
+    TreeTask,
+    form_of,
+    look_at,
+    solution_steps,
+    together,
+)
 from rstar_fast.search.live import ROOT, LiveTree
-from rstar_fast.search.programs import StepForm
 from rstar_fast.search.stopping import allot
 from rstar_fast.tree import Node
 
@@ -94,7 +100,7 @@ def _draw(tree: LiveTree, walk: _Walk, family: _Family) -> TreeTask:
     tree.budget.take(node, written)
     (spent,) = tree.count(written)
     (step,) = solution_steps(tree, node, written)
-    form = form_of(tree, node, step.text)
+    form = form_of(tree, step.text)
     child = family.children.get(form)
     if child is None:
         family.children[form] = child = tree.append_child(node, step, spent)
