@@ -13,7 +13,7 @@ from rstar_fast.ppm.model import PPM
 from rstar_fast.training.pair_accuracy import pair_differences
 
 _PRIOR = 0.5
-"""Strength of the prior at (1, 1), the weights that the head was trained with."""
+"""Strength of the priors, as that of so many pairs about which nothing is known."""
 _STEPS = 100
 _TOLERANCE = 1e-9
 
@@ -67,45 +67,54 @@ def fit_weights(
 ) -> tuple[float, float]:
     """Return the weights, >= 0, under which preferred sides are preferred most likely.
 
-    It is logistic regression without a constant, by Newton's method, with a weak normal prior at
-    (1, 1). So few pairs, or pairs that are all in order, move the weights little.
+    It is logistic regression without a constant, by Newton's method. How sure both parts together
+    are is fitted first. A weak normal prior then holds both weights at that, the ratio that the
+    head was trained with. So few pairs, or a head that does not matter, move the ratio little.
 
     Args:
         differences: Differences of head and log-probability, float64 [pairs, 2].
         weights: Weight of each pair, > 0, float64 [pairs].
     """
+    if not len(weights):
+        return 1.0, 1.0
+    total = differences.sum(1, keepdims=True)
+    (both,) = _newton(total, weights, np.ones(1))
+    center = np.full(2, max(both, 0.0))
     free = np.array([True, True])
     while True:
-        found = np.where(free, _newton(differences * free, weights), 0.0)
+        found = np.where(free, _newton(differences * free, weights, center), 0.0)
         if (found >= 0).all():
             return float(found[0]), float(found[1])
         # At the optimum with both >= 0, the one that would be negative is 0.
         free &= found >= 0
 
 
-def _newton(parts: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = np.ones(2)
-    loss = _loss(found, parts, weights)
+def _newton(
+    parts: NDArray[np.float64], weights: NDArray[np.float64], center: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the weights of the parts, with a prior at `center` in units of each part's size."""
+    sizes = (weights @ parts**2) / weights.sum()
+    prior = _PRIOR / 4 * np.where(sizes > 0, sizes, 1.0)
+
+    def loss_of(found: NDArray[np.float64]) -> float:
+        distance = found - center
+        return float(weights @ np.logaddexp(0, -parts @ found) + prior @ distance**2 / 2)
+
+    found = center
+    loss = loss_of(found)
     for _ in range(_STEPS):
         wrong = _sigmoid(-parts @ found)
-        gradient = _PRIOR * (found - 1) - parts.T @ (weights * wrong)
+        gradient = prior * (found - center) - parts.T @ (weights * wrong)
         curvature = parts.T @ (parts * (weights * wrong * (1 - wrong))[:, None])
-        step = np.linalg.solve(curvature + _PRIOR * np.eye(2), gradient)
+        step = np.linalg.solve(curvature + np.diag(prior), gradient)
         size = 1.0
         # The loss is convex: a short enough step lowers it.
-        while (new := _loss(found - size * step, parts, weights)) > loss and size > 1e-6:
+        while (new := loss_of(found - size * step)) > loss and size > 1e-6:
             size /= 2
         found, done, loss = found - size * step, loss - new < _TOLERANCE, new
         if done:
             break
     return found
-
-
-def _loss(
-    found: NDArray[np.float64], parts: NDArray[np.float64], weights: NDArray[np.float64]
-) -> float:
-    distance = found - 1
-    return float(weights @ np.logaddexp(0, -parts @ found) + _PRIOR / 2 * distance @ distance)
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:

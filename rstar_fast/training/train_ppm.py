@@ -87,7 +87,8 @@ def train_ppm(
         report_to: Names of the services that losses are sent to, as `transformers` knows them:
             "tensorboard", "wandb", ...
         fit_rows: Rows of `pair_group_row` that `likelihood = "fitted"` fits the weights on, of
-            problems that nothing was trained on. None or no rows leave them at 1.
+            problems that nothing was trained on: those of steps, or for "orm" those of
+            trajectories. None or no rows leave them at 1.
         check_head_of: Folder or hub name of the base model that may have a check head
             (`CHECK_HEAD`). None for that of `policy`.
 
@@ -141,9 +142,9 @@ def train_ppm(
     weights = FittedWeights(1.0, config.learnt_likelihood, 0)
     if config.likelihood == FITTED:
         groups = map(group_of_row, fit_rows or ())
-        # An ORM judges whole solutions only.
-        judged = [group for group in groups if objective != "orm" or group.kind == "trajectory"]
-        weights = fit_likelihood(ppm, judged)
+        # A search compares siblings by a PPM. An ORM judges whole solutions.
+        kind = "trajectory" if objective == "orm" else "step"
+        weights = fit_likelihood(ppm, [group for group in groups if group.kind == kind])
     if trainer.is_world_process_zero():
         with saving(out):
             ppm.save_pretrained(out)
