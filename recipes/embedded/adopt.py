@@ -18,8 +18,6 @@ from typing import Any
 import torch
 
 import rstar_fast.embedded
-from recipes.embedded.tokenizer import make_tokenizer
-from recipes.embedded.train_base import CHECK_HEAD
 from rstar_fast.errors import ConfigError, StoreError
 from rstar_fast.evolve.folders import fresh_folder
 from rstar_fast.evolve.manifest import read_manifest
@@ -28,6 +26,7 @@ from rstar_fast.evolve.summary import summarize
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy.loading import load
 from rstar_fast.ppm import PPM
+from rstar_fast.ppm.loading import CHECK_HEAD
 from rstar_fast.store.config_file import read_config, write_json
 
 ORIGIN = "origin.json"
@@ -55,7 +54,7 @@ def adopt(run: Path, out: Path) -> dict[str, Any]:
         measured.
 
     Raises:
-        ConfigError: No round is finished, or a model has another tokenizer than `make_tokenizer`.
+        ConfigError: No round is finished, or a model has another tokenizer than the base.
         StoreError: The run is damaged, or the disk refuses.
         PolicyError: The base or the policy cannot be loaded.
         ScoreError: The PPM cannot be loaded.
@@ -72,15 +71,16 @@ def adopt(run: Path, out: Path) -> dict[str, Any]:
         raise ConfigError(f"{run}: expected a run with at least one finished round")
     round_ = run / f"round-{last}"
     sources = {"base": Path(options["base"]), "policy": round_ / "policy", "ppm": round_ / "ppm"}
+    tokenizer = load_tokenizer(sources["base"])
     models = {
-        name: _load(source, name)
+        name: _load(source, name, tokenizer)
         for name, source in sources.items()
         if source.resolve() != (out / name).resolve()
     }
     for name, model in models.items():
         with fresh_folder(out / name) as folder:
             model.save_pretrained(folder)
-            make_tokenizer().save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
             if name == "base" and (sources[name] / CHECK_HEAD).is_file():
                 shutil.copy(sources[name] / CHECK_HEAD, folder)
     origin = {
@@ -115,17 +115,16 @@ def options_digest(options: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
-def _load(source: Path, name: str) -> Any:
-    """Return a model in fp16, after a check that its tokenizer is that of `make_tokenizer`."""
+def _load(source: Path, name: str, tokenizer: Any) -> Any:
+    """Return a model in fp16, after a check that its tokenizer is that of the base."""
     if name == "ppm":
         ppm = PPM.from_pretrained(source, device="cpu", dtype=torch.float16)
-        model, tokenizer = ppm.model, ppm.tokenizer
+        model, its_own = ppm.model, ppm.tokenizer
     else:
-        model, tokenizer = load(source, torch.float16, torch.device("cpu")), load_tokenizer(source)
-    if tokenizer.get_vocab() != make_tokenizer().get_vocab():
+        model, its_own = load(source, torch.float16, torch.device("cpu")), load_tokenizer(source)
+    if its_own.get_vocab() != tokenizer.get_vocab():
         raise ConfigError(
-            f"{source}: expected the tokenizer of the embedded models, "
-            f"got one of {len(tokenizer)} tokens"
+            f"{source}: expected the tokenizer of the base, got one of {len(its_own)} tokens"
         )
     return model
 

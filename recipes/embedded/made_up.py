@@ -19,6 +19,8 @@ _FUNCTION_WORDS = ("a", "and", "as", "for", "of", "the")
 _WRONG_OPERATION_SHARE = 0.8
 # Share of wordings with {b} before {a}, where an operation's numbers cannot be exchanged.
 _REVERSED_SHARE = 0.25
+# Share of problems that tell the last digit of their answer.
+_DIGIT_SHARE = 1 / 3
 # Share of the steps of a spoilt solution that have a mistake.
 _MISTAKE_SHARE = 0.4
 
@@ -44,7 +46,7 @@ def mixed_problem(
                 chosen.append(rng.choice(_made_up_wordings()))
             else:
                 chosen.append((operation, operation.wordings[0]))
-        problem = make_problem(rng, chosen, "mixed", 0)
+        problem = make_problem(rng, chosen, "mixed", 0, rng.random() < _DIGIT_SHARE)
         if problem is not None and problem.home == "train":
             return problem
 

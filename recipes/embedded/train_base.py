@@ -25,19 +25,13 @@ from transformers import Qwen2ForCausalLM
 from recipes.embedded.lean_training import Bf16Trainer, length_buckets, model_config, pad
 from recipes.embedded.lessons import Lesson, Stage, lesson
 from recipes.embedded.tokenizer import make_tokenizer
+from rstar_fast.ppm.loading import CHECK_HEAD
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import END_OF_OUTPUT, OUTPUT
 
 NUM_STEPS = 3600
 BATCH = 24
 LEARNING_RATE = 2e-3
-CHECK_HEAD = "check_head.safetensors"
-"""File beside the model: the check head's `weight` [1, hidden] and `bias` [1] in float32.
-
-It judges the hidden state, behind the last norm, of the last token of a node's text. That is the
-text as a tree holds it, with the observation where there is one. Above 0 means that the node can be
-part of a right solution.
-"""
 # Shares of the steps: the first ones have short problems, to learn copying sooner.
 _SHORT_UNTIL = 0.07
 # A model that cannot solve has nothing to compare with, so mistakes come later.

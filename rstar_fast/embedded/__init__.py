@@ -18,9 +18,7 @@ _HERE = Path(__file__).parent
 def base_path() -> Path:
     """Return the folder of the policy before any round, which solves plain problems only.
 
-    `AutoModelForCausalLM.from_pretrained` reads it. Its `check_head.safetensors` is a linear head,
-    `weight` [1, hidden] and `bias` [1] in float32, over the hidden state behind the last norm at
-    the last token of a node's text. Above 0 means that the node can be part of a right solution.
+    `AutoModelForCausalLM.from_pretrained` reads it.
     """
     return _HERE / "base"
 
@@ -56,7 +54,9 @@ def held_out_problems(n: int, seed: int = 0, domain: str = "graded") -> list[Pro
     Args:
         n: Number of problems, >= 0.
         seed: Seed of the problems. Another seed gives other problems.
-        domain: Domain of the problems: "graded" (dated events), "countdown" or "equations".
+        domain: Domain of the problems: "graded" (dated events), "told" (the same, with the last
+            digit of the answer), "countdown" or "equations". The models in the package read the
+            first.
 
     Raises:
         ConfigError: There is no such domain.

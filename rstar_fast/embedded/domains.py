@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rstar_fast.embedded import countdown, equations, problems
@@ -38,16 +39,15 @@ class Domain:
         ]
 
 
+_EVENTS = {
+    "train": problems.LEVELS,
+    "held_out": problems.LEVELS,
+    # Plain wordings have no others.
+    "reworded": problems.LEVELS[1:],
+}
 DOMAINS = {
-    "graded": Domain(
-        {
-            "train": problems.LEVELS,
-            "held_out": problems.LEVELS,
-            # Plain wordings have no others.
-            "reworded": problems.LEVELS[1:],
-        },
-        problems.graded_problem,
-    ),
+    "graded": Domain(_EVENTS, problems.graded_problem),
+    "told": Domain(_EVENTS, partial(problems.graded_problem, tells_digit=True)),
     "countdown": Domain(
         {"train": countdown.LEVELS, "held_out": countdown.LEVELS}, countdown.countdown
     ),
@@ -55,4 +55,4 @@ DOMAINS = {
         {"train": equations.LEVELS, "held_out": equations.LEVELS}, equations.equation
     ),
 }
-"""Dated events ("graded"), countdown puzzles and equations, by their kind of source."""
+"""Dated events ("graded"), the same with a last digit ("told"), puzzles and equations, by kind."""

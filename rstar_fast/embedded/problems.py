@@ -3,7 +3,7 @@
 Their level says how they are worded, from plain (0) to idiomatic (5). A problem depends on its
 split, level, seed and index alone. A hash of its events and numbers, without names and things,
 decides which split it belongs to: no held-out problem is a training problem told about somebody
-else. One problem in three tells the last digit of its answer.
+else. A problem may tell the last digit of its answer, by which an answer can be checked.
 """
 
 import random
@@ -45,8 +45,6 @@ LEVELS = (0, 1, 2, 3, 4, 5)
 MIN_EVENTS, MAX_EVENTS = 3, 5
 MAX_AMOUNT = 999
 _STARTS = (10, 80)
-# Share of problems that tell the last digit of their answer.
-_DIGIT_SHARE = 1 / 3
 # Share of the further events that may be of any lower tier. The others are of the next lower one.
 _PLAINER_SHARE = 0.15
 _TRIES = 400
@@ -116,7 +114,7 @@ class GradedProblem:
     person: str
     friend: str
     thing: str
-    tells_digit: bool
+    tells_digit: bool = False
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -170,7 +168,9 @@ class GradedProblem:
         return write_steps(self, self.events)
 
 
-def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedProblem:
+def graded_problem(
+    index: int, seed: int, split: Split, level: int, tells_digit: bool = False
+) -> GradedProblem:
     """Return a problem of an endless list.
 
     Problems of level 0 are worded plainly throughout. The base is trained on such wordings.
@@ -180,7 +180,11 @@ def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedPro
         seed: Seed of the list.
         split: Split of the problem.
         level: Level of the problem, from `LEVELS`. A reworded problem has at least 1.
+        tells_digit: Whether the question tells the last digit of the answer.
     """
+    name = f"{split}-L{level}-{seed}-{index}"
+    if tells_digit:
+        name = f"told:{split}:{level}:{seed}:{index}"
     rng = random.Random(f"{split}/{level}/{seed}/{index}")
     while True:
         chosen = [
@@ -192,7 +196,7 @@ def graded_problem(index: int, seed: int, split: Split, level: int) -> GradedPro
             chosen = [
                 (o, o.unseen if wording == o.wordings[level] else wording) for o, wording in chosen
             ]
-        problem = make_problem(rng, chosen, f"{split}-L{level}-{seed}-{index}", level)
+        problem = make_problem(rng, chosen, name, level, tells_digit)
         if problem is not None and problem.home == ("train" if split == "train" else "held_out"):
             return problem
 
@@ -213,7 +217,11 @@ def graded_problems(
 
 
 def make_problem(
-    rng: random.Random, chosen: Sequence[tuple[Operation, str]], name: str, level: int
+    rng: random.Random,
+    chosen: Sequence[tuple[Operation, str]],
+    name: str,
+    level: int,
+    tells_digit: bool = False,
 ) -> GradedProblem | None:
     """Return a problem with the given events. None if no numbers were found that make sense.
 
@@ -222,6 +230,7 @@ def make_problem(
         chosen: Operation and wording of each event, in order.
         name: Id of the problem.
         level: Level of the problem.
+        tells_digit: Whether the question tells the last digit of the answer.
     """
     for _ in range(_TRIES):
         amount = start = rng.randint(*_STARTS)
@@ -246,7 +255,7 @@ def make_problem(
                 person,
                 friend,
                 rng.choice(ITEMS),
-                rng.random() < _DIGIT_SHARE,
+                tells_digit,
             )
     return None
 

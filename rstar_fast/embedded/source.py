@@ -43,4 +43,4 @@ def read_generated(source: str, limit: int | None = None) -> list[Problem]:
 
 
 SOURCE = Source(read_generated)
-"""Source that the entry points `graded` and `equations` name."""
+"""Source that the entry points `graded`, `told` and `equations` name."""

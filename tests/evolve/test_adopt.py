@@ -71,7 +71,7 @@ def test_what_the_package_cannot_take(finished: Path, tmp_path: Path) -> None:
     write_config(tmp_path / "whole", {"options": {**opened, "base": str(other)}, "files": {}})
     with pytest.raises(
         ConfigError,
-        match=r"other: expected the tokenizer of the embedded models, got one of \d+ tokens",
+        match=r"policy: expected the tokenizer of the base, got one of \d+ tokens",
     ):
         adopt(tmp_path / "whole", tmp_path)
     assert not (tmp_path / "policy").exists()

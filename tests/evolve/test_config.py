@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from evolve_options import RECIPE, options
 
-from rstar_fast.embedded import base_path
 from rstar_fast.errors import ConfigError, ProblemError
 from rstar_fast.evolve import EvolveConfig, read_options
 from rstar_fast.problems import read_problems, read_sources
@@ -41,14 +40,18 @@ def test_each_source_has_its_share_of_the_first_problems() -> None:
         assert [problem for problem in mixed if problem in alone] == alone == read_sources([source])
 
 
-def test_the_recipe_of_the_embedded_models_is_a_whole_configuration() -> None:
-    config = EvolveConfig.from_dict(read_options(RECIPE))
+@pytest.mark.parametrize(
+    ("recipe", "num_problems", "num_held_out"),
+    [(RECIPE, 900, 700), (RECIPE.with_name("three_domains.toml"), 810, 2009)],
+)
+def test_the_recipes_of_embedded_models_are_whole_configurations(
+    recipe: Path, num_problems: int, num_held_out: int
+) -> None:
+    config = EvolveConfig.from_dict(read_options(recipe))
     problems = {split: read_sources(getattr(config, split)) for split in ("problems", "held_out")}
-    assert config.base == str(base_path()) and len(config.rounds) == 4
-    assert (
-        len(problems["problems"]) == 920
-        and len(problems["held_out"]) == config.evaluate.greedy == 2008
-    )
+    assert len(config.rounds) == 4
+    assert len(problems["problems"]) == num_problems
+    assert len(problems["held_out"]) == num_held_out
     assert {problem.question for problem in problems["problems"]}.isdisjoint(
         problem.question for problem in problems["held_out"]
     )
