@@ -80,11 +80,11 @@ def small(per_level: int, rounds: int) -> str:
     shrunk = {
         'base = "../../rstar_fast/embedded/base"': f'base = "{base_path()}"',
         "graded:train:50": f"graded:train:{per_level}",
-        "countdown:train:80": f"countdown:train:{per_level}",
+        "countdown:train:160:3-4": f"countdown:train:{per_level}:3-4",
         "equations:train:50": f"equations:train:{per_level}",
         "graded:held_out:84": "graded:held_out:4",
         "graded:reworded:100": "graded:reworded:4",
-        "countdown:held_out:125": "countdown:held_out:4",
+        "countdown:held_out:250:3-4": "countdown:held_out:8:3-4",
         "equations:held_out:84": "equations:held_out:4",
         "greedy = 2008": "greedy = 80",
         "problems = 200": "problems = 30",
