@@ -144,7 +144,11 @@ def test_everything_is_measured_at_equal_tokens(finished: Path) -> None:
         "majority",
         "pass",
         "likeliest",
-        *(f"{name}: {how}" for name in ("ppm", "orm", "pqm") for how in ("best", "weighted vote")),
+        *(
+            f"{name}: {how}"
+            for name in ("ppm", "orm", "pqm", "plain")
+            for how in ("best", "weighted vote")
+        ),
         *(f"search: {how}" for how in ("vote", "weighted vote", "best", "pass")),
     }
     for name in ("samples", "searches"):
@@ -164,7 +168,7 @@ def test_the_minutes_of_a_run_are_told_by_kind_of_stage(finished: Path) -> None:
     run = finished / "run"
     kinds = {"greedy", "search-0", "again-0", "data", "samples", "searches", "results"}
     found = seconds_by_kind(run)
-    assert found.keys() == kinds | {"policy", "ppm", "orm", "pqm"}
+    assert found.keys() == kinds | {"rows", "policy", "ppm", "orm", "pqm", "plain"}
     assert set(found["greedy"]) == {0, 1} and set(found["search-0"]) == {1}
     manifests = [read_manifest(run / f"round-1/search-0/part-{part}") for part in (0, 1)]
     assert found["search-0"][1] == sum(one["seconds"] for one in manifests if one)
