@@ -5,6 +5,8 @@ from pathlib import Path
 from rstar_fast.errors import StoreError
 from rstar_fast.evolve.manifest import MANIFEST, read_manifest
 
+_MOST_SECONDS = 1e12
+
 
 def seconds_by_kind(run: Path) -> dict[str, dict[int, float]]:
     """Return the seconds of all finished stages, by what they do and by round, the longest first.
@@ -21,7 +23,11 @@ def seconds_by_kind(run: Path) -> dict[str, dict[int, float]]:
         manifest = read_manifest(path.parent)
         seconds = manifest.get("seconds") if manifest else None
         number = round_name.removeprefix("round-")
-        if not isinstance(seconds, int | float) or not number.isdecimal():
+        if (
+            not isinstance(seconds, int | float)
+            or not 0 <= seconds < _MOST_SECONDS
+            or not number.isdecimal()
+        ):
             raise StoreError(f"{path}: damaged: expected the seconds of a stage of a round")
         of_kind = found.setdefault(kind, {})
         of_kind[int(number)] = of_kind.get(int(number), 0.0) + seconds

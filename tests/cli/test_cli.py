@@ -122,7 +122,7 @@ def test_another_config_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         (["--set", "search.c=1"], "unknown option 'search'"),
         (
             ["--set", "strategy=dfs"],
-            "strategy: expected one of mcts, greedy, beam, best_of_n, got 'dfs'",
+            "strategy: expected one of mcts, greedy, beam, best_of_n, particles, got 'dfs'",
         ),
         (["--set", "candidates"], "--set: expected option=value, got 'candidates'"),
         (["--preset", "quick"], "unknown preset 'quick'"),
