@@ -180,8 +180,6 @@ class SearchConfig(Options):
     def nodes_per_tree(self) -> int:
         """Largest number of nodes that one tree can have."""
         levels = self.max_depth + 1
-        if self.strategy == "mcts" and self.widening:
-            return 1 + self.rollouts * levels
         expansions = {
             "mcts": self.rollouts * levels,
             "beam": self.beam_width * levels,
@@ -189,7 +187,9 @@ class SearchConfig(Options):
             "best_of_n": levels,
             "particles": levels,
         }
-        nodes = expansions[self.strategy] * self.candidates
+        # A widening rollout gives each node that it comes to one child.
+        widens = self.strategy == "mcts" and self.widening > 0
+        nodes = expansions[self.strategy] * (1 if widens else self.candidates)
         # Every node takes a token.
         return 1 + min(nodes, self.max_tokens or nodes)
 

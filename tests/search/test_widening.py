@@ -175,6 +175,8 @@ def test_expansions_at_once_pay_for_a_program_once() -> None:
 def test_widening_needs_neither_scores_nor_known_answers() -> None:
     config = SearchConfig(widening=1.0, use_scores=False)
     assert config.nodes_per_tree == 1 + config.rollouts * (config.max_depth + 1)
+    tight = SearchConfig.preset("widening", rollouts=1_000_000, max_tokens=1000)
+    assert tight.nodes_per_tree == 1001
     preset = SearchConfig.preset("widening")
     assert preset.widening and preset.distinct_programs
 
