@@ -35,10 +35,13 @@ from rstar_fast.evolve.stage import ResultsStage
 from rstar_fast.ppm import PPM, PackedScorer
 from rstar_fast.store.config_file import write_json
 from rstar_fast.training.pair_accuracy import PairAccuracy, likelihood_accuracy, pair_accuracy
+from rstar_fast.tree import Tree
 from rstar_fast.verify import Verifier
 from rstar_fast.verify.grade.by_source import SourceVerifier
 
 Samples = dict[str, list[Sample]]
+Trees = Mapping[str, list[Tree]]
+"""Trees by problem id."""
 
 
 def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
@@ -59,8 +62,13 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
         }
         methods: dict[str, Accuracy] = {Method.POLICY: choose(Method.POLICY, greedy, vote)}
         pool = by_problem(read_trees(run, [stage.samples]))
-        searched = _searched(run, stage.searches, verifier)
-        searched = {key: samples for key, samples in searched.items() if key in pool}
+        trees = {
+            name: by_problem(read_trees(run, [searches]))
+            for name, searches in (("search", stage.searches), ("first policy", stage.first_policy))
+            if searches
+        }
+        searches = {key: of_one for key, of_one in trees["search"].items() if key in pool}
+        searched = _answers(searches, verifier)
         methods |= _by_id("search", selections(searched)) | _first_searches(searched)
         pairs: dict[str, list[float] | None] = {}
         scored: dict[str, Timelines] = {}
@@ -73,16 +81,16 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
             cut = at_equal_tokens(samples, searched)
             methods |= _by_id(Path(scorer).name, selections(cut))
             if Path(scorer).name == "orm":
-                methods |= _by_id("judged", selections(_judged(run, stage, model, verifier, pool)))
+                methods |= _by_id("judged", selections(_judged(searches, model, verifier)))
             if Path(scorer).name == PLAIN:
                 pairs |= _plain_order(run, stage, model)
             if scorer == stage.scorers[0]:
                 pairs = _pair_orders(run, stage, model)
         if stage.first_policy:
-            by_first_policy = _searched(run, stage.first_policy, verifier)
+            by_first_policy = _answers(trees["first policy"], verifier)
             methods |= _by_id("first policy", selections(by_first_policy))
     measured = (
-        _at_budgets(stage, context, greedy, scored) if context.config.evaluate.budgets else None
+        _at_budgets(context, greedy, scored, trees) if context.config.evaluate.budgets else None
     )
     with fresh_folder(run / stage.name) as folder:
         write_json(folder / "results.json", {name: _plain(one) for name, one in methods.items()})
@@ -102,45 +110,39 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
 
 
 def _at_budgets(
-    stage: ResultsStage, context: Context, greedy: Samples, scored: dict[str, Timelines]
+    context: Context,
+    greedy: Samples,
+    scored: dict[str, Timelines],
+    searches: Mapping[str, Trees],
 ) -> Measured:
     """Return what every method solves at the budgets, on the problems that were sampled.
 
     Args:
-        stage: The stage.
-        context: Its surroundings.
+        context: Surroundings of the stage.
         greedy: Solution of the policy alone by problem id, for these problems and more.
         scored: Timelines of the samples with the scores of each model, by the model's name.
+        searches: Trees of each search by problem id, by the search's name.
     """
     plain = next(iter(scored.values()))
     groups = sources_of(context.config.held_out)
     methods = sample_methods(plain, scored)
     alone = {key: sample_timeline(one) for key, one in greedy.items()}
     methods["policy"] = (alone, methods["majority"][1])
-    for name, searches in (("search", stage.searches), ("first policy", stage.first_policy)):
-        if searches:
-            trees = by_problem(read_trees(context.run, [searches]))
-            found = {key: search_timeline(of_one) for key, of_one in trees.items()}
-            methods |= search_methods(name, found)
+    for name, trees in searches.items():
+        found = {key: search_timeline(of_one) for key, of_one in trees.items()}
+        methods |= search_methods(name, found)
     return measure(methods, {key: groups[key] for key in plain}, context.config.evaluate.budgets)
 
 
-def _searched(run: Path, stage: str, verifier: Verifier) -> Samples:
+def _answers(searches: Trees, verifier: Verifier) -> Samples:
     """Return the answer of each search of each problem."""
-    found = by_problem(read_trees(run, [stage]))
-    return {problem_id: search_samples(trees, verifier) for problem_id, trees in found.items()}
+    return {problem_id: search_samples(trees, verifier) for problem_id, trees in searches.items()}
 
 
-def _judged(
-    run: Path, stage: ResultsStage, judge: PPM, verifier: Verifier, pool: Mapping[str, Any]
-) -> Samples:
-    """Return the answer of each search with the PPM, chosen by another model's final judgement."""
-    trees = rescored(read_trees(run, [stage.searches]), PackedScorer(judge))
-    return {
-        problem_id: search_samples(of_one, verifier)
-        for problem_id, of_one in by_problem(trees).items()
-        if problem_id in pool
-    }
+def _judged(searches: Trees, judge: PPM, verifier: Verifier) -> Samples:
+    """Return the answer of each search, chosen by another model's final judgement."""
+    trees = [tree for of_one in searches.values() for tree in of_one]
+    return _answers(by_problem(rescored(trees, PackedScorer(judge))), verifier)
 
 
 def _first_searches(searched: Samples) -> dict[str, Accuracy]:
@@ -162,9 +164,7 @@ def _pair_orders(run: Path, stage: ResultsStage, ppm: PPM) -> dict[str, list[flo
     found: dict[str, list[float] | None] = {}
     files = {PairOrder.THIS_ROUND: HELD_OUT_PAIRS, PairOrder.FIRST_ROUND: FIRST_HELD_OUT_PAIRS}
     for order, name in files.items():
-        path = run / stage.pairs / name
-        if path.exists():
-            groups = [group_of_row(row) for row in read_rows(path)]
+        if groups := _pair_groups(run / stage.pairs / name):
             found[order] = _counts(partial(pair_accuracy, ppm), groups)
             if PairOrder.LIKELIHOOD not in found:
                 found[PairOrder.LIKELIHOOD] = _counts(likelihood_accuracy, groups)
@@ -173,11 +173,13 @@ def _pair_orders(run: Path, stage: ResultsStage, ppm: PPM) -> dict[str, list[flo
 
 def _plain_order(run: Path, stage: ResultsStage, plain: PPM) -> dict[str, list[float] | None]:
     """Return the order of the round's pairs by a PPM without likelihood. Empty without pairs."""
-    path = run / stage.pairs / HELD_OUT_PAIRS
-    if not path.exists():
-        return {}
-    groups = [group_of_row(row) for row in read_rows(path)]
-    return {PairOrder.PLAIN: _counts(partial(pair_accuracy, plain), groups)}
+    groups = _pair_groups(run / stage.pairs / HELD_OUT_PAIRS)
+    return {PairOrder.PLAIN: _counts(partial(pair_accuracy, plain), groups)} if groups else {}
+
+
+def _pair_groups(path: Path) -> list[PairGroup]:
+    """Return the groups of a file of pairs. A file that is missing has none, and none is empty."""
+    return [group_of_row(row) for row in read_rows(path)] if path.exists() else []
 
 
 def _counts(

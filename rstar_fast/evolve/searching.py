@@ -42,13 +42,13 @@ def search(stage: SearchStage, context: Context) -> dict[str, Any]:
             count(tree)
         searcher: Searcher | None = None
         wanted, num_problems = problems, len(problems)
+        tokens = {problem.id: stage.tokens or 0 for problem in problems}
         while wanted:
             if any(problem.key not in folder.done for problem in wanted):
                 searcher = searcher or engines.enter_context(_open(stage, context))
                 with closing(search_to_folder(searcher, wanted, folder)) as run:
                     for ended in run:
                         count(ended)
-            tokens = {problem.id: stage.tokens or 0 for problem in problems}
             wanted = next_copies(wanted, generated, tokens)
             num_problems += len(wanted)
         failures = folder.failures()
