@@ -27,6 +27,11 @@ class Sample:
     logprob: float | None = None
     weight: float = 1.0
 
+    @property
+    def score_weight(self) -> float:
+        """Score moved from [-1, 1] to [0, 1], as a weight of the vote. 0.5 without a score."""
+        return ((self.score or 0.0) + 1) / 2
+
 
 Choose = Callable[[Sequence[Sample]], "Sample | None"]
 """Function that chooses one of the samples of a problem, or None."""
@@ -66,7 +71,7 @@ def vote(
     weights: dict[Spelling, float] = {}
     for one in voters:
         form = spelling(one.answer)
-        weight = one.weight * (((one.score or 0.0) + 1) / 2 if weighted else 1.0)
+        weight = one.weight * (one.score_weight if weighted else 1.0)
         first.setdefault(form, one)
         weights[form] = weights.get(form, 0.0) + weight
     # max() takes the first of equals, and dicts keep the order in which answers came.

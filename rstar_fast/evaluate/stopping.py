@@ -52,7 +52,7 @@ def moments(timelines: Timelines, sureness: Sureness) -> dict[str, list[Moment]]
             known.append(replace(one.sample, weight=1.0))
             weighted = all(sample.score is not None for sample in known)
             leader = vote(known, weighted=weighted)
-            weights = [_weight(sample) if weighted else 1.0 for sample in known]
+            weights = [sample.score_weight if weighted else 1.0 for sample in known]
             sure = sureness([sample.answer for sample in known], weights)
             if leader is not None and sure is not None:
                 leaders.append((one.tokens, sure, leader))
@@ -120,7 +120,3 @@ def stopped_at(found: dict[str, list[Moment]], totals: dict[str, int], threshold
         last = stop or (of_one[-1] if of_one else None)
         solved.append(bool(last and last.correct))
     return Stopped(threshold, tuple(solved), tokens / len(found))
-
-
-def _weight(sample: Sample) -> float:
-    return ((sample.score or 0.0) + 1) / 2

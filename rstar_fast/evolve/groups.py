@@ -4,6 +4,7 @@ A problem's group is its id without the last number: the name of a file, a level
 source is the entry of the configuration that it was read from, such as a domain.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -55,6 +56,11 @@ def sources_of(sources: Sequence[str]) -> dict[str, str]:
         for name, source in zip(names, sources, strict=True)
         for problem in read_problems(source)
     }
+
+
+def split_digest(text: str) -> bytes:
+    """Return 8 bytes that a text alone decides, by which problems are split the same every time."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _group(problem_id: str) -> str:

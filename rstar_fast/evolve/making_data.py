@@ -1,6 +1,5 @@
 """The stage that makes training data of a round's trees."""
 
-import hashlib
 from collections import Counter
 from typing import Any
 
@@ -18,7 +17,7 @@ from rstar_fast.data import (
 )
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder, read_trees
-from rstar_fast.evolve.groups import solved_by_group
+from rstar_fast.evolve.groups import solved_by_group, split_digest
 from rstar_fast.evolve.stage import DataStage
 from rstar_fast.problems import read_sources
 from rstar_fast.tree import Tree
@@ -91,7 +90,4 @@ def is_measured(tree: Tree, share: float, seed: int) -> bool:
     A hash of the seed and the problem's id decides, so that every round measures on the same
     problems.
     """
-    digest = hashlib.blake2b(
-        f"{seed} {tree.problem.id}".encode("utf-8", "surrogatepass"), digest_size=8
-    ).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
+    return int.from_bytes(split_digest(f"{seed} {tree.problem.id}"), "big") < share * 2**64

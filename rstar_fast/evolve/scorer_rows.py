@@ -1,6 +1,5 @@
 """The stage that has the round's policy read what its scorers learn from."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from rstar_fast.data import merged, read_rows, write_rows
 from rstar_fast.errors import DataError, StoreError
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder, read_trees
+from rstar_fast.evolve.groups import split_digest
 from rstar_fast.evolve.manifest import read_manifest
 from rstar_fast.evolve.stage import RowsStage
 from rstar_fast.models.devices import find_device, find_dtype
@@ -30,7 +30,7 @@ Rows = list[dict[str, Any]]
 def make_rows(stage: RowsStage, context: Context) -> dict[str, Any]:
     """Write the rows of data stages with the log-probabilities of the round's policy.
 
-    That policy will be searched with, and not the one that wrote the steps. The files are those of
+    It is the policy that will be searched with. The files are those of
     the data stages, of all of them together, and `first_held_out_pairs.jsonl`. Where the weight of
     the likelihood is fitted, half of the problems that measure are for that: their pairs are in
     `fit_pairs.jsonl` and nowhere else.
@@ -175,7 +175,4 @@ def _fits(problem_id: str, seed: int) -> bool:
 
     A hash of the seed and the problem's id decides, so that it is the same in every round.
     """
-    digest = hashlib.blake2b(
-        f"fit {seed} {problem_id}".encode("utf-8", "surrogatepass"), digest_size=8
-    ).digest()
-    return digest[0] % 2 == 0
+    return split_digest(f"fit {seed} {problem_id}")[0] % 2 == 0

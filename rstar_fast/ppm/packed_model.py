@@ -206,7 +206,7 @@ class PackedModel:
         All tokens go through one forward, and then the last ones behind kept keys and values.
         """
         tokens = np.arange(1, _PROBE_TOKENS + 1, dtype=np.int32)
-        chain = _chain(tokens % self.ppm.model.get_input_embeddings().num_embeddings)
+        chain = pack_chain(tokens % self.ppm.model.get_input_embeddings().num_embeddings)
         with _PACKED_TREES.probing(name), evaluation_mode(self.ppm.model):
             ours = self.values(chain)
             ids = torch.tensor(chain.tokens)[None].long().to(ours.device)
@@ -225,7 +225,7 @@ class PackedModel:
     def _behind_kept(self, chain: Pack) -> Tensor:
         """Return the values of the last tokens of a chain behind keys and values of the others."""
         device, num_known = self.ppm.model.device, _PROBE_TOKENS - _PROBE_NEW
-        first = _chain(chain.tokens[:num_known])
+        first = pack_chain(chain.tokens[:num_known])
         batch = ScoreBatch(TreeLayout.of(first, device), keep=True)
         self.forward(first, batch, first.score_index)
         assert batch.kv is not None
@@ -237,7 +237,7 @@ class PackedModel:
         )[0]
 
 
-def _chain(tokens: NDArray[np.int32]) -> Pack:
+def pack_chain(tokens: NDArray[np.int32]) -> Pack:
     """Pack tokens each of which is a node, the child of the one before it."""
     count = len(tokens)
     return pack(np.arange(-1, count - 1, dtype=np.int32), np.ones(count, np.int32), tokens)

@@ -19,7 +19,7 @@ from rstar_fast.marks import MARKS, unescape
 from rstar_fast.models.attention import AttentionSwap
 from rstar_fast.models.modes import evaluation_mode
 from rstar_fast.policy.prefix_tokens import PrefixTokens
-from rstar_fast.ppm.packed_model import ScoreBatch, packed_attention
+from rstar_fast.ppm.packed_model import ScoreBatch, pack_chain, packed_attention
 from rstar_fast.steps import Segment
 from rstar_fast.tree import Node, Tree
 
@@ -41,9 +41,9 @@ def policy_logprobs(
 ) -> list[Logprobs]:
     """Return the log-probabilities of steps under a policy that reads the fine-tuned prompt.
 
-    Of a step whose token ids are known, exactly these tokens count, so that the policy that wrote
-    the step gets what it reported. Where they are not known, or are of another vocabulary, the
-    tokens that the tokenizer makes of the text count.
+    The token ids of a step count where they are known: the policy that wrote the step then gets
+    what it reported. Where they are not known, or are of another vocabulary, the tokens that the
+    tokenizer makes of the text count.
 
     Args:
         model: Causal language model of transformers.
@@ -235,7 +235,7 @@ def _check(model: Any) -> None:
     _POLICY_TREES.check_support(model, name)
     tokens = np.arange(1, _PROBE_TOKENS + 1, dtype=np.int32)
     tokens %= model.get_input_embeddings().num_embeddings
-    chain = pack(np.arange(-1, len(tokens) - 1, dtype=np.int32), np.ones_like(tokens), tokens)
+    chain = pack_chain(tokens)
     with _POLICY_TREES.probing(name), evaluation_mode(model):
         layout = TreeLayout.of(chain, model.device)
         hidden = _hidden(model, chain.tokens, chain.position, ScoreBatch(layout))

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from ask_tell import Engine, drive
 from scripted_engines import problems
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.failure import Failure
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion
-from rstar_fast.ppm.base import Scores
 from rstar_fast.search import Search
 from rstar_fast.tree import Tree
-from rstar_fast.verify.base import Grade, Observation, Status
+from rstar_fast.verify.base import Observation, Status
 
 
 def written(request: ExpandRequest, sample: int, mean_tokens: int) -> Candidate:
@@ -30,7 +29,7 @@ def written(request: ExpandRequest, sample: int, mean_tokens: int) -> Candidate:
     return Candidate(text, ids, (-0.5,) * len(ids), "length" if length > most else "mark")
 
 
-class Lengths:
+class Lengths(Engine):
     """Answers every request by a rule. Steps have 1 to 2 * `mean_tokens` tokens."""
 
     def __init__(self, mean_tokens: int = 10) -> None:
@@ -45,14 +44,6 @@ class Lengths:
     def run(self, request: Any) -> Observation:
         return Observation(Status.OK, "fine")
 
-    def grade(self, request: Any) -> Grade:
-        return Grade(request.answer in request.problem.answers)
-
-    def score(self, request: Any) -> Scores:
-        return Scores(
-            request.id, np.array([np.sin(sum(map(ord, child))) for child in request.children])
-        )
-
 
 def searched(
     engine: Lengths, count: int = 3, pick: Callable[[list[Any]], Any] = list.pop, **options: Any
@@ -61,14 +52,7 @@ def searched(
     config = {"candidates": 4, "max_depth": 6, "max_step_tokens": 40, **options}
     search = Search(SearchConfig.from_dict(config))
     search.add(problems(count))
-    requests: list[tuple[str, Any]] = []
-    while not search.done:
-        work = search.ask()
-        for kind in ("expand", "run", "grade", "score"):
-            requests += [(kind, request) for request in work.of(kind)]
-        kind, request = pick(requests)
-        search.tell(request.id, getattr(engine, kind)(request))
-    return search.finished()
+    return drive(search, engine, pick)
 
 
 def trees(*args: Any, **options: Any) -> dict[str, Tree]:
