@@ -6,7 +6,7 @@ RUN is the folder of a `rstar-fast evolve`. One round's policy solves the run's 
 Each problem is sampled, and searched, until both have generated as many tokens as so many samples
 take on average. All smaller budgets are read from the same samples and searches: an answer counts
 once all tokens up to its end were drawn, those of paths that died too. `--set` changes the search
-of the run's [evaluate]. Stopped or killed, the same command goes on where it was.
+of the run's [evaluate]. The same command continues a run that was stopped or killed.
 
 It prints a table for each source of problems, and where the search crosses the samples. It writes
 scaling.json (`rstar_fast.evaluate.Measured`) and scaling.png to DIR.

@@ -68,8 +68,8 @@ class Forest:
         Expanded: `expand` gave it children, all at once, or `append` one after another.
         Claimed, or in flight: Two names for one state. A walk with claim=True ended at this node,
             which is unexpanded or wants one more child. No other walk comes to it, so several walks
-            of one tree find different nodes. The claim ends when the node gets children, when one
-            of its children is drawn again, or when it is set terminal or released.
+            of one tree find different nodes. Any of these ends the claim: the node gets children, a
+            child of it is drawn again, or the node is set terminal or released.
         Released: `release` ended the claim, and walks can come to the node again.
         Terminal: It is out of selection for good. `set_terminal` says so, or a walk found that the
             node is exhausted.

@@ -27,14 +27,15 @@ def program_key(step: str) -> bytes:
     inside of a loop, nothing but comments) has the key of its text, without white space around it.
     The work is bounded: no text makes it slow or raises.
 
-    >>> program_key("# Add\nx = 1+2\n<end_of_step>") == program_key("x = (1 + 2)  # a\n<end_of_step>")
+    >>> key = program_key("# Add\nx = 1+2\n<end_of_step>")
+    >>> key == program_key("x = (1 + 2)  # a\n<end_of_step>")
     True
-    >>> program_key("x = 1\n<end_of_step>") == program_key("x = 2\n<end_of_step>")
+    >>> key == program_key("x = 3\n<end_of_step>")
     False
 
     Args:
         step: Text of a step, without its observation.
-    """  # noqa: E501
+    """
     body, stop = split_stop(step)
     inner = body.strip()
     opens = inner.startswith(CODE)

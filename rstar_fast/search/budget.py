@@ -24,7 +24,7 @@ class TokenBudget:
         self.step_tokens = config.max_step_tokens
         self._most_per_step = config.max_step_tokens
         self._must_count = config.max_tokens > 0 or config.token_price > 0
-        # Of the steps so far that were not cut.
+        # Numbers of tokens of the steps so far, those that were cut left out.
         self._longest = self._shortest = 0
 
     @property
@@ -35,9 +35,9 @@ class TokenBudget:
     def affordable(self, wanted: int) -> int:
         """Return how many of some draws can be made now, at least 1.
 
-        As many steps of the usual length as fit into half of what is left, so that the other half
-        can lead them to an answer. The usual length is that of the longest step so far, and at
-        first a quarter of the longest possible.
+        Steps of the usual length may take half of what is left. The other half can lead them to an
+        answer. The usual length is that of the longest step so far, and at first a quarter of the
+        longest possible.
         """
         if self.left == inf:
             return wanted
@@ -78,7 +78,7 @@ class TokenBudget:
 
         Args:
             node: Node that was expanded, for the error's text.
-            steps: All that the policy wrote.
+            steps: Every step that the policy wrote.
 
         Raises:
             PolicyError: Tokens are to be counted, and the policy told no token ids, or wrote more

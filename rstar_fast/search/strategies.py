@@ -17,10 +17,10 @@ def mcts(tree: LiveTree) -> TreeTask:
     """Grow a tree by rollouts that UCT guides (rule 3 of docs/search.md).
 
     With `widening`, nodes get their children one by one (`widening.widening_mcts`). Else a rollout
-    expands every unexpanded node that it meets. `leaves_per_tree` rollouts are under way
-    at once and take turns. In a turn, each one walks on, in the order in which they began, to a
-    node that no other has claimed. Then all these nodes are expanded. A rollout that finds only
-    claimed nodes waits for the next turn.
+    expands every unexpanded node that it meets. `leaves_per_tree` rollouts are under way at once
+    and take turns. In a turn, each one walks on, in the order in which they began, to a node that
+    no other has claimed. Then all these nodes are expanded. A rollout that finds only claimed nodes
+    waits for the next turn.
     """
     config = tree.config
     if config.widening:

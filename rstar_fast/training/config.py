@@ -78,9 +78,9 @@ class TrainConfig(Options):
         lora_rank: Rank of the LoRA adapters, >= 0. Adapters are merged after training, and the
             embeddings of new marks train too. 0 trains all weights. Policies only.
         likelihood: Weight of a path's log-probability under the policy, which is added to the value
-            of a PPM, >= 0. The head learns with it, so it learns what the policy does not know. 0
-            is the paper's. "fitted" trains the head with 1, and then fits the weights of both on
-            pairs that it was not trained on. PPMs only.
+            of a PPM, >= 0. It is added while the head learns too. The head thus learns what the
+            policy does not know. 0 is the paper's. "fitted" trains the head with 1, and then fits
+            the weights of both on pairs that it was not trained on. PPMs only.
         observations: Whether a PPM reads what steps inside an open code block showed. PPMs only.
         seed: Seed of the order of the data and of new weights, >= 0.
 
