@@ -1,9 +1,11 @@
 """The interface of a policy, which writes candidates for the next step of a solution."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
 from rstar_fast.seeding import draw_key
 from rstar_fast.steps import STOP_MARKS, Segment
 
@@ -56,6 +58,7 @@ class ExpandRequest:
         first_candidate: Number of the first candidate: how many were drawn at the node before.
         drawn: Candidates of this node that should not be drawn again, at temperature 1 and from all
             tokens. An engine that cannot leave them out may ignore them.
+        prompt: Way to put the question to the model.
     """
 
     id: int
@@ -68,6 +71,21 @@ class ExpandRequest:
     sampling: Sampling
     first_candidate: int = 0
     drawn: tuple[Drawn, ...] = ()
+    prompt: PromptStyle = "finetuned"
+
+    @property
+    def text(self) -> str:
+        """Text that the model continues: the prompt of the question, and the path after it."""
+        path = "".join(segment.text for segment in self.path)
+        return make_prompt(self.prompt, self.question) + path + self.lead
+
+    @property
+    def lead(self) -> str:
+        """End of `text` that the policy does not write itself. A candidate's text begins with it.
+
+        It is empty for the first step, and see `prompts.step_lead`.
+        """
+        return step_lead(self.prompt) if self.path else ""
 
     def draw_key(self, sample: int) -> int:
         """Return the key of the random draws of one of the candidates, see `seeding.draw_key`.
@@ -167,3 +185,26 @@ class Policy(Protocol):
 
     def cancel(self) -> None:
         """Forget all pending requests."""
+
+
+class AsyncPolicy(Protocol):
+    """An engine that answers each request for itself: a server, or any function.
+
+    A request reaches the engine as soon as the search asks for it. Requests end in any order. A
+    future with an exception is a fault of the engine: the request is tried once more, and then
+    fails its problem. An engine that knows of outages waits and repeats by itself. A request that
+    nobody needs any more is cancelled by `Future.cancel`.
+
+    Attributes:
+        name: Name of the model for the run record.
+        stats: Running totals.
+    """
+
+    name: str
+    stats: PolicyStats
+
+    def submit(self, request: ExpandRequest) -> "Future[Expansion] | Awaitable[Expansion]":
+        """Begin one request. Called in the thread of the trees, so it must not wait.
+
+        An `async def` will do: its coroutine runs in an event loop of the search's own.
+        """

@@ -1,6 +1,7 @@
 """The interface of a scorer: it is given partial solutions and scores their last step."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -84,3 +85,16 @@ class Scorer(Protocol):
 
         A request that cannot be scored gets an `error`. Only a broken engine raises.
         """
+
+
+class AsyncScorer(Protocol):
+    """An engine that scores each request for itself. See `policy.AsyncPolicy`.
+
+    Attributes:
+        name: Name of the model for the run record.
+    """
+
+    name: str
+
+    def submit(self, request: ScoreRequest) -> "Future[Scores] | Awaitable[Scores]":
+        """Begin one request. It must not wait. An `async def` will do."""

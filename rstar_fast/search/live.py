@@ -219,6 +219,7 @@ class LiveTree:
             sampling=self._sampling_now(),
             first_candidate=first_candidate,
             drawn=tuple(drawn),
+            prompt=self.config.prompt,
         )
 
     def run_requests(self, parent: int, children: Sequence[Node]) -> list[RunRequest]:
