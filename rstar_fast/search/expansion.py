@@ -44,6 +44,31 @@ def expand(tree: LiveTree, node: int, num_candidates: int, distinct: bool = True
     yield from look_at(tree, node, children)
 
 
+def draw_child(tree: LiveTree, node: int, number: int) -> TreeTask:
+    """Draw one candidate more at a node, which becomes its newest child whatever its text.
+
+    Args:
+        tree: Tree, which is changed in place.
+        node: Id of the node.
+        number: Number of candidates that were drawn at the node before.
+    """
+    (written,) = yield [tree.expand_request(node, 1, number)]
+    step, spent = taken(tree, node, written)
+    yield from look_at(tree, node, [tree.append_child(node, step, spent)], number)
+
+
+def taken(tree: LiveTree, node: int, written: list[WrittenStep]) -> tuple[WrittenStep, int]:
+    """Count the one candidate of a request.
+
+    Returns:
+        The candidate as a step of the solution, and the tokens generated for the tree so far.
+    """
+    tree.budget.take(node, written)
+    (spent,) = tree.count(written)
+    (step,) = solution_steps(tree, node, written)
+    return step, spent
+
+
 def look_at(
     tree: LiveTree, node: int, children: Sequence[Node], first_candidate: int = 0
 ) -> TreeTask:

@@ -61,6 +61,7 @@ class LiveTree:
         self.ended: Ended = ""
         self.counts: Counter[str] = Counter()
         self.timings: defaultdict[str, float] = defaultdict(float)
+        self._ballot, self._num_counted = Ballot(), 0
         self._forest = forest
         self._slot = int(forest.new_trees(1)[0])
         self._base = forest.root(self._slot)
@@ -128,6 +129,12 @@ class LiveTree:
         )
         found = int(reached[0])
         return (found - self._base if found >= 0 else found), bool(left[0])
+
+    def ballot(self) -> Ballot:
+        """Return the votes of all nodes. No expansion may be under way."""
+        self._ballot.take(self.nodes[self._num_counted :])
+        self._num_counted = len(self.nodes)
+        return self._ballot
 
     def mean(self, node: int) -> float:
         """Return Q of a node."""
@@ -286,7 +293,7 @@ class LiveTree:
             dict(self.timings),
             dict(self.counts),
             self.ended,
-            Ballot.of(self.nodes).sure(),
+            self.ballot().sure(),
         )
 
     def release(self) -> None:

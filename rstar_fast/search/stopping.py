@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from rstar_fast.search.expansion import TreeTask, expand, together
 from rstar_fast.search.live import LiveTree
-from rstar_fast.search.votes import Ballot
 from rstar_fast.tree import Ended
 
 
@@ -45,7 +44,7 @@ def reason_to_end(tree: LiveTree) -> Ended:
         return "budget"
     if not (config.stop_when_sure or config.stop_when_settled or config.token_price):
         return ""
-    ballot = Ballot.of(tree.nodes)
+    ballot = tree.ballot()
     if config.stop_when_sure and (ballot.sure() or 0.0) >= config.stop_when_sure:
         return "sure"
     if config.stop_when_settled and ballot.lead() > tree.open_paths:

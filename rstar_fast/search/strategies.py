@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.config import Strategy
-from rstar_fast.search.expansion import TreeTask, together
+from rstar_fast.search.expansion import TreeTask, draw_child, together
 from rstar_fast.search.live import ROOT, LiveTree
 from rstar_fast.search.particles import particles
-from rstar_fast.search.stopping import grow
+from rstar_fast.search.stopping import allot, grow
 from rstar_fast.search.widening import widening_mcts
 from rstar_fast.tree import Node
 
@@ -89,16 +89,23 @@ def greedy(tree: LiveTree) -> TreeTask:
 def best_of_n(tree: LiveTree) -> TreeTask:
     """Grow `candidates` independent paths, of which one is chosen at the end.
 
-    Where the tree may end early, one path after another goes to its end.
+    Where the tree may end early, one path after another is begun and goes to its end.
     """
-    yield from grow(tree, [(ROOT, tree.config.candidates)], distinct=False)
-    paths = [_path(tree, node.id) for node in tree.nodes[1:] if not node.end]
+    count = tree.config.candidates
     if not tree.config.may_end_early:
-        yield from together(paths)
+        yield from grow(tree, [(ROOT, count)], distinct=False)
+        yield from together([_path(tree, node.id) for node in tree.nodes[1:] if not node.end])
         return
-    for i, path in enumerate(paths):
-        tree.open_paths = len(paths) - i
-        yield from path
+    for number in range(count):
+        first, tree.open_paths = len(tree.nodes), count - number
+        allot(tree, [1])
+        if tree.ended:
+            return
+        yield from draw_child(tree, ROOT, number)
+        if not tree.nodes[first].end:
+            yield from _path(tree, first)
+        if tree.ended:
+            return
 
 
 def _path(tree: LiveTree, node: int) -> TreeTask:

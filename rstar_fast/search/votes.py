@@ -46,12 +46,16 @@ class Ballot:
     def of(cls, nodes: Iterable[Node]) -> "Ballot":
         """Return the votes of the nodes of a tree."""
         ballot = cls()
+        ballot.take(nodes)
+        return ballot
+
+    def take(self, nodes: Iterable[Node]) -> None:
+        """Count the votes of more nodes of the tree."""
         for node in nodes:
             if node.answer and node.end == "answer":
-                ballot.cast(node.answer, 1.0 if node.score is None else (node.score + 1) / 2)
+                self.cast(node.answer, 1.0 if node.score is None else (node.score + 1) / 2)
             elif node.end not in ("", "budget"):
-                ballot.dead_ends += 1
-        return ballot
+                self.dead_ends += 1
 
     def cast(self, answer: str, weight: float) -> None:
         """Count one vote."""

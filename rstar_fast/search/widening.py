@@ -10,7 +10,7 @@ from rstar_fast.search.expansion import (
     TreeTask,
     form_of,
     look_at,
-    solution_steps,
+    taken,
     together,
 )
 from rstar_fast.search.live import ROOT, LiveTree
@@ -97,9 +97,7 @@ def _draw(tree: LiveTree, walk: _Walk, family: _Family) -> TreeTask:
         _, id_bytes, logprob_bytes, *_ = written[0]
         ids, logprobs = memoryview(id_bytes).cast("i"), memoryview(logprob_bytes).cast("f")
         family.drawn.append(Drawn(tuple(ids), tuple(logprobs)))
-    tree.budget.take(node, written)
-    (spent,) = tree.count(written)
-    (step,) = solution_steps(tree, node, written)
+    step, spent = taken(tree, node, written)
     form = form_of(tree, step.text)
     child = family.children.get(form)
     if child is None:
