@@ -81,7 +81,10 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
             cut = at_equal_tokens(samples, searched)
             methods |= _by_id(Path(scorer).name, selections(cut))
             if Path(scorer).name == "orm":
-                methods |= _by_id("judged", selections(_judged(searches, model, verifier)))
+                # The ORM's final judgement on the trees that the PPM guided.
+                found = [tree for of_one in searches.values() for tree in of_one]
+                trees["judged"] = by_problem(rescored(found, PackedScorer(model)))
+                methods |= _by_id("judged", selections(_answers(trees["judged"], verifier)))
             if Path(scorer).name == PLAIN:
                 pairs |= _plain_order(run, stage, model)
             if scorer == stage.scorers[0]:
@@ -137,12 +140,6 @@ def _at_budgets(
 def _answers(searches: Trees, verifier: Verifier) -> Samples:
     """Return the answer of each search of each problem."""
     return {problem_id: search_samples(trees, verifier) for problem_id, trees in searches.items()}
-
-
-def _judged(searches: Trees, judge: PPM, verifier: Verifier) -> Samples:
-    """Return the answer of each search, chosen by another model's final judgement."""
-    trees = [tree for of_one in searches.values() for tree in of_one]
-    return _answers(by_problem(rescored(trees, PackedScorer(judge))), verifier)
 
 
 def _first_searches(searched: Samples) -> dict[str, Accuracy]:

@@ -149,7 +149,11 @@ def test_everything_is_measured_at_equal_tokens(finished: Path) -> None:
             for name in ("ppm", "orm", "pqm", "plain")
             for how in ("best", "weighted vote")
         ),
-        *(f"search: {how}" for how in ("vote", "weighted vote", "best", "pass")),
+        *(
+            f"{name}: {how}"
+            for name in ("search", "judged")
+            for how in ("vote", "weighted vote", "best", "pass")
+        ),
     }
     for name in ("samples", "searches"):
         for trees in by_problem(read_trees(run, [f"round-1/{name}"])).values():
