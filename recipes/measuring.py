@@ -19,8 +19,9 @@ from rstar_fast.evaluate import (
 from rstar_fast.evaluate.timelines import Timelines
 from rstar_fast.evolve import EvolveConfig
 from rstar_fast.evolve.groups import sources_of
-from rstar_fast.ppm import PPM, PackedScorer
+from rstar_fast.ppm import PPM, PackedScorer, Scorer
 from rstar_fast.problems import Problem, read_sources
+from rstar_fast.search import Searcher
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.store import RunFolder
 from rstar_fast.store.config_file import read_config
@@ -56,17 +57,19 @@ class Round:
         how: SearchConfig,
         problems: Sequence[Problem],
         tokens: Mapping[str, int] | None = None,
+        scorer: Scorer | None = None,
     ) -> dict[str, list[Tree]]:
         """Return the trees of every problem, which are kept in a folder.
 
-        Stopped or killed, the same call goes on.
+        Stopped or killed, the same call goes on. Where scores are used, they are those of `scorer`,
+        or of the round's PPM if that is None.
         """
-        ppm = self.folder / "ppm" if how.use_scores else None
+        ppm = self.folder / "ppm" if how.use_scores and scorer is None else None
         config = self.config
         with (
             RunFolder.open(out, {"search": how.to_dict(), "problems": len(problems)}) as folder,
             open_searcher(
-                how,
+                how if scorer is None else how.with_changes(use_scores=False),
                 self.folder / "policy",
                 ppm,
                 workers=self.workers,
@@ -74,14 +77,25 @@ class Round:
                 max_rows=config.max_rows,
             ) as searcher,
         ):
+            if scorer is not None:
+                runner, verifier = searcher.runner, searcher.verifier
+                searcher = Searcher(searcher.policy, how, scorer, runner=runner, verifier=verifier)
             return solve(searcher, problems, 1, folder, tokens)
 
     def searches(
-        self, out: Path, how: SearchConfig, problems: Sequence[Problem], budget: int
+        self,
+        out: Path,
+        how: SearchConfig,
+        problems: Sequence[Problem],
+        budget: int,
+        scorer: Scorer | None = None,
     ) -> Timelines:
-        """Return the answers of searches until each problem has generated its budget."""
+        """Return the answers of searches until each problem has generated its budget.
+
+        See `search` for `scorer`.
+        """
         tokens = {problem.id: budget for problem in problems}
-        trees = self.search(out, how, problems, tokens)
+        trees = self.search(out, how, problems, tokens, scorer)
         return {key: search_timeline(of_one) for key, of_one in trees.items()}
 
     def samples(

@@ -1,15 +1,19 @@
 """Tables of the recipes, of made-up figures."""
 
+import numpy as np
 import pytest
 from data_trees import make_tree
 
 from recipes.ablation import VARIANTS, reference_search, table
+from recipes.guides import LikelihoodScorer
+from recipes.guides import table as guides_table
 from recipes.measuring import halves, markdown
 from recipes.pooled import table as pooled_table
 from recipes.scaling import crossing
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate import Measured
+from rstar_fast.ppm import ScoreRequest
 from rstar_fast.problems import Problem
 
 
@@ -52,6 +56,34 @@ def test_the_variant_that_is_chosen_on_one_side_is_reported_on_the_other() -> No
     assert "| no PPM: vote | 75.0 | 100.0% [51.0, 100.0] | +50.0 [+0.0, +100.0] (+2 -0" in shown
     assert "| **chosen: no PPM: vote** | 75.0 | 100.0%" in shown.splitlines()[-1]
     assert "to choose on (n = 2)" in table(*sides, "x")
+
+
+def test_guides_are_compared_with_the_ppm_by_the_same_way_to_answer() -> None:
+    shown = guides_table(
+        measured(
+            (64,),
+            majority=["1000"],
+            ppm__best=["0000"],
+            ppm__weighted_vote=["1100"],
+            likelihood__weighted_vote=["0100"],
+        ),
+        None,
+    )
+    assert "| majority | 25.0% [4.6, 69.9] |  |" in shown
+    assert "| ppm: weighted vote | 50.0% [15.0, 85.0] |  |" in shown
+    assert "| likelihood: weighted vote | 25.0% [4.6, 69.9] | -25.0 [-75.0, +0.0] (+0 -1" in shown
+
+
+def test_a_guide_by_likelihood_prefers_the_likelier_path() -> None:
+    def logprobs(*values: float) -> bytes:
+        return np.array(values, np.float32).tobytes()
+
+    request = ScoreRequest(
+        3, "p", 0, "?", (), ("a", "b"), (logprobs(-1.0),), (logprobs(-0.5), logprobs(-2.0, -1.0))
+    )
+    (scores,) = LikelihoodScorer(0.1).score([request])
+    assert scores.request_id == 3
+    assert scores.values == pytest.approx(np.tanh([-0.15, -0.4]))
 
 
 def test_curves_cross_where_the_sign_changes() -> None:
