@@ -2,7 +2,13 @@
 
 import re
 
-THINKING = {"<think>": "</think>", "[THINK]": "[/THINK]", "<seed:think>": "</seed:think>"}
+THINKING = {
+    "<think>": "</think>",
+    "[THINK]": "[/THINK]",
+    "<seed:think>": "</seed:think>",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<|channel>thought": "<channel|>",
+}
 """Texts that begin and end a thinking part."""
 THINKING_MARKS = (*THINKING.keys(), *THINKING.values())
 

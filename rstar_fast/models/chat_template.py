@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 Messages = list[dict[str, str]]
 
 _GAP = "question-4e1c7a90d2b8"
-"""Text in the place of the question. No template changes it, and no template has it."""
+_TURN = "solution-4e1c7a90d2b8"
+"""Texts in the places of question and solution. No template changes them or has them."""
 _NO_THINKING = {"enable_thinking": False, "thinking": False}
 """Variables by which templates are told that the model shall not think first."""
 _FIXED_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}\n"
@@ -44,13 +45,13 @@ def chat_template(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     reason = ""
     for conversation in (messages, _without_system(messages)):
         try:
-            text = _rendered(tokenizer, conversation)
+            text = _rendered(tokenizer, conversation, add_generation_prompt=True)
         except Exception as error:
             # A template is a program of the model's author, and may raise anything.
             reason = reason or f"it says: {described(error)}"
             continue
         if _has_all(text, conversation):
-            return with_closed_thinking(text).split(_GAP)
+            return with_closed_thinking(_with_header(tokenizer, conversation, text)).split(_GAP)
         reason = reason or "it leaves a message out"
     raise PolicyError(
         f"prompt 'chat': the chat template of {tokenizer.name_or_path!r} cannot hold a "
@@ -58,13 +59,30 @@ def chat_template(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     )
 
 
-def _rendered(tokenizer: Any, messages: Messages) -> str:
+def _with_header(tokenizer: Any, messages: Messages, prompt: str) -> str:
+    """Return a prompt with what else the template writes before the words of the assistant.
+
+    In some formats the model chooses between channels, and one of them is for thinking.
+    """
+    solved = [*messages, {"role": "assistant", "content": _TURN}]
+    try:
+        text = _rendered(tokenizer, solved)
+    except Exception:
+        # A template may want the user to have the last word.
+        return prompt
+    header, found, _ = text.partition(_TURN)
+    # The model writes blanks itself, often together with what follows.
+    more = header.removeprefix(prompt).rstrip()
+    return prompt + more if found and more and header.startswith(prompt) else prompt
+
+
+def _rendered(tokenizer: Any, messages: Messages, **options: Any) -> str:
     return str(
         tokenizer.apply_chat_template(
             messages,
             chat_template=_FIXED_DATE + tokenizer.get_chat_template(),
-            add_generation_prompt=True,
             tokenize=False,
+            **options,
             **_NO_THINKING,
         )
     )
