@@ -39,7 +39,7 @@ def chat_template(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     if not tokenizer.chat_template:
         raise PolicyError(
             f"prompt 'chat': expected a tokenizer with a chat template, and "
-            f"{tokenizer.name_or_path!r} has none; use prompt 'few_shot'"
+            f"{tokenizer.name_or_path!r} has none; use another prompt, such as 'few_shot'"
         )
     messages = chat_messages(_GAP)
     reason = ""
@@ -55,7 +55,7 @@ def chat_template(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
         reason = reason or "it leaves a message out"
     raise PolicyError(
         f"prompt 'chat': the chat template of {tokenizer.name_or_path!r} cannot hold a "
-        f"conversation with solved examples: {reason}; use prompt 'few_shot'"
+        f"conversation with solved examples: {reason}; use another prompt, such as 'few_shot'"
     )
 
 
