@@ -90,7 +90,8 @@ class SearchConfig(Options):
         top_k: Number of most probable tokens that are kept. 0 keeps all.
         max_step_tokens: Number of tokens of one step at most, >= 1.
         prompt: Style of the prompt. "finetuned" for a policy that was trained on the format.
-            "few_shot" for any other: an instruction and solved examples.
+            "few_shot" for any other: an instruction and solved examples. "chat" for a model with a
+            chat template: the same as turns of a conversation.
         observation: Style of observations. "stdout": all that was printed. "reference": the style
             of the released training data.
         error_by_text: Whether the released code's rule holds: an observation that contains "error"

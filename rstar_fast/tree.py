@@ -43,7 +43,7 @@ class Node:
         step: Text that the policy wrote.
         suffix: Text that the search appended: an observation in its marks, or "".
         id_bytes: `token_ids` as int32. A tuple of integers takes nine times the room.
-        logprob_bytes: `logprobs` as float32.
+        logprob_bytes: `logprobs` as float32. Empty if a thinking part was cut off `step`.
         exact: Whether the token ids spell exactly `step`.
         finish: Way in which the step ended: "mark", "eos" or "length".
         observation: Text that running the step showed. None if it was not run.
@@ -101,7 +101,10 @@ class Node:
 
     @property
     def token_ids(self) -> tuple[int, ...]:
-        """Token ids that the policy sampled. Empty if it did not tell."""
+        """Token ids that the policy sampled, those of a thinking part among them.
+
+        Empty if it did not tell.
+        """
         return struct.unpack(f"{len(self.id_bytes) // 4}i", self.id_bytes)
 
     @token_ids.setter

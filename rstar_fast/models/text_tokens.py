@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rstar_fast.errors import PolicyError, RStarError
 from rstar_fast.marks import ALL_MARKS, escaped
+from rstar_fast.marks.thinking import THINKING_MARKS
 from rstar_fast.models.texts import encodable, opening_tokens
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _CHAT_TOKEN = re.compile(r"<(?:\|.*\||\uff5c.*\uff5c)>", re.DOTALL)
 """Form of tokens that structure a chat. Some tokenizers do not call them special."""
+_BRACKETED = re.compile(r"<\S+>|\[\S+\]")
+"""Form of such tokens in general: those that the chat template spells structure a chat."""
 
 
 class TextTokens:
@@ -51,6 +54,7 @@ class TextTokens:
             self._unknown = unknown_id = None
         self._controls = frozenset(controls.values()) - {unknown_id}
         self._special = self._controls - set(self._marks.values())
+        self._special_text = _any_of(controls.keys() - self._marks.keys() - {self._unknown})
         with_token = [mark for mark in ALL_MARKS if any(mark in text for text in self._marks)]
         self._plain_mark = escaped(with_token)
         self._shown_mark = escaped([mark for mark in ALL_MARKS if mark not in with_token])
@@ -78,23 +82,33 @@ class TextTokens:
             for text, tokens in zip(texts, found, strict=True)
         ]
 
-    def filled(self, template: Sequence[str], text: str) -> list[int]:
-        """Return the tokens of a template with a text in its gaps, from the front of a text on.
+    def filled(self, template: Sequence[str], text: str, opens: bool = True) -> list[int]:
+        """Return the tokens of a template with a text in its gaps.
 
         Args:
             template: Pieces around the gaps. They may spell special tokens.
             text: Text of each gap.
+            opens: Whether the tokens begin with those that the tokenizer puts at the front of a
+                text. A chat template has them.
         """
+        front = self._front if opens else []
         tokens = self._encode(text.join(template))
         num_special = self._num_special(tokens)
         if self._is_plain(text) and num_special == (
             num_special and sum(self._num_special(self._encode(piece)) for piece in template)
         ):
-            return [*self._front, *tokens]
+            return [*front, *tokens]
         gap, tokens = self._plainly(text), self._encode(template[0])
         for piece in template[1:]:
             tokens += [*gap, *self._encode(piece)]
-        return [*self._front, *tokens]
+        return [*front, *tokens]
+
+    def without_special(self, text: str) -> str:
+        """Return a text that spells no special token, for a tokenizer that would find it.
+
+        A backslash stands behind the first character of each, as in an escaped mark.
+        """
+        return self._special_text.sub(lambda found: f"{found[0][0]}\\{found[0][1:]}", text)
 
     def are_of(self, token_ids: Sequence[int], text: str) -> bool:
         """Return whether tokens have the marks of the text that they spell, and no others.
@@ -151,11 +165,14 @@ class TextTokens:
 
 def _control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
     """Return the special tokens, those that hold marks and those that structure a chat, by text."""
+    template = str(tokenizer.chat_template or "")
     found = {
         token.content: number
         for number, token in tokenizer.added_tokens_decoder.items()
         if token.special
+        or token.content in THINKING_MARKS
         or _CHAT_TOKEN.search(token.content)
+        or (_BRACKETED.fullmatch(token.content) and token.content in template)
         or any(mark in token.content for mark in ALL_MARKS)
     }
     return found | dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))

@@ -75,7 +75,13 @@ class ExpandRequest:
 
     @property
     def text(self) -> str:
-        """Text that the model continues: the prompt of the question, and the path after it."""
+        """Text that the model continues: the prompt of the question, and the path after it.
+
+        A chat prompt has a text for each tokenizer only: see `PrefixTokens.text_of`.
+
+        Raises:
+            PolicyError: The prompt is "chat".
+        """
         path = "".join(segment.text for segment in self.path)
         return make_prompt(self.prompt, self.question) + path + self.lead
 
@@ -104,8 +110,10 @@ class Candidate:
     """A candidate for the next step.
 
     Attributes:
-        text: Text up to and including the stop mark.
-        token_ids: Token ids that were sampled, in order. Empty where the engine does not tell.
+        text: Text up to and including the stop mark. It may begin with a thinking part, as in
+            "<think>...</think>", which the search leaves out of the step.
+        token_ids: Token ids that were sampled, in order, those of a thinking part among them. Empty
+            where the engine does not tell.
         logprobs: Log-probability of each token id, nats, under the model's own distribution
             (temperature 1, unfiltered). Empty where the engine does not tell.
         finish: "mark" if a stop mark was written, "eos" if the model ended its text, "length" if

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rstar_fast.marks.thinking import thinking_end
 from rstar_fast.policy.base import Candidate, Finish
 from rstar_fast.policy.rows import DecodeRow
 from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Endings:
-    """Finds the rows that end with their newest token."""
+    """Finds the rows that end with their newest token.
+
+    A mark in a thinking part at the beginning of a candidate ends nothing.
+    """
 
     def __init__(
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", lead: str
@@ -41,12 +45,13 @@ class Endings:
         group, token = row.group, row.tokens[-1]
         if row.spells_mark or group.marks.may_end(token):
             text = self._detokenizer.text(group.tokens, row.tokens)
-            if token in group.marks.tokens:
+            begin = thinking_end(text)
+            if token in group.marks.tokens and begin < len(text):
                 return replace(self._make(row, text, "mark", True), ends_with_token=True)
-            if (end := group.marks.end(text, goes_on=True)) >= 0:
-                return self._make(row, text[:end], "mark", end == len(text))
+            if (end := group.marks.end(text[begin:], goes_on=True)) >= 0:
+                return self._make(row, text[: begin + end], "mark", begin + end == len(text))
             # The next tokens tell whether it stands in a string literal.
-            row.spells_mark = group.marks.are_spelt(text)
+            row.spells_mark = group.marks.are_spelt(text[begin:])
         if token in self._end_tokens:
             text = self._detokenizer.text(group.tokens, row.tokens[:-1])
             return self._cut(row, text, "eos", False)
@@ -57,7 +62,9 @@ class Endings:
 
     def _cut(self, row: DecodeRow, text: str, finish: Finish, exact: bool) -> Candidate:
         """Return the candidate of a text that does not go on: a mark in an open literal ends it."""
-        if (end := row.group.marks.end(text)) >= 0:
+        begin = thinking_end(text)
+        if (end := row.group.marks.end(text[begin:])) >= 0:
+            end += begin
             return self._make(row, text[:end], "mark", exact and end == len(text))
         return self._make(row, text, finish, exact)
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from rstar_fast.models.chat_template import chat_template
 from rstar_fast.models.text_tokens import TextTokens
 from rstar_fast.policy.base import ExpandRequest
-from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
+from rstar_fast.prompts import PromptStyle, chat_question, make_prompt, step_lead
 from rstar_fast.steps import Segment
 
 if TYPE_CHECKING:
@@ -25,9 +26,15 @@ class PrefixTokens:
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", prompt: PromptStyle) -> None:
+        """Take a tokenizer and a way to put a question to its model.
+
+        Raises:
+            PolicyError: The prompt is "chat", and the tokenizer has no chat template for it.
+        """
         self.lead = step_lead(prompt)
         self._tokens = TextTokens(tokenizer)
         self._prompt = prompt
+        self._chat = chat_template(tokenizer) if prompt == "chat" else None
         self._prompt_tokens = lru_cache(_PROMPTS_KEPT)(self._encode_prompt)
 
     def of(self, request: ExpandRequest) -> list[int]:
@@ -44,6 +51,20 @@ class PrefixTokens:
             tokens += self.of_segment(segment)
         return tokens
 
+    def text_of(self, request: ExpandRequest) -> str:
+        """Return a request's prefix as a text, for an engine that makes its tokens itself.
+
+        What the question or the path spells of special tokens is escaped. The special tokens of a
+        chat template are not: such an engine must read them, and put none in front of the text.
+        """
+        plain = self._tokens.without_special
+        path = "".join(segment.text for segment in request.path)
+        if request.path:
+            path += self.lead
+        if self._chat is None:
+            return plain(make_prompt(self._prompt, request.question) + path)
+        return plain(chat_question(request.question)).join(self._chat) + plain(path)
+
     def of_prompt(self, question: str) -> Sequence[int]:
         """Return the token ids of a question's prompt."""
         return self._prompt_tokens(question)
@@ -56,4 +77,6 @@ class PrefixTokens:
         return self._tokens.of(segment.text)
 
     def _encode_prompt(self, question: str) -> list[int]:
+        if self._chat is not None:
+            return self._tokens.filled(self._chat, chat_question(question), opens=False)
         return self._tokens.of(make_prompt(self._prompt, question), opens=True)

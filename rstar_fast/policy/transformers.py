@@ -59,7 +59,7 @@ class TransformersPolicy:
             there is one and else the CPU.
         dtype: Number type of a model that is loaded here, as in "bfloat16". None for the stored
             one.
-        prompt: Way to put a question to the model.
+        prompt: Way to put a question to the model. "chat" takes the tokenizer's chat template.
         max_rows: Largest number of candidates that are written at the same time, >= 1.
         cache_bytes: Largest size of the keys and values kept for reuse, bytes, >= 0. 0 keeps none.
 
@@ -70,7 +70,8 @@ class TransformersPolicy:
     Raises:
         ConfigError: There is no such device or number type.
         PolicyError: The model cannot be loaded, is no decoder with plain keys and values in each
-            layer, or has no embedding for a mark.
+            layer, or has no embedding for a mark. The prompt is "chat", and the tokenizer has no
+            chat template that can hold the conversation.
     """
 
     def __init__(

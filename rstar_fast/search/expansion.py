@@ -9,6 +9,7 @@ from typing import Any
 
 from rstar_fast.marks import END_OF_CODE, unescape
 from rstar_fast.marks.step_text import solution_text
+from rstar_fast.marks.thinking import without_thinking
 from rstar_fast.programs import program_key
 from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.live import LiveTree
@@ -189,11 +190,18 @@ def form_of(tree: LiveTree, step: str) -> StepForm:
 
 
 def solution_steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) -> list[WrittenStep]:
-    """Return what the policy wrote as steps of a solution, see `solution_text` (rule 4)."""
+    """Return what the policy wrote as steps of a solution, see `solution_text` (rule 4).
+
+    A step has the tokens of a thinking part before it, as they are paid for. It has no
+    log-probabilities then, as those of its own tokens depend on the thinking.
+    """
     in_code, before = tree.in_code(node), tree.nodes[node].text
     steps = []
     for one in written:
-        text = solution_text(one.text, in_code, one.ends_with_token, before)
+        text = without_thinking(one.text)
+        if text != one.text:
+            one = one._replace(text=text, logprob_bytes=b"", exact=False)
+        text = solution_text(text, in_code, one.ends_with_token, before)
         if text != one.text:
             one = one._replace(text=text, exact=one.exact and unescape(text) == one.text)
         steps.append(one)

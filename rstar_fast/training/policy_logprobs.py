@@ -16,6 +16,7 @@ from rstar_fast._core import pack
 from rstar_fast.errors import PolicyError
 from rstar_fast.kernels.tree_attention import TreeLayout
 from rstar_fast.marks import MARKS, unescape
+from rstar_fast.marks.thinking import thinking_end
 from rstar_fast.models.attention import AttentionSwap
 from rstar_fast.models.modes import evaluation_mode
 from rstar_fast.policy.prefix_tokens import PrefixTokens
@@ -134,6 +135,8 @@ class _Reader:
     def _spell(self, ids: Sequence[int], plain: Sequence[int], node: Node) -> bool:
         """Return whether token ids of a step spell its text in this vocabulary."""
         spelt = self._tokenizer.decode(ids)
+        if thinking_end(spelt):
+            return False
         texts = [self._tokenizer.decode(plain)]
         if "<\\" in node.step:
             texts.append(self._tokenizer.decode(self._tokenizer(unescape(node.step)).input_ids))

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from chat_shapes import chat_tokenizer
 from scripted_cli import search, write_problems
+from tiny_models import tiny_model
 
 from rstar_fast.cli import main
 from rstar_fast.embedded import held_out_problems
@@ -51,6 +53,21 @@ def test_the_embedded_model_searches(capsys: pytest.CaptureFixture[str]) -> None
         if "<end_of_code>" in node.step and node.status == "ok"
     )
     assert any(node.score is not None for tree in trees for node in tree.nodes)
+
+
+def test_a_chat_model_searches(capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = chat_tokenizer("qwen3")
+    tiny_model("qwen3", tokenizer, max_position_embeddings=4096).save_pretrained("model")
+    tokenizer.save_pretrained("model")
+    write_problems(1)
+    options = ["--problems", "p.jsonl", "--preset", "fast", "--unconfined", "--workers", "1"]
+    options += ["--set", "prompt=chat", "use_scores=false", "max_step_tokens=4", "rollouts=1"]
+    options += ["annotate_terminals_with_ground_truth=true", "max_depth=2", "candidates=2"]
+    assert main(["search", *options, "--policy", "model", "--device", "cpu", "--out", "run"]) == 0
+    assert len(list(RunFolder.read("run").trees())) == 1
+    assert main(["search", *options, "--policy", "embedded", "--out", "other"]) == 2
+    assert "expected a tokenizer with a chat template, and " in capsys.readouterr().err
+    assert not Path("other").exists()
 
 
 def test_wrong_dtypes_and_devices_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import torch
 from tiny_models import EOS, answers, byte_tokenizer, request, tiny_model
 from transformers import PreTrainedTokenizerFast
 
+from rstar_fast.marks.thinking import without_thinking
 from rstar_fast.policy import Candidate, Sampling, TransformersPolicy
 from rstar_fast.policy.stopping import Detokenizer, StopMarks
 from rstar_fast.steps import END_OF_STEP
@@ -73,6 +74,25 @@ def test_a_mark_in_a_string_is_text_where_marks_are_text() -> None:
     for script in (PLAIN.encode(text + "x" * 40), [*PLAIN.encode(text), PLAIN.eos_token_id]):
         candidate = written(PLAIN, script, GREEDY)
         assert (candidate.text, candidate.finish, candidate.exact) == (text, "mark", False)
+
+
+THOUGHT = f"<think>\nA step ends with {END_OF_STEP}, {END_OF_STEP}\n</think>\n\n"
+
+
+@pytest.mark.parametrize("tokenizer", [PLAIN, SPECIAL], ids=["plain", "special"])
+def test_a_mark_in_a_thinking_part_is_text(tokenizer: PreTrainedTokenizerFast) -> None:
+    long = Sampling(temperature=0, max_tokens=120)
+    script = tokenizer.encode(f"{THOUGHT}x = '<b>'\n{END_OF_STEP}")
+    candidate = written(tokenizer, [*script, *tokenizer.encode("more")], long)
+    assert candidate.text == tokenizer.decode(script)
+    assert candidate.token_ids == tuple(script)
+    assert (candidate.finish, candidate.exact) == ("mark", True)
+    # Without an end of the thinking there is no step.
+    thought = THOUGHT.partition("</think>")[0]
+    for end, finish in (([tokenizer.eos_token_id], "eos"), (tokenizer.encode("x" * 120), "length")):
+        candidate = written(tokenizer, [*tokenizer.encode(thought), *end], long)
+        assert candidate.text.startswith(thought) and candidate.finish == finish
+        assert without_thinking(candidate.text) == ""
 
 
 def test_a_mark_with_a_token_is_that_token_alone() -> None:

@@ -89,6 +89,22 @@ def test_ids_of_another_vocabulary_are_not_read_as_this_ones(trees: list[Tree]) 
     assert policy_logprobs(model, tokenizer, trees[:1]) == policy_logprobs(model, tokenizer, [bare])
 
 
+def test_thinking_that_was_cut_off_is_not_read(trees: list[Tree]) -> None:
+    model, tokenizer = loaded(policy_path())
+    tree = trees[0]
+    thought = [replace(node, exact=False) for node in tree.nodes]
+    for node in thought[1:]:
+        text = f"<think>I wonder</think>\n{node.step}" if node.id % 3 else "<think>Well"
+        node.step = node.step if node.id % 3 else ""
+        node.token_ids = tokenizer(text).input_ids
+    bare = [replace(node, id_bytes=b"") for node in thought]
+    found = policy_logprobs(
+        model, tokenizer, [Tree(tree.problem, nodes) for nodes in (thought, bare)]
+    )
+    assert found[0] == pytest.approx(found[1], abs=1e-3)
+    assert all(found[0][node.id] == 0.0 for node in thought[1:] if not node.step)
+
+
 def test_a_model_with_another_attention_is_refused() -> None:
     with pytest.raises(PolicyError, match="AttentionInterface"):
         policy_logprobs(torch.nn.Linear(1, 1), byte_tokenizer(), [])
