@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
+from rstar_fast.search.naming import EMBEDDED, ModelName, parse_model_name
 from rstar_fast.search.searcher import Searcher, step_runner
 from rstar_fast.verify.grade.by_source import SourceVerifier
-
-EMBEDDED = "embedded"
-"""Name of the package's own policy and PPM."""
 
 
 @contextmanager
@@ -48,40 +47,62 @@ def open_searcher(
         PolicyError: The policy cannot be loaded.
         ScoreError: The PPM cannot be loaded, or its attention cannot be replaced.
     """
-    from rstar_fast.policy import TransformersPolicy
-    from rstar_fast.ppm import PPM, PackedScorer
-
-    if str(policy) == EMBEDDED:
+    name = parse_model_name(policy)
+    if name.model == EMBEDDED:
         import torch
 
         # Two threads make such a small model slower, on shared cores several times.
         torch.set_num_threads(1)
         # As fast as other types at this size, and the trees do not change with the batch.
         dtype = dtype or "float32"
-    models: dict[str, Any] = {"device": device, "dtype": dtype}
-    rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
-    with _no_progress_bars():
-        engine = TransformersPolicy(
-            _found(policy, "policy"), prompt=config.prompt, **models, **rows
-        )
-        scorer = (
-            None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
-        )
+    options: dict[str, Any] = {"device": device, "dtype": dtype, "max_rows": max_rows}
+    writer = _open_policy(name, config, options)
+    scorer = None if ppm is None else _open_scorer(parse_model_name(ppm), options)
     with (
         step_runner(config, workers, require_isolation) as runner,
         SourceVerifier(limit_s=config.grade_limit_s) as verifier,
-        Searcher(engine, config, scorer, runner=runner, verifier=verifier) as searcher,
+        Searcher(writer, config, scorer, runner=runner, verifier=verifier) as searcher,
     ):
         yield searcher
 
 
-def _found(model: str | Path, role: str) -> str | Path:
-    """Return the folder or the name to load a model from."""
-    if str(model) != EMBEDDED:
-        return model
-    from rstar_fast.embedded import policy_path, ppm_path
+def _open_policy(name: ModelName, config: SearchConfig, options: dict[str, Any]) -> Any:
+    """Return the policy of a name."""
+    if name.engine != "local":
+        raise ConfigError(f"policy: {name.engine} is no engine for policies yet")
+    from rstar_fast.policy import TransformersPolicy
 
-    return policy_path() if role == "policy" else ppm_path()
+    rows = {} if options["max_rows"] is None else {"max_rows": options["max_rows"]}
+    source = name.model
+    if name.model == EMBEDDED:
+        from rstar_fast.embedded import policy_path
+
+        source = str(policy_path())
+    with _no_progress_bars():
+        return TransformersPolicy(
+            source,
+            prompt=config.prompt,
+            device=options["device"],
+            dtype=options["dtype"],
+            **rows,
+        )
+
+
+def _open_scorer(name: ModelName, options: dict[str, Any]) -> Any:
+    """Return the scorer of a name."""
+    if name.engine != "local":
+        raise ConfigError(f"ppm: {name.engine} is no engine for PPMs yet")
+    from rstar_fast.ppm import PPM, PackedScorer
+
+    source = name.model
+    if name.model == EMBEDDED:
+        from rstar_fast.embedded import ppm_path
+
+        source = str(ppm_path())
+    with _no_progress_bars():
+        return PackedScorer(
+            PPM.from_pretrained(source, device=options["device"], dtype=options["dtype"])
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.errors import described
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.search.naming import parse_model_name
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.searcher import Searcher
 from rstar_fast.store import RunFolder
@@ -33,8 +34,8 @@ def run_config(
     search = config.to_dict()
     del search["max_active"]
     return {
-        "policy": _absolute(policy),
-        "ppm": ppm and _absolute(ppm),
+        "policy": parse_model_name(policy).recorded,
+        "ppm": ppm and parse_model_name(ppm).recorded,
         "dtype": dtype,
         "problems": _absolute(problems),
         "search": search,
