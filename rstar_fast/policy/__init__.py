@@ -1,8 +1,10 @@
 """Policies, which write the candidates of a step.
 
-`TransformersPolicy` loads torch and transformers when it is first used. Nothing else needs them.
+`TransformersPolicy` loads torch and transformers when it is first used, and `ServerPolicy` an HTTP
+client. Nothing else needs them.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rstar_fast.models.lazy import import_local
@@ -18,6 +20,7 @@ from rstar_fast.policy.function import FunctionPolicy
 from rstar_fast.policy.scripted import ScriptedPolicy
 
 if TYPE_CHECKING:
+    from rstar_fast.policy.server import ServerPolicy
     from rstar_fast.policy.transformers import TransformersPolicy
 
 __all__ = [
@@ -29,11 +32,14 @@ __all__ = [
     "PolicyStats",
     "Sampling",
     "ScriptedPolicy",
+    "ServerPolicy",
     "TransformersPolicy",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "ServerPolicy":
+        return import_module(f"{__name__}.server").ServerPolicy
     if name == "TransformersPolicy":
         return import_local(name, f"{__name__}.transformers")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -96,15 +96,9 @@ class ScriptedServer:
             self._http.shutdown()
             self._http.server_close()
             for one in list(self._http.open):
-                with_suppressed(one)
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
             self._http = None
-
-
-def with_suppressed(one: socket.socket) -> None:
-    try:
-        one.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
 
 
 @contextmanager
