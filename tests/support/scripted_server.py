@@ -231,16 +231,22 @@ class _Handler(BaseHTTPRequestHandler):
             return
         assert script.score is not None
         if script.dialect == "sglang":
-            self.send([{"embedding": script.score(body["input_ids"])[-1:], "meta_info": {}}])
+            found = [{"embedding": script.score(text)[-1:]} for text in body["input_ids"]]
+            self.send(found)
             return
-        values = np.array(script.score(body["input"]), "<f4")
-        if body["use_activation"]:
-            values = 1 / (1 + np.exp(-values))
-        if self.path == "/classify":
-            self.send({"data": [{"index": 0, "probs": [float(values[-1])], "num_classes": 1}]})
-            return
-        data = base64.b64encode(values.tobytes()).decode()
-        self.send({"data": [{"index": 0, "object": "pooling", "data": data}]})
+        entries = []
+        for i, text in enumerate(body["input"]):
+            values = np.array(script.score(text), "<f4")
+            if body["use_activation"]:
+                values = 1 / (1 + np.exp(-values))
+            data = base64.b64encode(values.tobytes()).decode()
+            value = {"data": data} if self.path == "/pooling" else {"probs": values[-1:].tolist()}
+            entries.append({"index": i, **value})
+        # The order is in the indices.
+        self.send({"data": entries[::-1]})
+
+    def do_fault_no_entries(self, body: Any) -> None:
+        self.send({"data": []})
 
     def do_fault_429(self, body: Any) -> None:
         self.send({"error": {"message": "too many"}}, 429, Retry_After="0.2")
