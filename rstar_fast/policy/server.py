@@ -15,8 +15,9 @@ from rstar_fast.policy.completions import COMPLETE, Completion, Prompt
 from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
 from rstar_fast.prompts import PromptStyle
+from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
-from rstar_fast.remote.identity import Dialect, FindIdentity
+from rstar_fast.remote.identity import Dialect
 from rstar_fast.remote.servers import Servers
 
 if TYPE_CHECKING:

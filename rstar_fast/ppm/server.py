@@ -19,8 +19,9 @@ from rstar_fast.ppm.constants import Constants
 from rstar_fast.ppm.routes import Ask, Route, routes_of
 from rstar_fast.ppm.spec import ScoreSpec
 from rstar_fast.ppm.texts import Texts
+from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
-from rstar_fast.remote.identity import FindIdentity, Identity
+from rstar_fast.remote.identity import Identity
 from rstar_fast.remote.servers import Connection, Servers
 
 if TYPE_CHECKING:
