@@ -112,6 +112,7 @@ def test_the_command_searches_and_goes_on_elsewhere(
         told = note["engines"]["policy"]
         assert (told["engine"], told["dialect"], told["model"]) == ("server", "llama.cpp", MODEL)
         assert told["source"] == str(file)
+        assert note["engines"]["ppm"]["engine"] == "PackedScorer"
     written = b"".join(path.read_bytes() for path in Path().rglob("*") if path.is_file())
     assert KEY.encode() not in written
     shown = capsys.readouterr()
