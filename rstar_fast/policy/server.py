@@ -6,10 +6,13 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.marks.step_text import stop_end
+from rstar_fast.models.lazy import import_local
+from rstar_fast.models.texts import encodable
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.completions import COMPLETE, Completion, Prompt
 from rstar_fast.policy.prefix_tokens import PrefixTokens
@@ -60,17 +63,18 @@ class ServerPolicy:
         address: str | Sequence[str],
         model: str | None = None,
         dialect: Dialect | Literal["auto"] = "auto",
-        tokenizer: "str | PreTrainedTokenizerBase | None" = None,
+        tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
         concurrency: int = 64,
         limit_s: float = 600.0,
         outage_s: float = 1800.0,
     ) -> None:
         find = FindIdentity(model, dialect, PolicyError)
-        if isinstance(tokenizer, str):
-            from rstar_fast.models.loading import load_tokenizer
-
-            tokenizer = load_tokenizer(tokenizer)
-        self._tokens = None if tokenizer is None else _Tokens(tokenizer)
+        self._tokens: _Tokens | None = None
+        if isinstance(tokenizer, str | Path):
+            load_tokenizer = import_local("load_tokenizer", "rstar_fast.models.loading")
+            self._tokens = _Tokens(load_tokenizer(tokenizer))
+        elif tokenizer is not None:
+            self._tokens = _Tokens(tokenizer)
         self._servers = Servers(address, concurrency, limit_s, outage_s)
         try:
             self.identity = self._servers.look(find)
@@ -125,7 +129,7 @@ class ServerPolicy:
 
     def _prompt(self, request: ExpandRequest) -> Prompt | str:
         """Return what the server is to continue, or why it cannot be asked."""
-        text: str | list[int] = request.text
+        text: str | list[int] = encodable(request.text)
         mark_tokens: Mapping[int, str] = {}
         max_tokens = request.sampling.max_tokens
         if self._tokens is not None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError
-from rstar_fast.policy.base import AsyncPolicy, Policy
-from rstar_fast.ppm.base import AsyncScorer, Scorer
 from rstar_fast.search.naming import EMBEDDED, ModelName, parse_model_name
 from rstar_fast.search.searcher import Searcher, step_runner
+from rstar_fast.search.server_engines import check_server_options, server_policy, server_scorer
 from rstar_fast.verify.grade.by_source import SourceVerifier
 
 
@@ -60,70 +59,42 @@ def open_searcher(
         TransientError: A server does not answer.
     """
     name = parse_model_name(policy)
-    if name == ("local", EMBEDDED, ()):
-        import torch
-
-        # Two threads make such a small model slower, on shared cores several times.
-        torch.set_num_threads(1)
+    is_embedded = name == ModelName("local", EMBEDDED)
+    if is_embedded:
         # As fast as other types at this size, and the trees do not change with the batch.
         dtype = dtype or "float32"
+    options: dict[str, Any] = {"device": device, "dtype": dtype, "max_rows": max_rows}
     scorer_name = None if ppm is None else parse_model_name(ppm)
-    options = _Options(device, dtype, max_rows, tokenizer, ppm_folder)
-    _check_options(options, name, scorer_name)
+    check_server_options(name, scorer_name, tokenizer, ppm_folder)
     with ExitStack() as stack:
-        writer = _open_policy(name, config, options, stack)
-        scorer = None if scorer_name is None else _open_scorer(scorer_name, options, stack)
+        if name.engine == "server":
+            writer = stack.enter_context(closing(server_policy(name, tokenizer, max_rows)))
+        else:
+            writer = _open_policy(name, config, options)
+        if is_embedded:
+            import torch
+
+            # Two threads make such a small model slower, on shared cores several times.
+            torch.set_num_threads(1)
+        if scorer_name is None:
+            scorer = None
+        elif scorer_name.engine == "server":
+            scorer = stack.enter_context(closing(server_scorer(scorer_name, ppm_folder)))
+        else:
+            scorer = _open_scorer(scorer_name, options)
         runner = stack.enter_context(step_runner(config, workers, require_isolation))
         verifier = stack.enter_context(SourceVerifier(limit_s=config.grade_limit_s))
         searcher = Searcher(writer, config, scorer, runner=runner, verifier=verifier)
         yield stack.enter_context(searcher)
 
 
-class _Options(NamedTuple):
-    """Options of models, see `open_searcher`."""
-
-    device: str | None
-    dtype: str | None
-    max_rows: int | None
-    tokenizer: str | Path | None
-    ppm_folder: str | Path | None
-
-
-def _check_options(options: _Options, policy: ModelName, ppm: ModelName | None) -> None:
-    """Refuse options that the engines do not heed."""
-    if options.tokenizer is not None and policy.engine != "server":
-        raise ConfigError("tokenizer: expected the policy of a server, the only one that needs it")
-    if options.ppm_folder is not None and (ppm is None or ppm.engine != "server"):
-        raise ConfigError("ppm_folder: expected the PPM of a server, the only one that needs it")
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Return the options that are not None."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _open_policy(
-    name: ModelName, config: SearchConfig, options: _Options, stack: ExitStack
-) -> Policy | AsyncPolicy:
-    """Return the policy of a name. It is closed with the stack."""
-    if name.engine == "vllm":
-        raise ConfigError("policy: vllm is no engine for policies yet")
-    if name.engine == "server":
-        from rstar_fast.policy import ServerPolicy
-
-        tokenizer = options.tokenizer or (name.model if Path(name.model).is_dir() else None)
-        places: dict[str, Any] = (
-            {} if options.max_rows is None else {"concurrency": options.max_rows}
-        )
-        return stack.enter_context(
-            closing(
-                ServerPolicy(
-                    name.addresses, name.model, tokenizer=tokenizer and str(tokenizer), **places
-                )
-            )
-        )
+def _open_policy(name: ModelName, config: SearchConfig, options: dict[str, Any]) -> Any:
+    """Return the policy of a name."""
+    if name.engine != "local":
+        raise ConfigError(f"policy: {name.engine} is no engine for policies yet")
     from rstar_fast.policy import TransformersPolicy
 
+    rows = {} if options["max_rows"] is None else {"max_rows": options["max_rows"]}
     source = name.model
     if name.model == EMBEDDED:
         from rstar_fast.embedded import policy_path
@@ -133,21 +104,16 @@ def _open_policy(
         return TransformersPolicy(
             source,
             prompt=config.prompt,
-            device=options.device,
-            dtype=options.dtype,
-            **_given(max_rows=options.max_rows),
+            device=options["device"],
+            dtype=options["dtype"],
+            **rows,
         )
 
 
-def _open_scorer(name: ModelName, options: _Options, stack: ExitStack) -> Scorer | AsyncScorer:
-    """Return the scorer of a name. It is closed with the stack."""
-    if name.engine == "vllm":
-        raise ConfigError("ppm: vllm is no engine for PPMs yet")
-    if name.engine == "server":
-        from rstar_fast.ppm import ServerScorer
-
-        folder = options.ppm_folder or name.model
-        return stack.enter_context(closing(ServerScorer(name.addresses, name.model, folder)))
+def _open_scorer(name: ModelName, options: dict[str, Any]) -> Any:
+    """Return the scorer of a name."""
+    if name.engine != "local":
+        raise ConfigError(f"ppm: {name.engine} is no engine for PPMs yet")
     from rstar_fast.ppm import PPM, PackedScorer
 
     source = name.model
@@ -156,7 +122,9 @@ def _open_scorer(name: ModelName, options: _Options, stack: ExitStack) -> Scorer
 
         source = str(ppm_path())
     with _no_progress_bars():
-        return PackedScorer(PPM.from_pretrained(source, device=options.device, dtype=options.dtype))
+        return PackedScorer(
+            PPM.from_pretrained(source, device=options["device"], dtype=options["dtype"])
+        )
 
 
 @contextmanager
