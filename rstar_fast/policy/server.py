@@ -16,7 +16,7 @@ from rstar_fast.models.texts import encodable
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.completions import COMPLETE, Completion, Prompt
 from rstar_fast.policy.prefix_tokens import PrefixTokens
-from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
+from rstar_fast.policy.stopping import Detokenizer, is_whole
 from rstar_fast.prompts import PromptStyle
 from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
@@ -25,9 +25,6 @@ from rstar_fast.remote.servers import Servers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_WRONG_REQUEST = {400, 413, 422}
-"""Statuses of an answer that refuses this request, and says nothing about the next."""
 
 
 class ServerPolicy:
@@ -111,7 +108,7 @@ class ServerPolicy:
             )
             candidates = [self._candidate(request, prompt, one) for one in written]
         except RefusedError as error:
-            if error.status in _WRONG_REQUEST:
+            if error.says_nothing_of_others:
                 return Expansion(request.id, error=str(error))
             raise PolicyError(str(error)) from error
         except MalformedError as error:
@@ -159,7 +156,7 @@ class ServerPolicy:
     def _candidate(self, request: ExpandRequest, prompt: Prompt, found: Completion) -> Candidate:
         """Return the candidate of a completion. The text is what the server shows of it."""
         ids = found.token_ids
-        is_token = bool(ids) and ids[-1] in prompt.mark_tokens
+        is_token = bool(found.mark and ids) and prompt.mark_tokens.get(ids[-1]) == found.mark
         text = found.text + found.mark
         end = -1 if is_token else stop_end(text, request.sampling.stop)
         text = text if end < 0 else text[:end]
@@ -198,9 +195,8 @@ class _Tokens:
     def mark_tokens(self, marks: tuple[str, ...]) -> dict[int, str]:
         """Return the marks that are one token each, by token."""
         if marks not in self._marks:
-            tokens: Any = StopMarks(marks, self._tokenizer).tokens
             added = self._tokenizer.get_added_vocab()
-            self._marks[marks] = {added[m]: m for m in marks if added.get(m) in tokens}
+            self._marks[marks] = {added[mark]: mark for mark in marks if mark in added}
         return self._marks[marks]
 
     def spell(self, prefix: Sequence[int], ids: Sequence[int], text: str) -> bool:

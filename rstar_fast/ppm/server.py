@@ -27,8 +27,6 @@ from rstar_fast.remote.servers import Connection, Servers
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_WRONG_REQUEST = {400, 413, 422}
-
 
 @dataclass(slots=True)
 class _Reader:
@@ -141,7 +139,7 @@ class ServerScorer:
         try:
             values = await self._servers.call(session, partial(self._ask, texts=texts))
         except RefusedError as error:
-            if error.status in _WRONG_REQUEST:
+            if error.says_nothing_of_others:
                 return _failed(request, str(error))
             raise ScoreError(str(error)) from error
         except MalformedError as error:

@@ -22,6 +22,7 @@ CONNECT_LIMIT_S = 10.0
 _LONGEST_WAIT_S = 600.0
 _SHOWN_CHARACTERS = 500
 _PASSING = {408, 425, 429}
+_WRONG_REQUEST = {400, 413, 422}
 
 
 class RefusedError(RStarError):
@@ -38,6 +39,11 @@ class RefusedError(RStarError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def says_nothing_of_others(self) -> bool:
+        """Whether the request itself is at fault, so that others may be answered."""
+        return self.status in _WRONG_REQUEST
 
 
 class MalformedError(RStarError):
