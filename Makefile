@@ -44,6 +44,7 @@ wheel: $(VENV)/build-tools
 bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --quick
 	$(BIN)/python bench/throughput.py --simulate --quick
+	$(BIN)/python bench/concurrency.py --quick
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick
 	$(BIN)/python bench/sympy_search.py --quick
@@ -66,7 +67,7 @@ $(VENV)/build-tools: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed: $(VENV)/build-tools CMakeLists.txt rstar_fast/_core.pyi $(shell find csrc -type f)
-	$(INSTALL) --no-build-isolation --editable '.[local]'
+	$(INSTALL) --no-build-isolation --editable '.[local,server]'
 	touch $@
 
 $(VENV)/test-tools: $(VENV)/build-tools

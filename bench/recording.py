@@ -35,8 +35,9 @@ from rstar_fast.embedded import held_out_problems
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
 from rstar_fast.search.answers import Answer
-from rstar_fast.search.engines import EMBEDDED, open_searcher
+from rstar_fast.search.engines import open_searcher
 from rstar_fast.search.live import LiveTree
+from rstar_fast.search.naming import EMBEDDED
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.work import Request
 from rstar_fast.store import RunFolder

@@ -42,7 +42,7 @@ from transformers import AutoModelForSequenceClassification, Qwen2Config
 from rstar_fast.embedded import ppm_path
 from rstar_fast.models import DTYPES
 from rstar_fast.ppm import PPM, ScoreSpec
-from rstar_fast.search.engines import EMBEDDED
+from rstar_fast.search.naming import EMBEDDED
 
 SHAPES: dict[str, dict[str, int]] = {
     "0.5B": {

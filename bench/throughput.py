@@ -29,7 +29,7 @@ from rstar_fast.cli.options import parse_settings
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems
 from rstar_fast.problems import load_problems
-from rstar_fast.search.engines import EMBEDDED
+from rstar_fast.search.naming import EMBEDDED
 
 
 def main() -> None:

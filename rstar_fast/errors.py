@@ -57,6 +57,27 @@ class ScoreError(RStarError):
     """The PPM could not be loaded, or could not score a request."""
 
 
+class TransientError(RStarError):
+    """A fault that will pass, as of a busy server. An engine raises it to be asked again.
+
+    Args:
+        message: What the engine said.
+        retry_after_s: Seconds after which it wants to be asked again, >= 0. None if it does not
+            say.
+
+    Attributes:
+        retry_after_s: The same.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class OutageError(RStarError):
+    """An engine has not answered any request for longer than a search waits."""
+
+
 class ExecutorError(RStarError):
     """The worker processes that run steps and grade answers could not be started or kept alive."""
 

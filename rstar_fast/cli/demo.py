@@ -78,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Solve the problems in every way, print a table and one tree."""
     from rstar_fast.embedded import base_path, held_out_problems, origin
-    from rstar_fast.search.engines import EMBEDDED, open_searcher
+    from rstar_fast.search.engines import open_searcher
+    from rstar_fast.search.naming import EMBEDDED
 
     if args.problems < 1:
         raise ConfigError(f"--problems: expected at least 1, got {args.problems}")

@@ -12,7 +12,7 @@ from rstar_fast.errors import ConfigError
 from rstar_fast.toml_file import beside, read_toml
 
 _REQUIRED = ("problems", "policy", "preset", "out")
-_PATHS = ("problems", "policy", "ppm")
+_PATHS = ("problems", "policy", "ppm", "tokenizer", "ppm_folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +21,19 @@ class SearchArguments:
 
     Attributes:
         problems: File or name of the problems.
-        policy: Folder or name of the policy.
+        policy: Folder or name of the policy, or the model of a server.
         preset: Name of the preset.
         out: Run folder.
-        ppm: Folder or name of the PPM. None without one.
+        ppm: Folder or name of the PPM, or the model of a server. None without one.
         limit: Number of problems to take. None for all.
         seed: Seed of the search. None for the preset's.
         workers: Number of processes that run steps. None for one per core.
         device: Device of the models. None for a GPU where there is one.
         dtype: Type of the models' weights. None for the engines' defaults.
         max_rows: Number of candidates that the policy writes at once. None for its default.
+        tokenizer: Tokenizer of a server's policy. None for that of the folder that its model is
+            named after.
+        ppm_folder: Folder or name of a server's PPM. None for the name of its model.
         unconfined: Whether steps are run even where this machine cannot confine them well.
         search: Changes to the preset, by option of `SearchConfig`.
     """
@@ -46,6 +49,8 @@ class SearchArguments:
     device: str | None = None
     dtype: str | None = None
     max_rows: int | None = None
+    tokenizer: str | None = None
+    ppm_folder: str | None = None
     unconfined: bool = False
     search: dict[str, Any] = field(default_factory=dict)
 

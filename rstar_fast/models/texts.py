@@ -7,7 +7,6 @@ from rstar_fast.errors import PolicyError, RStarError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
@@ -44,16 +43,15 @@ def opening_tokens(
 
 
 def missing_embedding(
-    model: "nn.Module", tokenizer: "PreTrainedTokenizerBase", tokens: "Iterable[int]"
+    num_embeddings: int, tokenizer: "PreTrainedTokenizerBase", tokens: "Iterable[int]"
 ) -> str | None:
     """Return which token has no embedding in a model, as a text, or None if all have one.
 
     Args:
-        model: Model of transformers.
+        num_embeddings: Number of tokens that have an embedding.
         tokenizer: Tokenizer that gave the tokens.
         tokens: Token ids.
     """
-    num_embeddings = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
     highest = max(tokens, default=0)
     if highest < num_embeddings:
         return None
@@ -64,7 +62,7 @@ def missing_embedding(
 
 
 def check_marks(
-    model: "nn.Module",
+    num_embeddings: int,
     tokenizer: "PreTrainedTokenizerBase",
     marks: "Sequence[str]",
     name: str,
@@ -73,15 +71,15 @@ def check_marks(
     """Raise an error if a mark has a token without an embedding.
 
     Args:
-        model: Model of transformers.
-        tokenizer: Its tokenizer.
+        num_embeddings: Number of tokens that have an embedding.
+        tokenizer: Tokenizer of the model.
         marks: Marks.
         name: Name of the model, for the error.
         error_type: Type of the error.
     """
     for mark in marks:
         tokens = tokenizer(mark, add_special_tokens=False).input_ids
-        if problem := missing_embedding(model, tokenizer, tokens):
+        if problem := missing_embedding(num_embeddings, tokenizer, tokens):
             raise error_type(
                 f"{name}: the mark {mark!r} cannot be read: {problem} "
                 "(model.resize_token_embeddings adds new ones)"

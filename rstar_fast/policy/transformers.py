@@ -97,7 +97,8 @@ class TransformersPolicy:
                 raise PolicyError(
                     f"policy {self.name!r}: expected the tokenizer of the loaded model, got none"
                 )
-        check_marks(model, tokenizer, MARKS, f"policy {self.name!r}", PolicyError)
+        self._num_embeddings = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
+        check_marks(self._num_embeddings, tokenizer, MARKS, f"policy {self.name!r}", PolicyError)
         self.stats = PolicyStats()
         self._tokenizer = tokenizer
         self._model = CausalModel.of(model)
@@ -221,7 +222,7 @@ class TransformersPolicy:
                 f"the prefix has {len(tokens)} tokens; {self.name} takes {context} including at "
                 "least one new token"
             )
-        return missing_embedding(self._model.model, self._tokenizer, tokens)
+        return missing_embedding(self._num_embeddings, self._tokenizer, tokens)
 
     def _forward(self, admitted: list[Group]) -> Tensor:
         """Run the model.

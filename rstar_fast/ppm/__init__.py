@@ -1,13 +1,13 @@
 """Process preference models (PPM), which score partial solutions.
 
-`PPM`, `PackedScorer` and `JudgedScorer` load torch and transformers when they are first used.
-Nothing else needs them.
+`PPM`, `PackedScorer` and `JudgedScorer` load torch and transformers when they are first used,
+`ServerScorer` transformers and an HTTP client. Nothing else needs them.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from rstar_fast.models.lazy import import_local
-from rstar_fast.ppm.base import Scorer, ScoreRequest, Scores
+from rstar_fast.ppm.base import AsyncScorer, Scorer, ScoreRequest, Scores
 from rstar_fast.ppm.scripted import ScriptedScorer
 from rstar_fast.ppm.spec import MATH_SHEPHERD, QWEN_MATH_PRM, SKYWORK_PRM, ScoreSpec
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from rstar_fast.ppm.judged import JudgedScorer
     from rstar_fast.ppm.model import PPM
     from rstar_fast.ppm.packed_scorer import PackedScorer
+    from rstar_fast.ppm.server import ServerScorer
 
 __all__ = [
     "MATH_SHEPHERD",
     "PPM",
     "QWEN_MATH_PRM",
     "SKYWORK_PRM",
+    "AsyncScorer",
     "JudgedScorer",
     "PackedScorer",
     "ScoreRequest",
@@ -28,9 +30,15 @@ __all__ = [
     "Scorer",
     "Scores",
     "ScriptedScorer",
+    "ServerScorer",
 ]
 
-_MODULES = {"JudgedScorer": "judged", "PPM": "model", "PackedScorer": "packed_scorer"}
+_MODULES = {
+    "JudgedScorer": "judged",
+    "PPM": "model",
+    "PackedScorer": "packed_scorer",
+    "ServerScorer": "server",
+}
 
 
 def __getattr__(name: str) -> Any:

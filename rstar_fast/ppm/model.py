@@ -12,7 +12,6 @@ since their heads err where they were not trained. `ppm_observations` says wheth
 what steps inside an open code block showed.
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,14 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rstar_fast.errors import ScoreError
-from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.models.loading import load_config, load_tokenizer
+from rstar_fast.ppm.constants import Constants
 from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
     CHECK_HEAD,
     REFERENCE_HEAD,
     REFERENCE_SCALE,
     find_file,
-    load_config,
     load_model,
     pad_token_id,
     read_reference_head,
@@ -37,8 +36,6 @@ from rstar_fast.ppm.loading import (
 from rstar_fast.ppm.spec import ScoreSpec
 
 OWN = ScoreSpec()
-_MOST_CERTAIN = 1 - 1e-7
-"""Largest magnitude of a score in float32 that can be told from 1."""
 
 
 class PPM:
@@ -76,34 +73,11 @@ class PPM:
                     f"got {num_broken} of {weight.numel()} that are not"
                 )
         config = model.config
-        for option, default in (("ppm_scale", 1.0), ("ppm_bias", 0.0), ("ppm_likelihood", 0.0)):
-            value = getattr(config, option, default)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not math.isfinite(value)
-            ):
-                raise ScoreError(
-                    f"{name}: config.json: {option}: expected a finite number, got {value!r}"
-                )
-            setattr(config, option, float(value))
-        observations = getattr(config, "ppm_observations", False)
-        if not isinstance(observations, bool):
-            raise ScoreError(
-                f"{name}: config.json: ppm_observations: expected true or false, "
-                f"got {observations!r}"
-            )
-        self.spec = replace(spec, observations=spec.observations or observations)
+        constants = Constants.of(config, name)
+        config.ppm_scale, config.ppm_bias = constants.scale, constants.bias
+        config.ppm_likelihood = constants.likelihood
+        self.spec = replace(spec, observations=spec.observations or constants.observations)
         config.ppm_observations = self.spec.observations
-        if config.ppm_scale <= 0:
-            raise ScoreError(
-                f"{name}: config.json: ppm_scale: expected a number above 0, got {config.ppm_scale}"
-            )
-        if config.ppm_likelihood < 0:
-            raise ScoreError(
-                f"{name}: config.json: ppm_likelihood: expected a number of at least 0, "
-                f"got {config.ppm_likelihood}"
-            )
 
     @classmethod
     def from_policy(
@@ -135,7 +109,7 @@ class PPM:
             ScoreError: There is no model, no sequence-classification form of it, or no tokenizer.
         """
         name = str(name)
-        config = load_config(name)
+        config = load_config(name, ScoreError)
         model = load_model(name, device, dtype, new_head=True)
         if head is None:
             spread = getattr(config.get_text_config(), "initializer_range", 0.02)
@@ -175,7 +149,7 @@ class PPM:
         name = str(name)
         if spec.weights:
             return cls._with_foreign_head(name, device, dtype, spec)
-        config = load_config(name)
+        config = load_config(name, ScoreError)
         architectures = config.architectures or ["an unnamed architecture"]
         if any(
             architecture.endswith("ForSequenceClassification") for architecture in architectures
@@ -276,6 +250,11 @@ class PPM:
         return float(self.model.config.ppm_likelihood)
 
     @property
+    def num_embeddings(self) -> int:
+        """Number of tokens that have an embedding."""
+        return int(self.model.get_input_embeddings().num_embeddings)
+
+    @property
     def max_tokens(self) -> int | None:
         """Length of the longest text that the model takes, tokens.
 
@@ -337,10 +316,8 @@ class PPM:
         Returns:
             Score in [-1, 1].
         """
-        if not self.likelihood:
-            return score
-        squashed = min(max(score, -_MOST_CERTAIN), _MOST_CERTAIN)
-        return math.tanh(math.atanh(squashed) + self.likelihood * logprob / self.scale)
+        constants = Constants(self.scale, self.bias, self.likelihood)
+        return constants.with_likelihood(score, logprob)
 
     def squash(self, values: Tensor) -> Tensor:
         """Return the scores in [-1, 1] of the head's values, in the same shape."""

@@ -1,16 +1,16 @@
 """Making a `Searcher` with all its engines from the names of models."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
+from rstar_fast.search.naming import EMBEDDED, ModelName, parse_model_name
 from rstar_fast.search.searcher import Searcher, step_runner
+from rstar_fast.search.server_engines import check_server_options, server_policy, server_scorer
 from rstar_fast.verify.grade.by_source import SourceVerifier
-
-EMBEDDED = "embedded"
-"""Name of the package's own policy and PPM."""
 
 
 @contextmanager
@@ -24,6 +24,8 @@ def open_searcher(
     dtype: str | None = None,
     max_rows: int | None = None,
     require_isolation: bool = False,
+    tokenizer: str | Path | None = None,
+    ppm_folder: str | Path | None = None,
 ) -> Iterator[Searcher]:
     """Load models, start worker processes, and yield the searcher over them.
 
@@ -31,57 +33,98 @@ def open_searcher(
 
     Args:
         config: Configuration of the search.
-        policy: Folder or hub name of a causal language model, or "embedded". The embedded policy
-            sets torch to one thread for the rest of the process.
-        ppm: Folder or hub name of a PPM, or "embedded". Needed exactly if `config.use_scores`.
+        policy: Folder or hub name of a causal language model, "embedded", or the name of a server's
+            model as in `parse_model_name`. The embedded policy sets torch to one thread for the
+            rest of the process.
+        ppm: Folder or hub name of a PPM, "embedded", or the name of a server's model. Needed
+            exactly if `config.use_scores`.
         workers: Number of processes that run steps, >= 1. None for one per core.
         device: Device of both models, as in "cuda:0". None for a GPU where there is one.
         dtype: Type of both models' weights, one of `rstar_fast.models.DTYPES`. None for each
             engine's default; the embedded policy's is float32.
         max_rows: Number of candidates that the policy writes at once, >= 1. None for the engine's
-            default.
+            default. For a server it is the number of requests at once.
         require_isolation: Whether this machine must be able to confine the programs of steps.
+        tokenizer: Folder or hub name of the tokenizer of a server's policy. None for the one in the
+            folder that the model is named after, if there is such a folder.
+        ppm_folder: Folder or hub name of a server's PPM, for its tokenizer and constants. None for
+            the model's name.
 
     Raises:
-        ConfigError: The device or the dtype does not exist here.
+        ConfigError: The device or the dtype does not exist here. Or an option is for servers, and
+            no server is used.
         IsolationError: Isolation is required, and this machine does not permit it.
         PolicyError: The policy cannot be loaded.
         ScoreError: The PPM cannot be loaded, or its attention cannot be replaced.
+        TransientError: A server does not answer.
     """
-    from rstar_fast.policy import TransformersPolicy
-    from rstar_fast.ppm import PPM, PackedScorer
-
-    if str(policy) == EMBEDDED:
-        import torch
-
-        # Two threads make such a small model slower, on shared cores several times.
-        torch.set_num_threads(1)
+    name = parse_model_name(policy)
+    is_embedded = name == ModelName("local", EMBEDDED)
+    if is_embedded:
         # As fast as other types at this size, and the trees do not change with the batch.
         dtype = dtype or "float32"
-    models: dict[str, Any] = {"device": device, "dtype": dtype}
-    rows: dict[str, Any] = {} if max_rows is None else {"max_rows": max_rows}
+    options: dict[str, Any] = {"device": device, "dtype": dtype, "max_rows": max_rows}
+    scorer_name = None if ppm is None else parse_model_name(ppm)
+    check_server_options(name, scorer_name, tokenizer, ppm_folder)
+    with ExitStack() as stack:
+        if name.engine == "server":
+            writer = stack.enter_context(closing(server_policy(name, tokenizer, max_rows)))
+        else:
+            writer = _open_policy(name, config, options)
+        if is_embedded:
+            import torch
+
+            # Two threads make such a small model slower, on shared cores several times.
+            torch.set_num_threads(1)
+        if scorer_name is None:
+            scorer = None
+        elif scorer_name.engine == "server":
+            scorer = stack.enter_context(closing(server_scorer(scorer_name, ppm_folder)))
+        else:
+            scorer = _open_scorer(scorer_name, options)
+        runner = stack.enter_context(step_runner(config, workers, require_isolation))
+        verifier = stack.enter_context(SourceVerifier(limit_s=config.grade_limit_s))
+        searcher = Searcher(writer, config, scorer, runner=runner, verifier=verifier)
+        yield stack.enter_context(searcher)
+
+
+def _open_policy(name: ModelName, config: SearchConfig, options: dict[str, Any]) -> Any:
+    """Return the policy of a name."""
+    if name.engine != "local":
+        raise ConfigError(f"policy: {name.engine} is no engine for policies yet")
+    from rstar_fast.policy import TransformersPolicy
+
+    rows = {} if options["max_rows"] is None else {"max_rows": options["max_rows"]}
+    source = name.model
+    if name.model == EMBEDDED:
+        from rstar_fast.embedded import policy_path
+
+        source = str(policy_path())
     with _no_progress_bars():
-        engine = TransformersPolicy(
-            _found(policy, "policy"), prompt=config.prompt, **models, **rows
+        return TransformersPolicy(
+            source,
+            prompt=config.prompt,
+            device=options["device"],
+            dtype=options["dtype"],
+            **rows,
         )
-        scorer = (
-            None if ppm is None else PackedScorer(PPM.from_pretrained(_found(ppm, "ppm"), **models))
+
+
+def _open_scorer(name: ModelName, options: dict[str, Any]) -> Any:
+    """Return the scorer of a name."""
+    if name.engine != "local":
+        raise ConfigError(f"ppm: {name.engine} is no engine for PPMs yet")
+    from rstar_fast.ppm import PPM, PackedScorer
+
+    source = name.model
+    if name.model == EMBEDDED:
+        from rstar_fast.embedded import ppm_path
+
+        source = str(ppm_path())
+    with _no_progress_bars():
+        return PackedScorer(
+            PPM.from_pretrained(source, device=options["device"], dtype=options["dtype"])
         )
-    with (
-        step_runner(config, workers, require_isolation) as runner,
-        SourceVerifier(limit_s=config.grade_limit_s) as verifier,
-        Searcher(engine, config, scorer, runner=runner, verifier=verifier) as searcher,
-    ):
-        yield searcher
-
-
-def _found(model: str | Path, role: str) -> str | Path:
-    """Return the folder or the name to load a model from."""
-    if str(model) != EMBEDDED:
-        return model
-    from rstar_fast.embedded import policy_path, ppm_path
-
-    return policy_path() if role == "policy" else ppm_path()
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from rstar_fast.evolve import read_options
 from rstar_fast.problems import Problem
 from rstar_fast.problems.sources import kind_of
 from rstar_fast.prompts import finetuned_prompt
-from rstar_fast.search.engines import EMBEDDED, open_searcher
+from rstar_fast.search.engines import open_searcher
+from rstar_fast.search.naming import EMBEDDED
 from rstar_fast.steps import MARKS
 from rstar_fast.tree import Tree
 
