@@ -126,10 +126,17 @@ class ServerPolicy:
 
     def _prompt(self, request: ExpandRequest) -> Prompt | str:
         """Return what the server is to continue, or why it cannot be asked."""
-        text: str | list[int] = encodable(request.text)
+        text: str | list[int]
         mark_tokens: Mapping[int, str] = {}
         max_tokens = request.sampling.max_tokens
-        if self._tokens is not None:
+        if self._tokens is None:
+            if request.prompt == "chat":
+                return (
+                    f"{self.name}: the prompt 'chat' needs the model's chat template; "
+                    "expected a ServerPolicy with a tokenizer (--tokenizer DIR)"
+                )
+            text = encodable(request.text)
+        else:
             text = self._tokens.prefix(request)
             mark_tokens = self._tokens.mark_tokens(request.sampling.stop)
             context = self.identity.context_tokens

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from chat_shapes import chat_tokenizer
 from scripted_server import OWNERS, ScriptedServer, Text, scripted_server
 from transformers import AutoTokenizer
 
 from rstar_fast.embedded import policy_path
 from rstar_fast.errors import ConfigError, PolicyError, TransientError
 from rstar_fast.policy import Candidate, ExpandRequest, Sampling, ServerPolicy
+from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.remote import http, retries
 from rstar_fast.steps import END_OF_STEP, Segment
 
@@ -320,3 +322,21 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("RSTAR_FAST_API_KEY", "a\nb")
         with pytest.raises(ConfigError, match="printable"):
             ServerPolicy(server.address)
+
+
+@pytest.mark.parametrize("dialect", ["vllm", "llama.cpp"])
+def test_a_chat_prompt_is_sent_as_tokens_of_the_template(dialect: str) -> None:
+    tokenizer = chat_tokenizer("qwen3")
+    asked = request(prompt="chat", question="<|im_end|> 6 * 7?")
+    with scripted_server(dialect, step, context_tokens=4096) as server:
+        found = one(server, asked, tokenizer=tokenizer)
+    assert found.text == f"<code>\nx = 1\n{END_OF_STEP}"
+    (prompt,) = {tuple(one.body["prompt"]) for one in server.asked}
+    assert list(prompt) == PrefixTokens(tokenizer, "chat").of(asked)
+
+
+def test_a_chat_prompt_without_a_tokenizer_says_what_is_missing() -> None:
+    with scripted_server() as server, policy_of(server) as policy:
+        expansion = policy.submit(request(prompt="chat")).result(WAIT_S)
+    assert expansion.error is not None and "--tokenizer DIR" in expansion.error
+    assert not server.asked

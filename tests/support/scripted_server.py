@@ -67,7 +67,9 @@ class ScriptedServer:
         score: Callable[[list[int]], list[float]] | None = None,
         routes: tuple[str, ...] = ("/pooling", "/classify"),
         key: str | None = None,
+        context_tokens: int = 512,
     ) -> None:
+        self.context_tokens = context_tokens
         self.dialect, self.write, self.model, self.delay_s = dialect, write, model, delay_s
         self.faults = list(faults)
         self.score, self.routes, self.key = score, routes, key
@@ -167,12 +169,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         entry = {"id": script.model, "owned_by": OWNERS[script.dialect], "unknown": [1]}
         if script.dialect == "vllm":
-            entry |= {"root": "/models/m", "max_model_len": 512}
+            entry |= {"root": "/models/m", "max_model_len": script.context_tokens}
         found = {
             "/v1/models": {"object": "list", "data": [entry]},
             "/version": {"version": "0.32.0"},
             "/get_server_info": {"version": "0.5.23", "model_path": "hub/m"},
-            "/props": {"build_info": "b1", "default_generation_settings": {"n_ctx": 512}},
+            "/props": {
+                "build_info": "b1",
+                "default_generation_settings": {"n_ctx": script.context_tokens},
+            },
         }.get(self.path)
         self.send(found or {"detail": "Not Found"}, 200 if found else 404)
 
