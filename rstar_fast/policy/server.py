@@ -21,6 +21,7 @@ from rstar_fast.prompts import PromptStyle
 from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
 from rstar_fast.remote.identity import Dialect
+from rstar_fast.remote.retries import PASSING
 from rstar_fast.remote.servers import Servers
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ class ServerPolicy:
             raise PolicyError(str(error)) from error
         except MalformedError as error:
             raise PolicyError(f"{self.name} at {self._servers.name}: {error}") from error
+        except PASSING as error:
+            # It was asked often enough.
+            return Expansion(request.id, error=str(error))
         copies = request.num_candidates if once else 1
         return Expansion(request.id, tuple(candidates) * copies)
 

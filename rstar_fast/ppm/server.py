@@ -22,6 +22,7 @@ from rstar_fast.ppm.texts import Texts
 from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
 from rstar_fast.remote.identity import Identity
+from rstar_fast.remote.retries import PASSING
 from rstar_fast.remote.servers import Connection, Servers
 
 if TYPE_CHECKING:
@@ -144,6 +145,9 @@ class ServerScorer:
             raise ScoreError(str(error)) from error
         except MalformedError as error:
             raise ScoreError(f"{self.name} at {self._servers.name}: {error}") from error
+        except PASSING as error:
+            # It was asked often enough.
+            return _failed(request, str(error))
         found = list(map(self._constants.score, values))
         if self._constants.likelihood:
             found = list(map(self._constants.with_likelihood, found, logprobs))

@@ -340,3 +340,16 @@ def test_a_chat_prompt_without_a_tokenizer_says_what_is_missing() -> None:
         expansion = policy.submit(request(prompt="chat")).result(WAIT_S)
     assert expansion.error is not None and "--tokenizer DIR" in expansion.error
     assert not server.asked
+
+
+def test_a_request_that_was_asked_often_enough_is_not_asked_again_by_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def busy(*_: Any) -> Any:
+        raise TransientError("busy since noon")
+
+    with scripted_server() as server, policy_of(server) as policy:
+        monkeypatch.setattr(policy._servers, "call", busy)
+        # An exception of the future would be a reason to try once more.
+        expansion = policy.submit(request()).result(WAIT_S)
+    assert expansion.error == "busy since noon" and not expansion.candidates
