@@ -82,16 +82,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 soft_wrap=True,
             )
 
-    asyncio.run(serve(options, _signalled, started))
+    async def until_signal() -> None:
+        # A signal that comes before it listens counts too.
+        loop, end = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, end.set)
+        await serve(options, end.wait, started)
+
+    asyncio.run(until_signal())
     return Exit.OK
-
-
-async def _signalled() -> None:
-    """Return at the first signal to end."""
-    loop, end = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end.set)
-    await end.wait()
 
 
 def _is_local(host: str) -> bool:
