@@ -65,7 +65,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     try:
         from rstar_fast.sandbox.server import serve
     except ImportError as error:
-        raise ConfigError(f"the server needs rstar-fast[sandbox]: {error}") from error
+        raise ConfigError(
+            f'the server needs more: pip install "rstar-fast[sandbox]" ({error})'
+        ) from error
 
     def started(server: "SandboxServer") -> None:
         host = f"[{options.host}]" if ":" in options.host else options.host
