@@ -72,6 +72,7 @@ def reply(result: ScriptResult) -> dict[str, Any]:
         {
             "status": run_status,
             "execution_time": result.wall_s,
+            "cpu_time": None if result.exit_code is None else result.cpu_s,
             "return_code": result.exit_code,
             "stdout": result.stdout,
             "stderr": result.stderr,

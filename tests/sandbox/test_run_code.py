@@ -12,6 +12,8 @@ SUCCESS = {"status": "Finished", "return_code": 0, "stdout": "", "stderr": ""}
 def run_result(reply: dict[str, Any]) -> dict[str, Any]:
     found = dict(reply["run_result"])
     assert found.pop("execution_time") > 0
+    cpu_s = found.pop("cpu_time")
+    assert cpu_s is None if found["return_code"] is None else cpu_s > 0
     return found
 
 
