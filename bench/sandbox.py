@@ -58,6 +58,7 @@ PREFIX = (
 )
 STEP = "print({number} * 7, len(roots))\n"
 CLIENTS = (1, 16, 64)
+JSON = "application/json"
 COUNTS = {"server": 100, "executor": 100, "fresh python": 20}
 """Number of scripts of each way a repeat, or of clients if that is more."""
 QUICK_COUNTS = {"server": 16, "executor": 16, "fresh python": 4}
@@ -79,12 +80,18 @@ class Server:
 
     def post(self, path: str, **fields: Any) -> dict[str, Any]:
         """Post an object and return the one that comes back."""
-        if not hasattr(self._local, "connection"):
-            self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        connection = self._local.connection
-        connection.request("POST", path, json.dumps(fields), {"content-type": "application/json"})
-        found: dict[str, Any] = json.loads(connection.getresponse().read())
-        return found
+        data = json.dumps(fields)
+        for _ in range(2):
+            if not hasattr(self._local, "connection"):
+                self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port)
+            try:
+                self._local.connection.request("POST", path, data, {"content-type": JSON})
+                found: dict[str, Any] = json.loads(self._local.connection.getresponse().read())
+                return found
+            except ConnectionError:
+                # The server ends connections that were idle for long.
+                del self._local.connection
+        raise ConnectionError(f"{path}: the server hung up twice")
 
     def run(self, code: str, number: int, run_timeout: float = 60) -> str:
         """Run a script."""
