@@ -6,6 +6,7 @@ A client may be slow, may never send what it announced, and may leave while its 
 import asyncio
 import contextlib
 from collections.abc import Awaitable
+from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 import h11
@@ -132,11 +133,15 @@ class Connection:
 
     async def _read(self) -> None:
         """Wait for bytes and take them. Raises `ClientGone` if no more come."""
-        heard, self._heard = self._heard, None
-        data = await (heard or self._reader.read(_READ_BYTES))
+        data = await self._next_bytes()
         if not data:
             raise ClientGone
         self._http.receive_data(data)
+
+    async def _next_bytes(self) -> bytes:
+        """Wait for bytes. b"" if no more come."""
+        heard, self._heard = self._heard, None
+        return await (heard or self._reader.read(_READ_BYTES))
 
     async def _while_there(self, work: Awaitable[T]) -> T:
         """Return what a piece of work gives. It is cancelled if the client hangs up."""
@@ -157,7 +162,10 @@ class Connection:
             raise ClientGone
         if self._http.their_state is not h11.DONE:
             headers["connection"] = "close"
-        head = h11.Response(status_code=response.status, headers=list(headers.items()))
+        reason = HTTPStatus(response.status).phrase
+        head = h11.Response(
+            status_code=response.status, headers=list(headers.items()), reason=reason
+        )
         data = self._http.send(head) or b""
         data += self._http.send(h11.Data(data=body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
@@ -173,7 +181,7 @@ class Connection:
         with contextlib.suppress(TimeoutError):
             self._writer.write_eof()
             async with asyncio.timeout(_LINGER_S):
-                while await self._reader.read(_READ_BYTES):
+                while await self._next_bytes():
                     pass
 
 

@@ -64,12 +64,15 @@ def start(**options: Any) -> Running:
 
     async def main() -> None:
         end, loop = asyncio.Event(), asyncio.get_running_loop()
+        faults: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, fault: faults.append(fault))
 
         def stop() -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(end.set)
             thread.join(WAIT_S)
             assert not thread.is_alive()
+            assert not faults
 
         await serve(
             SandboxOptions(port=0, **options),

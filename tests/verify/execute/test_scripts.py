@@ -157,6 +157,7 @@ def test_a_script_leaves_nothing_to_the_next_one(executor: Executor) -> None:
     assert executor.run_script("import math\nprint(len('ab'), math.pi > 3)").stdout == "2 True\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("native", [True, False], ids=["native", "python"])
 def test_hostile_scripts(native: bool) -> None:
     programs = [case[0] for case in hostile.REPORTED.values() if isinstance(case[0], str)]
