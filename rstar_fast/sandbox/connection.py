@@ -25,6 +25,11 @@ _SEND_S = 60.0
 _LINGER_S = 2.0
 """Seconds for which a refused body is read on, so that the client gets to read why."""
 
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n"
+    b"connection: close\r\n\r\n"
+)
+
 
 class Handler(Protocol):
     """What does the requests of all connections."""
@@ -86,6 +91,13 @@ class Connection:
             if self._heard:
                 self._heard.cancel()
             self._writer.close()
+
+    async def turn_away(self) -> None:
+        """Say that there are too many connections, and close this one."""
+        with contextlib.suppress(OSError):
+            self._writer.write(_BUSY)
+            await self._linger()
+        self._writer.close()
 
     def _release(self) -> None:
         self._handler.release(self._num_bytes)

@@ -16,10 +16,6 @@ _EXPIRY_INTERVAL_S = 10.0
 _FAREWELL_S = 1.0
 """Seconds for which connections may go on after the executor was closed."""
 _BACKLOG = 512
-_BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n"
-    b"connection: close\r\n\r\n"
-)
 
 
 class SandboxServer:
@@ -71,22 +67,29 @@ class SandboxServer:
         await self._stack.aclose()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= self._options.max_connections:
-            writer.write(_BUSY)
-            writer.close()
-            return
         task = asyncio.current_task()
         assert task
         self._connections.add(task)
-        self._routes.num_connections += 1
+        connection = Connection(reader, writer, self._options, self._routes)
         try:
-            await Connection(reader, writer, self._options, self._routes).serve()
+            if self._routes.num_connections < self._options.max_connections:
+                await self._serve(connection)
+            elif len(self._connections) <= 2 * self._options.max_connections:
+                await connection.turn_away()
+            else:
+                writer.close()
         except asyncio.CancelledError:
             # The server ends.
             return
         finally:
-            self._routes.num_connections -= 1
             self._connections.discard(task)
+
+    async def _serve(self, connection: Connection) -> None:
+        self._routes.num_connections += 1
+        try:
+            await connection.serve()
+        finally:
+            self._routes.num_connections -= 1
 
     async def _expire(self) -> None:
         while True:
