@@ -221,3 +221,10 @@ def test_a_taken_port_is_named() -> None:
         command = [sys.executable, "-m", "rstar_fast", "sandbox", "--unconfined", "--port", port]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
     assert ended.returncode == 2 and "address already in use" in ended.stderr.lower()
+
+
+def test_a_missing_package_is_named() -> None:
+    program = "import sys\nsys.modules['h11'] = None\nfrom rstar_fast.cli import main\n"
+    command = [sys.executable, "-c", program + "sys.exit(main(['sandbox', '--unconfined']))"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    assert ended.returncode == 2 and 'pip install "rstar-fast[sandbox]"' in ended.stderr
