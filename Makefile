@@ -48,6 +48,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick
 	$(BIN)/python bench/sympy_search.py --quick
+	$(BIN)/python bench/sandbox.py --quick
 	$(BIN)/python bench/tree.py --quick
 	$(BIN)/python bench/expansion.py --quick
 	$(BIN)/python bench/recording.py --quick
@@ -67,7 +68,7 @@ $(VENV)/build-tools: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed: $(VENV)/build-tools CMakeLists.txt rstar_fast/_core.pyi $(shell find csrc -type f)
-	$(INSTALL) --no-build-isolation --editable '.[local,server]'
+	$(INSTALL) --no-build-isolation --editable '.[local,sandbox,server]'
 	touch $@
 
 $(VENV)/test-tools: $(VENV)/build-tools

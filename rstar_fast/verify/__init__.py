@@ -10,7 +10,15 @@ A module's path tells in which process it runs:
 - `sandbox/` confines the process that calls it, which is never the main process.
 """
 
-from rstar_fast.verify.base import Grade, Limits, Observation, Status, StepRunner, Verifier
+from rstar_fast.verify.base import (
+    Grade,
+    Limits,
+    Observation,
+    ScriptResult,
+    Status,
+    StepRunner,
+    Verifier,
+)
 from rstar_fast.verify.execute.arithmetic import ArithmeticRunner
 from rstar_fast.verify.execute.executor import Executor
 from rstar_fast.verify.grade.verifiers import FunctionVerifier, MathVerifier
@@ -23,6 +31,7 @@ __all__ = [
     "Limits",
     "MathVerifier",
     "Observation",
+    "ScriptResult",
     "Status",
     "StepRunner",
     "Verifier",

@@ -105,6 +105,34 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptResult:
+    """How a script ended, and what it wrote.
+
+    Attributes:
+        status: OK for exit code 0, ERROR for another one, CRASH for a signal, and TIMEOUT. Another
+            status where it never ran to its end; `stderr` is then the reason.
+        exit_code: Exit code, or minus the number of the signal that ended it. None where it was
+            killed at its time limit or never ran to its end.
+        stdout: Text of its standard output. Bytes that are not UTF-8 are replaced.
+        stderr: Text of its standard error.
+        cut: Whether a stream was longer than `Limits.output_chars` bytes. "..." then stands for its
+            middle.
+        wall_s: Wall time, seconds.
+        cpu_s: Processor time, seconds. 0 where it was killed.
+        peak_bytes: Peak resident memory, bytes. 0 where it was killed.
+    """
+
+    status: Status
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    cut: bool = False
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Grade:
     """Judgement of one final answer.
 

@@ -2,20 +2,20 @@
 
 import os
 import warnings
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal, cast
 
-from rstar_fast.checks import check_integer
-from rstar_fast.config import ObservationStyle
+from rstar_fast.checks import check_choice, check_integer, check_number
 from rstar_fast.errors import ConfigError, ExecutorError
-from rstar_fast.verify.base import Limits, Observation, Status
+from rstar_fast.verify.base import Limits, Observation, ScriptResult, Status
 from rstar_fast.verify.execute import failures
 from rstar_fast.verify.execute.isolation import Isolation
 from rstar_fast.verify.execute.session import ProgramSession
 from rstar_fast.verify.execute.source import MAX_CHARS
-from rstar_fast.verify.execute.zygote_options import ZygoteOptions
+from rstar_fast.verify.execute.zygote_options import Style, ZygoteOptions
 from rstar_fast.verify.pool.environment import scrubbed_environment
 from rstar_fast.verify.pool.pool import MAX_WORKERS, WorkerPool
 
@@ -54,6 +54,9 @@ The time in which its zygotes start is part of them.
 _MAX_IN_FLIGHT = 256
 """Number of programs that the supervisor knows at once, so that it sees which share a beginning."""
 _DEFAULT_LIMITS = Limits()
+_MIN_WALL_S = 1e-3
+MAX_STDIN_BYTES = 4 << 20
+"""Largest standard input of a script, bytes."""
 
 
 class Executor:
@@ -74,7 +77,7 @@ class Executor:
         self,
         workers: int | None = None,
         limits: Limits = _DEFAULT_LIMITS,
-        style: ObservationStyle = "stdout",
+        style: Style = "stdout",
         seed: int = 0,
         preload: Sequence[str] = PRELOAD,
         allowed_modules: Sequence[str] | None = None,
@@ -92,7 +95,8 @@ class Executor:
             limits: Limits of every program.
             style: Style of the observations. "stdout" shows all that was printed, as it was
                 printed, or the value of the last expression if nothing was. "reference" is the
-                style of the released training data.
+                style of the released training data. "step" shows what "stdout" would, of the last
+                step only.
             seed: Seed of `random`, `numpy.random` and sympy's generator in every program, >= 0.
             preload: Names of modules that are loaded before a program starts. Modules that cannot
                 be imported are left out.
@@ -113,8 +117,7 @@ class Executor:
             ExecutorError: `native` is True, and the extension cannot be loaded.
             IsolationError: Isolation is required, and this machine does not permit it.
         """
-        if style not in ("stdout", "reference"):
-            raise ConfigError(f'style: expected "stdout" or "reference", got {style!r}')
+        check_choice("style", style, ("stdout", "reference", "step"))
         if require_isolation not in (False, True, "strict"):
             raise ConfigError(
                 f'require_isolation: expected False, True or "strict", got {require_isolation!r}'
@@ -135,7 +138,7 @@ class Executor:
         )
         num_workers = len(os.sched_getaffinity(0)) if workers is None else workers
         check_integer("workers", num_workers, low=1, high=MAX_WORKERS)
-        self._pool: WorkerPool[Observation | dict[str, Any]] = WorkerPool(
+        self._pool: WorkerPool[Observation | ScriptResult | dict[str, Any]] = WorkerPool(
             "rstar_fast.verify.execute.supervisor.main",
             workers=1,
             slots=_MAX_IN_FLIGHT,
@@ -156,19 +159,25 @@ class Executor:
                 self.close()
                 raise
 
-    def submit(self, steps: Sequence[str]) -> "Future[Observation]":
+    def submit(self, steps: Sequence[str], wall_s: float | None = None) -> "Future[Observation]":
         """Start the program of a code block.
 
         Args:
             steps: Texts of the block's steps, at least one.
+            wall_s: Wall time of all steps together, seconds, if it is less than the limit.
 
         Returns:
             A future of the observation after the last step, which shows the whole program. The
             future's exception is an `ExecutorError` if no worker can be started.
 
         Raises:
+            ConfigError: `wall_s` is less than 0.001.
             ExecutorError: The executor is closed, or `steps` is not a sequence of texts.
         """
+        request: dict[str, Any] = {}
+        if wall_s is not None:
+            check_number("wall_s", wall_s, low=_MIN_WALL_S)
+            request["wall_s"] = min(wall_s, self._limits.wall_s)
         if (
             not isinstance(steps, Sequence)
             or isinstance(steps, str)
@@ -182,7 +191,7 @@ class Executor:
             refused: Future[Observation] = Future()
             refused.set_result(failures.too_long(num_chars, MAX_CHARS))
             return refused
-        return cast("Future[Observation]", self._pool.submit({"steps": list(steps)}))
+        return cast("Future[Observation]", self._pool.submit(request | {"steps": list(steps)}))
 
     def run(self, steps: Sequence[str]) -> Observation:
         """Run one program and wait for its observation. Raises what `submit` does."""
@@ -191,6 +200,84 @@ class Executor:
     def run_many(self, programs: Iterable[Sequence[str]]) -> list[Observation]:
         """Run programs side by side. Returns their observations in the order of the programs."""
         return [future.result() for future in [self.submit(steps) for steps in programs]]
+
+    def submit_script(
+        self,
+        source: str,
+        stdin: str = "",
+        wall_s: float | None = None,
+        memory_bytes: int | None = None,
+    ) -> "Future[ScriptResult]":
+        """Start a script: a whole program with standard streams and an exit code.
+
+        It runs as `python -u main.py` would, from its first statement to the end of its threads and
+        exit functions. It is confined like every program. Nothing of it is kept.
+
+        Args:
+            source: Text of the script.
+            stdin: Text of its standard input, at most 4 MiB as UTF-8.
+            wall_s: Wall time until it is killed, seconds, if it is less than the limit.
+            memory_bytes: Address space beyond the loaded libraries' own, bytes, if it is less than
+                the limit. >= 1 MiB.
+
+        Returns:
+            A future of how it ended and what it wrote, also where it was killed. The future's
+            exception is an `ExecutorError` if no worker can be started. It cannot be cancelled.
+
+        Raises:
+            ConfigError: A limit is out of range.
+            ExecutorError: The executor is closed, or a text is none or too long.
+        """
+        limits = self._limits
+        if wall_s is not None:
+            check_number("wall_s", wall_s, low=_MIN_WALL_S)
+            limits = replace(limits, wall_s=min(wall_s, limits.wall_s))
+        if memory_bytes is not None:
+            check_integer("memory_bytes", memory_bytes, low=1 << 20)
+            limits = replace(limits, memory_bytes=min(memory_bytes, limits.memory_bytes))
+        for name, text in (("source", source), ("stdin", stdin)):
+            if not isinstance(text, str):
+                raise ExecutorError(f"submit_script: expected a text as {name}, got {text!r:.80}")
+        given = stdin.encode("utf-8", "surrogatepass")
+        if len(given) > MAX_STDIN_BYTES:
+            raise ExecutorError(
+                f"submit_script: expected at most {MAX_STDIN_BYTES} bytes of standard input, "
+                f"got {len(given)}"
+            )
+        result: Future[ScriptResult] = Future()
+        result.set_running_or_notify_cancel()
+        if len(source) > MAX_CHARS:
+            result.set_result(failures.of_script(failures.too_long(len(source), MAX_CHARS)))
+            return result
+        told = {
+            "source": source,
+            "stdin": b64encode(given).decode("ascii"),
+            "wall_s": limits.wall_s,
+            "memory_bytes": limits.memory_bytes,
+        }
+
+        def hand_on(done: "Future[Any]") -> None:
+            error = done.exception()
+            if error:
+                result.set_exception(error)
+                return
+            found = done.result()
+            result.set_result(
+                found if isinstance(found, ScriptResult) else failures.of_script(found)
+            )
+
+        self._pool.submit({"script": told}).add_done_callback(hand_on)
+        return result
+
+    def run_script(
+        self,
+        source: str,
+        stdin: str = "",
+        wall_s: float | None = None,
+        memory_bytes: int | None = None,
+    ) -> ScriptResult:
+        """Run a script and wait for its end. Takes and raises what `submit_script` does."""
+        return self.submit_script(source, stdin, wall_s, memory_bytes).result()
 
     def session(self) -> ProgramSession:
         """Begin a program that grows step by step."""
@@ -217,7 +304,7 @@ class Executor:
         """
         report = self._pool.submit({"report": True}).result()
         if not isinstance(report, dict):
-            raise ExecutorError(f"report: the supervisor ended before it answered ({report.text})")
+            raise ExecutorError(f"report: the supervisor ended before it answered ({report})")
         report["pids"]["supervisor"] = self._pool.pids()
         return report
 
@@ -262,9 +349,13 @@ def _native(wanted: bool | None) -> bool:
     return True
 
 
-def _decode(payload: dict[str, Any]) -> Observation | dict[str, Any]:
+def _decode(payload: dict[str, Any]) -> Observation | ScriptResult | dict[str, Any]:
     if "isolation" in payload:
         return payload
+    if "exit_code" in payload:
+        for name in ("stdout", "stderr"):
+            payload[name] = b64decode(payload[name]).decode("utf-8", "replace")
+        return ScriptResult(**payload | {"status": Status(payload["status"])})
     text = payload["text"]
     if not isinstance(text, str):
         raise TypeError(f"text: expected a string, got {type(text).__name__}")

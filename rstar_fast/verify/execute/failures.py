@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 
-from rstar_fast.verify.base import Observation, Status
+from rstar_fast.verify.base import Observation, ScriptResult, Status
 from rstar_fast.verify.execute.observation_text import after_output
 
 
@@ -63,6 +63,11 @@ def too_long(num_chars: int, limit_chars: int) -> Observation:
     """Return the observation of a program that is too long to be run."""
     text = f"SyntaxError: the program has {num_chars} characters, and at most {limit_chars} are run"
     return Observation(Status.ERROR, text)
+
+
+def of_script(failure: Observation) -> ScriptResult:
+    """Return the result of a script that never ran to its end, of what a program would show."""
+    return ScriptResult(failure.status, None, "", failure.text, wall_s=failure.wall_s)
 
 
 def lost() -> Observation:

@@ -2,7 +2,11 @@
 
 All numbers are big-endian, and texts are UTF-8.
 
-- A request is `magic (4 bytes) | flags (uint8) | length (uint32) | source`.
+- A request is `magic (4 bytes) | flags (uint8) | hidden (uint32) | length (uint32) | source`. The
+  style "step" does not show what the first `hidden` characters of the source do.
+- The request of a script has `address space (uint64) | processor seconds (uint64)` in front of the
+  source. One more byte follows it, with the script's three standard descriptors. A script sends no
+  reply.
 - What a program prints is copied as it is printed, up to `MAX_OUTPUT_BYTES`, into a pipe of its
   process. The supervisor reads it if no reply comes.
 - A reply is `magic (4 bytes) | status (uint8) | flags (uint8) | processor time, ns (int64) | peak
@@ -23,6 +27,8 @@ KEEP = 1
 """Flag of a request: stay as a snapshot if possible."""
 CHECK = 2
 """Flag of a request: only parse the source. The reply is OK or the error."""
+SCRIPT = 4
+"""Flag of a request: be the process of a script, from its first statement to its exit code."""
 
 KEPT = 1
 """Flag of a reply: this process is a snapshot now and waits to be cloned."""
@@ -31,8 +37,9 @@ FINAL = 2
 REPLAY = 4
 """Flag of a reply: nothing was executed, and the program must be run from its beginning."""
 
-_REQUEST = struct.Struct("!4sBI")
+_REQUEST = struct.Struct("!4sBII")
 _REPLY = struct.Struct("!4sBBqqI")
+_SCRIPT_LIMITS = struct.Struct("!QQ")
 _REQUEST_MAGIC, _REPLY_MAGIC = b"rsq1", b"rsr1"
 _STATUSES = (Status.OK, Status.ERROR, Status.MEMORY)
 # Looked up once: a program may rebind them, and its process still has to answer.
@@ -65,16 +72,34 @@ class Reply:
     peak_bytes: int
 
 
-def pack_request(source: str, flags: int) -> bytes:
+def pack_request(source: str, flags: int, hidden: int = 0) -> bytes:
     """Return the bytes of a request. Lone surrogates in the source are kept."""
     body = source.encode("utf-8", "surrogatepass")
-    return _REQUEST.pack(_REQUEST_MAGIC, flags, len(body)) + body
+    return _REQUEST.pack(_REQUEST_MAGIC, flags, hidden, len(body)) + body
 
 
-def unpack_request_header(header: bytes) -> tuple[int, int]:
-    """Return a request's flags, and the number of bytes of source that follow its header."""
-    _, flags, length = _REQUEST.unpack(header)
-    return flags, length
+def pack_script(source: str, memory_bytes: int, cpu_s: int) -> bytes:
+    """Return the bytes of the request to run a script.
+
+    Args:
+        source: Text of the script.
+        memory_bytes: Address space that it may use beyond the loaded libraries' own, bytes.
+        cpu_s: Processor time that it may use, whole seconds.
+    """
+    body = _SCRIPT_LIMITS.pack(memory_bytes, cpu_s) + source.encode("utf-8", "surrogatepass")
+    return _REQUEST.pack(_REQUEST_MAGIC, SCRIPT, 0, len(body)) + body
+
+
+def unpack_script(body: bytes) -> tuple[str, int, int]:
+    """Return what `pack_script` took, of the bytes that follow the header of its request."""
+    memory_bytes, cpu_s = _SCRIPT_LIMITS.unpack_from(body)
+    return body[_SCRIPT_LIMITS.size :].decode("utf-8", "surrogatepass"), memory_bytes, cpu_s
+
+
+def unpack_request_header(header: bytes) -> tuple[int, int, int]:
+    """Return a request's flags, hidden characters, and bytes that follow its header."""
+    _, flags, hidden, length = _REQUEST.unpack(header)
+    return flags, hidden, length
 
 
 def pack_reply(reply: Reply) -> bytes:

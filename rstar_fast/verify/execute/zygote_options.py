@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Style = Literal["stdout", "reference", "step"]
+"""Style of observations. "step" shows what "stdout" would, of the last step only."""
+
 
 @dataclass(frozen=True, slots=True)
 class ZygoteOptions:
@@ -21,7 +24,7 @@ class ZygoteOptions:
         huge_pages: Whether the libraries' memory is gathered into huge pages.
     """
 
-    style: Literal["stdout", "reference"]
+    style: Style
     seed: int
     preload: tuple[str, ...]
     allowed_modules: tuple[str, ...] | None

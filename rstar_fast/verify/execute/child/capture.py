@@ -22,6 +22,7 @@ class Capture(io.TextIOBase):
             copied_bytes: Bytes from the beginning that `copy_to` copies.
         """
         self._half = limit_chars // 2
+        self._copied_bytes = copied_bytes
         self._copied, self._copy_room, self._copy_fd = bytearray(), copied_bytes, -1
         self._reset()
 
@@ -60,6 +61,11 @@ class Capture(io.TextIOBase):
         """
         self._copy_fd = fd
         self._send(self._copied)
+
+    def begin(self, fd: int) -> None:
+        """Forget all that was written, and copy the first bytes that will be written to a pipe."""
+        self._reset()
+        self._copied, self._copy_room, self._copy_fd = bytearray(), self._copied_bytes, fd
 
     def _copy(self, text: str) -> None:
         data = text[: self._copy_room].encode("utf-8", "replace")[: self._copy_room]

@@ -6,8 +6,9 @@ anything in its process, so it is trusted with nothing but its own result.
 
 import ast
 import sys
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.observation_text import (
@@ -18,6 +19,7 @@ from rstar_fast.verify.execute.observation_text import (
     stdout_text,
 )
 from rstar_fast.verify.execute.print_nodes import SourceLines, end_of_shown, is_print_node
+from rstar_fast.verify.execute.zygote_options import Style
 
 # Looked up once: a program may rebind it, and its later pieces still have to be parsed.
 _parse = ast.parse
@@ -39,14 +41,18 @@ class Program:
             statement.
     """
 
-    def __init__(self, style: Literal["stdout", "reference"], stdout: Capture) -> None:
+    def __init__(
+        self, style: Style, stdout: Capture, begin_shown: Callable[[], object] = lambda: None
+    ) -> None:
         """Begin an empty program, which becomes this process's `__main__`.
 
         Args:
             style: Style of the observations. "stdout" shows everything that was printed, or the
                 value of the last expression if nothing was. "reference" is the style of the
-                released training data.
+                released training data. "step" shows what "stdout" would of the last piece.
             stdout: Stream that collects what is printed. It becomes `sys.stdout`.
+            begin_shown: Function that forgets what was printed. It is called in the style "step",
+                before the first statement that is shown.
         """
         module = ModuleType("__main__")
         sys.modules["__main__"] = module
@@ -56,7 +62,11 @@ class Program:
         self._namespace = module.__dict__
         self._future_flags = 0
         self._stdout = stdout
-        self._observe = _Whole(self) if style == "stdout" else _Segments(self)
+        self._observe: _Whole | _Segments
+        if style == "step":
+            self._observe = _Step(self, begin_shown)
+        else:
+            self._observe = _Whole(self) if style == "stdout" else _Segments(self)
         self.observing = False
         self._parsed = False
 
@@ -67,7 +77,7 @@ class Program:
             "__str__" in self._source or "__repr__" in self._source
         )
 
-    def extend(self, source: str) -> str:
+    def extend(self, source: str, hidden: int = 0) -> str:
         """Execute a new piece of the program, and return the observation of the whole.
 
         Raises whatever the program raises, `SystemExit` and `KeyboardInterrupt` included. The
@@ -76,6 +86,7 @@ class Program:
         Args:
             source: Text of the piece, which follows on the text executed so far. It begins at the
                 beginning of a line.
+            hidden: Number of characters from its beginning that the style "step" does not show.
 
         Raises:
             NotIncremental: The piece cannot be executed on its own. The program is unchanged.
@@ -91,8 +102,9 @@ class Program:
             raise NotIncremental from error
         self._parsed = True
         self._source += source
+        first_shown = self._num_lines + source.count("\n", 0, hidden) + 1
         self._num_lines += source.count("\n")
-        self._observe.run(statements, padded)
+        self._observe.run(statements, padded, first_shown)
         self.observing = True
         text = cut(self._observe.text()).strip()
         self.observing = False
@@ -137,7 +149,7 @@ class _Whole:
         self._program = program
         self._value: Any = None
 
-    def run(self, statements: list[ast.stmt], source: str) -> None:
+    def run(self, statements: list[ast.stmt], source: str, first_shown: int) -> None:
         for statement in statements:
             self._value = self._program.execute(statement)
 
@@ -155,6 +167,21 @@ class _Whole:
         return self._value is not None
 
 
+class _Step(_Whole):
+    """Observations of the "step" style."""
+
+    def __init__(self, program: Program, begin_shown: Callable[[], object]) -> None:
+        super().__init__(program)
+        self._begin_shown = begin_shown
+
+    def run(self, statements: list[ast.stmt], source: str, first_shown: int) -> None:
+        hidden = [s for s in statements if s.end_lineno is not None and s.end_lineno < first_shown]
+        super().run(hidden, source, first_shown)
+        self._value = None
+        self._begin_shown()
+        super().run(statements[len(hidden) :], source, first_shown)
+
+
 class _Segments:
     """Observations of the "reference" style.
 
@@ -169,7 +196,7 @@ class _Segments:
         self._waiting: list[tuple[ast.stmt, SourceLines]] = []
         self._last: Any = ""
 
-    def run(self, statements: list[ast.stmt], source: str) -> None:
+    def run(self, statements: list[ast.stmt], source: str, first_shown: int) -> None:
         lines = SourceLines(source)
         self._waiting += [(statement, lines) for statement in statements]
         nodes = [is_print_node(statement) for statement, _ in self._waiting]

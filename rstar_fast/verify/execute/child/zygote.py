@@ -17,10 +17,11 @@ import sys
 import time
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from rstar_fast.verify.base import Status
 from rstar_fast.verify.execute import framing
+from rstar_fast.verify.execute.child import script
 from rstar_fast.verify.execute.child.capture import Capture
 from rstar_fast.verify.execute.child.cloning import secret_function, silence, waiting_function
 from rstar_fast.verify.execute.child.confining import confine
@@ -76,9 +77,11 @@ class Programs:
                 with contextlib.suppress(Exception):
                     Program(options.style, Capture(options.output_chars)).extend(source)
         # In the "reference" style a failure drops what was printed.
-        copied_bytes = framing.MAX_OUTPUT_BYTES if options.style == "stdout" else 0
+        copied_bytes = framing.MAX_OUTPUT_BYTES if options.style != "reference" else 0
         self._stdout = Capture(options.output_chars, copied_bytes)
-        self._program = Program(options.style, self._stdout)
+        self._program = Program(options.style, self._stdout, lambda: self._stdout.begin(OUTPUT_FD))
+        self._style = options.style
+        self._memory_bytes = options.memory_bytes
         self._reserve = mmap.mmap(
             -1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ
         )
@@ -94,15 +97,19 @@ class Programs:
             return False
 
     def _serve(self) -> bool:
-        flags, source = _read_request()
+        flags, hidden, body = _read_request()
+        if flags & framing.SCRIPT:
+            self._be_script(body)
+        source = body.decode("utf-8", "surrogatepass")
         begin_s = _process_time()
-        self._stdout.copy_to(OUTPUT_FD)
+        if self._style != "step":
+            self._stdout.copy_to(OUTPUT_FD)
         try:
             if flags & framing.CHECK:
                 check(source)
                 status, text, reply_flags = Status.OK, "", 0
             else:
-                text, had_timers = self._run(source)
+                text, had_timers = self._run(source, hidden)
                 stays = flags & framing.KEEP and self._program.resumable and not had_timers
                 status, reply_flags = Status.OK, framing.KEPT if stays else 0
         except NotIncremental:
@@ -117,11 +124,18 @@ class Programs:
         _send(Reply(status, text, reply_flags, _process_time() - begin_s, usage.ru_maxrss << 10))
         return bool(reply_flags & framing.KEPT)
 
-    def _run(self, source: str) -> tuple[str, bool]:
+    def _be_script(self, body: bytes) -> NoReturn:
+        source, memory_bytes, cpu_s = framing.unpack_script(body)
+        script.take_descriptors(CHANNEL_FD)
+        _close(OUTPUT_FD)
+        script.lower_limits(self._memory_bytes - memory_bytes, cpu_s)
+        script.run(source, free=self._reserve.close)
+
+    def _run(self, source: str, hidden: int) -> tuple[str, bool]:
         """Run a piece. Returns its observation, and whether it left timers that clones lack."""
         had_timers = False
         try:
-            text = self._program.extend(source)
+            text = self._program.extend(source, hidden)
         finally:
             for timer in _TIMERS:
                 if _getitimer(timer)[0]:
@@ -218,9 +232,10 @@ def _read_exactly(count: int) -> bytes:
     return data
 
 
-def _read_request() -> tuple[int, str]:
-    flags, length = framing.unpack_request_header(_read_exactly(framing.REQUEST_HEADER_BYTES))
-    return flags, _read_exactly(length).decode("utf-8", "surrogatepass")
+def _read_request() -> tuple[int, int, bytes]:
+    header = _read_exactly(framing.REQUEST_HEADER_BYTES)
+    flags, hidden, length = framing.unpack_request_header(header)
+    return flags, hidden, _read_exactly(length)
 
 
 def _send(reply: Reply) -> None:

@@ -17,6 +17,7 @@ from enum import Enum
 from rstar_fast.verify.execute.framing import MAX_REPLY_BYTES, Reply, unpack_reply
 from rstar_fast.verify.execute.supervisor import inspection
 from rstar_fast.verify.execute.supervisor.output import Output
+from rstar_fast.verify.execute.supervisor.script import Streams
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.pool.wire import FrameError
 
@@ -72,6 +73,7 @@ class Clone:
         heirs: Snapshots that were cloned from it.
         source: Program text that it has executed, while it is a snapshot.
         reply: Reply that it sent. None before that.
+        streams: Standard streams of its script. None where it runs a program of steps.
     """
 
     __slots__ = (
@@ -95,26 +97,41 @@ class Clone:
         "sock",
         "source",
         "state",
+        "streams",
         "was_refused",
     )
 
-    def __init__(self, parent: "ZygoteProcess | Clone", request: bytes, keep: bool) -> None:
+    def __init__(
+        self,
+        parent: "ZygoteProcess | Clone",
+        request: bytes,
+        keep: bool,
+        streams: Streams | None = None,
+    ) -> None:
         """Request a clone.
 
         Args:
             parent: Zygote or snapshot to clone.
             request: Bytes of the request that the clone does.
             keep: Whether the request asks the clone to stay as a snapshot.
+            streams: Standard streams of its script, which are closed with the clone. None for a
+                program of steps.
 
         Raises:
             OSError: The parent is gone, or there is no room for descriptors.
         """
-        self.output = Output()
+        self.streams = streams
+        try:
+            self.output = Output()
+        except OSError:
+            if streams:
+                streams.close()
+            raise
         try:
             self.sock, theirs = socket.socketpair()
         except OSError:
             self.output.hand_over()
-            self.output.close()
+            self._close_outputs()
             raise
         self.parent = parent
         self.state = CloneState.REQUESTED
@@ -168,6 +185,8 @@ class Clone:
         try:
             while self._unsent:
                 self._unsent = self._unsent[self.sock.send(self._unsent) :]
+            if self.streams:
+                self.streams.hand_over(self.sock)
         except BlockingIOError:
             return False
         except OSError:
@@ -298,7 +317,12 @@ class Clone:
     def close(self) -> None:
         """Close the descriptors."""
         self.sock.close()
-        self.output.close()
+        self._close_outputs()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
+
+    def _close_outputs(self) -> None:
+        self.output.close()
+        if self.streams:
+            self.streams.close()

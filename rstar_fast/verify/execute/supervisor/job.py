@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rstar_fast.steps import closes_code
 from rstar_fast.verify.base import Observation
 from rstar_fast.verify.execute.source import continues, source_of
+from rstar_fast.verify.execute.supervisor.script import Script
 
 
 @dataclass(eq=False, slots=True)
@@ -13,10 +14,12 @@ class Job:
     """A program to run.
 
     Attributes:
-        steps: Texts of the steps of its code block.
+        steps: Texts of the steps of its code block. None for a script.
         work_id: Number of the main process's request. None for a job that only makes a snapshot
             for other jobs.
         waiting: Jobs that wait for that snapshot.
+        script: Script to run. None for a program of steps.
+        wall_s: Wall time of the whole program, seconds. None for the executor's own limit.
         source: Text of the program.
         num_losses: Number of times that a process for it ended through no fault of the program.
         spent_s: Wall time that processes took which ran nothing of it, seconds. It counts too.
@@ -32,6 +35,8 @@ class Job:
     steps: tuple[str, ...]
     work_id: int | None
     waiting: "list[Job]" = field(default_factory=list)
+    script: Script | None = None
+    wall_s: float | None = None
     source: str = ""
     num_losses: int = 0
     spent_s: float = 0.0
@@ -41,12 +46,21 @@ class Job:
     known_failure: Observation | None = None
 
     def __post_init__(self) -> None:
-        self.source = source_of(self.steps)
+        if self.script:
+            self.source, self.wall_s = self.script.source, self.script.wall_s
+            self.whole = True
+        else:
+            self.source = source_of(self.steps)
 
     @property
     def stays_open(self) -> bool:
         """Whether more steps may follow in its code block."""
-        return not closes_code(self.steps[-1])
+        return bool(self.steps) and not closes_code(self.steps[-1])
+
+    @property
+    def num_hidden(self) -> int:
+        """Number of characters of the source before the last step, if that begins a line."""
+        return next((len(source) for _, source in self.beginnings()), 0)
 
     def beginnings(self) -> Iterator[tuple[int, str]]:
         """Yield its proper beginnings of whole steps, the longest first.

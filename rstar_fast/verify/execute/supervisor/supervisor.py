@@ -27,6 +27,7 @@ from rstar_fast.verify.execute.supervisor.job import Job
 from rstar_fast.verify.execute.supervisor.memory import max_programs
 from rstar_fast.verify.execute.supervisor.outcomes import Outcomes
 from rstar_fast.verify.execute.supervisor.poller import Poller
+from rstar_fast.verify.execute.supervisor.script import Script, Streams, ended
 from rstar_fast.verify.execute.supervisor.snapshots import Snapshots
 from rstar_fast.verify.execute.supervisor.strays import Strays
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
@@ -55,7 +56,7 @@ _MAX_LOSSES = 1
 _MAX_SNAPSHOTS = 1024
 _OTHER_FDS = 24
 """Descriptors that the supervisor has beside those of zygotes and clones."""
-_FDS_OF_PROGRAM, _FDS_OF_SNAPSHOT, _FDS_OF_ZYGOTE = 3, 2, 3
+_FDS_OF_PROGRAM, _FDS_OF_SNAPSHOT, _FDS_OF_ZYGOTE = 5, 2, 3
 _MAX_OUTCOMES, _MAX_OUTCOME_BYTES = 8192, 64 << 20
 _MIN_TIME_S = 0.02
 """Seconds that every piece of a program gets, even if the program has used up its time."""
@@ -128,6 +129,9 @@ class Supervisor:
             for clone in list(self._settling):
                 self._guarded(clone, self._settle)
             now = time.monotonic()
+            for clone in self._running:
+                if clone.streams and clone.streams.next_look_s <= now:
+                    clone.streams.look()
             for clone in [clone for clone in self._running if clone.deadline <= now]:
                 self._guarded(clone, self._end_late)
             self._zygotes.end_late()
@@ -140,6 +144,7 @@ class Supervisor:
             return _SETTLING_INTERVAL_S
         now = time.monotonic()
         deadlines = [clone.deadline for clone in self._running]
+        deadlines += [clone.streams.next_look_s for clone in self._running if clone.streams]
         if self._resume_s:
             deadlines.append(self._resume_s)
         earliest = min(self._zygotes.deadline, self._strays.deadline, *deadlines)
@@ -172,7 +177,11 @@ class Supervisor:
     def _take_requests(self) -> None:
         for work_id, request in self._channel.receive_all():
             if "steps" in request:
-                self._queue.append(Job(tuple(request["steps"]), work_id))
+                self._queue.append(
+                    Job(tuple(request["steps"]), work_id, wall_s=request.get("wall_s"))
+                )
+            elif "script" in request:
+                self._queue.append(Job((), work_id, script=Script.of(request["script"])))
             else:
                 self._channel.send(work_id, self._report())
 
@@ -240,9 +249,14 @@ class Supervisor:
             return
         keep = self._snapshots.enabled and job.stays_open and not job.known_failure
         flags = framing.CHECK if job.known_failure else framing.KEEP if keep else 0
-        request = framing.pack_request(job.source[len(executed) :], flags)
         try:
-            clone = Clone(parent, request, keep)
+            if job.script:
+                streams = Streams(job.script.stdin, self._options.output_chars)
+                clone = Clone(parent, job.script.request(), False, streams)
+            else:
+                hidden = self._hidden(job, len(executed))
+                request = framing.pack_request(job.source[len(executed) :], flags, hidden)
+                clone = Clone(parent, request, keep)
         except OSError as error:
             if error.errno in _SHORTAGES:
                 self._wait_for_room(job)
@@ -263,8 +277,15 @@ class Supervisor:
         if not clone.send():
             self._poller.watch_for_room(clone.sock.fileno(), True)
 
+    def _hidden(self, job: Job, num_executed: int) -> int:
+        """Return how many characters of what is left of a program the style does not show."""
+        return max(0, job.num_hidden - num_executed) if self._options.style == "step" else 0
+
     def _time_left_s(self, clone: Clone, job: Job) -> float:
-        return max(self._options.wall_s - clone.elapsed_s - job.spent_s, _MIN_TIME_S)
+        return max(self._limit_s(job) - clone.elapsed_s - job.spent_s, _MIN_TIME_S)
+
+    def _limit_s(self, job: Job) -> float:
+        return self._options.wall_s if job.wall_s is None else job.wall_s
 
     def _wait_for_room(self, job: Job) -> None:
         """Make room for a process, and try a job again a little later."""
@@ -402,17 +423,18 @@ class Supervisor:
             return False
         status, usage = end
         job = self._running.pop(clone, None)
+        if job and clone.streams:
+            self._finish_script(job, clone, ended(status, usage))
         printed = clone.output.read() if job else ""
         self._poller.unwatch(clone.pidfd)
         self._forget(clone)
-        if job:
+        if job and not job.script:
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
                 cpu_s = usage.ru_utime + usage.ru_stime
-                failure = failures.timed_out(self._options.wall_s, printed, clone.age_s, cpu_s)
+                failure = failures.timed_out(self._limit_s(job), printed, clone.age_s, cpu_s)
             else:
                 failure = failures.crashed(status, usage, printed, clone.age_s)
-            self._outcomes.put(job.source, failure)
-            self._finish(job, failure)
+            self._end_with(job, failure)
         return True
 
     def _end_late(self, clone: Clone) -> None:
@@ -424,9 +446,25 @@ class Supervisor:
         else:
             job = self._running.pop(clone)
             clone.kill()
-            failure = failures.timed_out(self._options.wall_s, clone.output.read(), clone.age_s)
+            if clone.streams:
+                end = {"status": Status.TIMEOUT, "exit_code": None, "cpu_s": 0.0, "peak_bytes": 0}
+                self._finish_script(job, clone, end)
+                return
+            limit_s = self._limit_s(job)
+            failure = failures.timed_out(limit_s, clone.output.read(), clone.age_s)
+            self._end_with(job, failure)
+
+    def _end_with(self, job: Job, failure: Observation) -> None:
+        if job.wall_s is None:
+            # A limit of its own says nothing about other programs that begin so.
             self._outcomes.put(job.source, failure)
-            self._finish(job, failure)
+        self._finish(job, failure)
+
+    def _finish_script(self, job: Job, clone: Clone, end: dict[str, Any]) -> None:
+        """Send the result of a script that has ended, or that is killed now."""
+        assert clone.streams and job.work_id is not None
+        written = clone.streams.written()
+        self._channel.send(job.work_id, end | written | {"wall_s": clone.age_s})
 
     def _never_lived(self, clone: Clone) -> None:
         """Give up a requested clone that has not greeted."""
