@@ -31,6 +31,8 @@ class Sample:
             step that its descendants read in other tokens than the ones drawn.
         advantages: Credit of the step that each completion token was drawn in. 0 where the mask is
             0.
+        versions: Number of the weights that drew each completion token (`Node.version`). -1 where
+            the mask is 0.
         reward: Reward of the leaf.
         share: Share of draws on the path, see `TreeValues.shares`. The shares of all graded leaves
             add up to 1.
@@ -45,6 +47,7 @@ class Sample:
     logprobs: tuple[float, ...] | None
     mask: tuple[int, ...]
     advantages: tuple[float, ...]
+    versions: tuple[int, ...]
     reward: float
     share: float
     finished: bool
@@ -82,6 +85,8 @@ def samples(
     found: list[Sample] = []
     for leaf, of_steps in zip(chosen, credits, strict=True):
         tokens = sequences.of(leaf)
+        # The last one is that of what was not drawn.
+        versions = [*(node.version for node in tree.path(leaf)), -1]
         of_tokens = [0.0 if step == NOT_DRAWN else of_steps[step] for step in tokens.steps]
         sample = Sample(
             prompt_ids=tokens.prompt_ids,
@@ -89,6 +94,7 @@ def samples(
             logprobs=tokens.logprobs,
             mask=tuple(int(step != NOT_DRAWN) for step in tokens.steps),
             advantages=tuple(of_tokens),
+            versions=tuple(versions[step] for step in tokens.steps),
             reward=values.rewards[leaf],
             share=values.shares[leaf],
             finished=is_finished(tree.nodes[leaf]),

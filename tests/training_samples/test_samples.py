@@ -5,19 +5,28 @@ from typing import Any
 
 import pytest
 import torch
+from ask_tell import Engine, drive
 from tiny_models import byte_tokenizer, tiny_model
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import policy_path
 from rstar_fast.errors import ConfigError, DataError
+from rstar_fast.failure import Failure
 from rstar_fast.marks import MARKS
 from rstar_fast.models.loading import load_tokenizer
-from rstar_fast.policy import Candidate, FunctionPolicy, TransformersPolicy
+from rstar_fast.policy import (
+    Candidate,
+    ExpandRequest,
+    Expansion,
+    FunctionPolicy,
+    TransformersPolicy,
+)
 from rstar_fast.policy.loading import load
 from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.problems import Problem, read_problems
 from rstar_fast.prompts import PromptStyle
-from rstar_fast.search import Searcher
+from rstar_fast.search import Search, Searcher
+from rstar_fast.store.records import record_to_tree, tree_to_record
 from rstar_fast.training_samples import Sample, samples
 from rstar_fast.tree import Node, Tree
 
@@ -211,3 +220,59 @@ def test_a_function_engine_is_refused_by_name_of_the_node() -> None:
     assert isinstance(tree, Tree)
     with pytest.raises(DataError, match="an engine that tells them"):
         samples(tree, PrefixTokens(byte_tokenizer(), "finetuned"))
+
+
+class Changing(Engine):
+    """A model whose weights change in the middle of a search, with a request under way."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.policy = TransformersPolicy(model, tokenizer)
+        self.model = model
+        self.weights = [{name: one.clone() for name, one in model.state_dict().items()}]
+        self.weights.append({name: one + 0.05 * one.std() for name, one in self.weights[0].items()})
+        self.num_expansions = 0
+
+    def expand(self, request: ExpandRequest) -> Expansion:
+        self.num_expansions += 1
+        self.policy.add([request])
+        if self.num_expansions == 4:
+            assert not self.policy.step()
+            self.model.load_state_dict(self.weights[1])
+            self.policy.update(1)
+        while True:
+            if done := self.policy.step():
+                return done[0]
+
+
+def test_a_tree_across_a_change_of_weights_says_which_drew_what() -> None:
+    tokenizer = byte_tokenizer(MARKS)
+    model = tiny_model("llama", tokenizer, spread=0.15, max_position_embeddings=4096)
+    engine = Changing(model, tokenizer)
+    search = Search(replace(HOT, max_depth=4, max_step_tokens=12))
+    search.add([Problem("p", "How many?", ("3",))])
+    (tree,) = drive(search, engine)
+    assert isinstance(tree, Tree) and engine.num_expansions > 5
+    assert [{child.version for child in tree.children(0)}, tree.nodes[-1].version] == [{0}, 1]
+    # A run folder keeps the versions.
+    tree = record_to_tree(tree_to_record(tree))
+    found = samples(tree, PrefixTokens(tokenizer, "finetuned"))
+    assert any({0, 1} <= set(one.versions) for one in found)
+    for version, weights in enumerate(engine.weights):
+        model.load_state_dict(weights)
+        for one in found:
+            assert one.logprobs is not None
+            own = torch.tensor(one.versions) == version
+            errors = (torch.tensor(one.logprobs) - rescored(model, one)).abs()
+            assert not own.any() or errors[own].max() < 2e-4
+            other = torch.tensor(one.versions) == 1 - version
+            assert not other.any() or errors[other].max() > 1e-3
+
+
+def test_a_version_is_a_number() -> None:
+    bad = FunctionPolicy(lambda requests: [[Candidate("x", version=-1)] for _ in requests])
+    with Searcher(bad, config=replace(HOT, candidates=1)) as searcher:
+        (failure,) = searcher.search([Problem("p", "q", ("3",))])
+    assert isinstance(failure, Failure) and "expected an integer of at least 0" in failure.reason
+    policy = TransformersPolicy(tiny_model("llama", byte_tokenizer(MARKS)), byte_tokenizer(MARKS))
+    with pytest.raises(ConfigError, match="version: expected an integer"):
+        policy.update(-1)
