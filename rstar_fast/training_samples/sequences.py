@@ -137,7 +137,7 @@ class TokenSequences:
         return leaf.finish == "eos" and self._prefix.is_special(token)
 
     def _check(self, node: Node) -> None:
-        if not node.id_bytes:
+        if node.step and not node.id_bytes:
             raise DataError(
                 f"problem {self._tree.problem.id!r}: node {node.id}: expected the token ids of a "
                 "step, got none; samples need an engine that tells them (Candidate.token_ids)"

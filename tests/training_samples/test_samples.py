@@ -276,3 +276,10 @@ def test_a_version_is_a_number() -> None:
     policy = TransformersPolicy(tiny_model("llama", byte_tokenizer(MARKS)), byte_tokenizer(MARKS))
     with pytest.raises(ConfigError, match="version: expected an integer"):
         policy.update(-1)
+
+
+def test_a_step_without_text_needs_no_token_ids() -> None:
+    tree = chain(step="", id_bytes=b"", logprob_bytes=b"", end="stuck", answer="", correct=None)
+    (one,) = samples(tree, PrefixTokens(byte_tokenizer(), "finetuned"))
+    assert len(one.completion_ids) == sum(one.mask) == len(tree.nodes[1].token_ids)
+    assert one.logprobs is not None and one.finished
