@@ -54,6 +54,8 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/recording.py --quick
 	$(BIN)/python bench/score.py --quick
 	$(BIN)/python bench/kernels.py --quick
+	$(BIN)/python bench/credit.py --quick
+	$(BIN)/python bench/samples.py --quick
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -217,7 +217,7 @@ def run_policy(policy: TransformersPolicy, levels: list[Level]) -> int:
     Returns:
         Number of tokens written.
     """
-    policy.forget()
+    policy.update(0)
     before = policy.stats.generated_tokens
     for level in levels:
         decode(policy, level)

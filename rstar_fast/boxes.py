@@ -1,6 +1,8 @@
 r"""The contents of `\boxed{...}` and `\fbox{...}` in a text."""
 
 import re
+from collections import deque
+from collections.abc import Iterator
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _WORD = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|(?!\\[)\]])[^\s$<{}])+")
@@ -23,13 +25,18 @@ def boxed(text: str) -> str:
     '3, 5'
     """
     found: dict[str, str] = {}
-    position = 0
-    while box := _BOX.search(text, position):
-        content, position = _content(text, box.end())
-        content = _without_boxes(content).strip()
-        if content:
-            found.setdefault("".join(content.split()), content)
+    for content in filter(None, _contents(text)):
+        found.setdefault("".join(content.split()), content)
     return ", ".join(found.values())
+
+
+def last_boxed(text: str) -> str | None:
+    r"""Return what the last box of a text holds: "" if it is never closed. None without a box.
+
+    >>> last_boxed(r"\boxed{1}, or rather \boxed{2}"), last_boxed(r"\boxed{1} or \boxed{2")
+    ('2', '')
+    """
+    return next(iter(deque(_contents(text), maxlen=1)), None)
 
 
 def closing_brace(text: str, start: int) -> int:
@@ -44,6 +51,14 @@ def closing_brace(text: str, start: int) -> int:
         if depth == 0:
             return brace.start()
     return -1
+
+
+def _contents(text: str) -> Iterator[str]:
+    """Yield what the boxes of a text hold, in order. A box within a box is its content."""
+    position = 0
+    while box := _BOX.search(text, position):
+        content, position = _content(text, box.end())
+        yield _without_boxes(content).strip()
 
 
 def _content(text: str, start: int) -> tuple[str, int]:

@@ -61,6 +61,7 @@ class Node:
             was written again.
         spent: Number of tokens that were generated for the tree up to and including the candidate
             that made the node. 0 where the policy told no tokens.
+        version: Number of the weights that drew its tokens. 0 where the policy told none.
     """
 
     id: int
@@ -85,6 +86,7 @@ class Node:
     exhausted: bool = False
     draws: int = 1
     spent: int = 0
+    version: int = 0
 
     @property
     def text(self) -> str:

@@ -15,27 +15,30 @@ from rstar_fast.marks.python_text import COMMENT, COMMENT_LINE, LITERAL, OPEN_LI
 _OPENERS = (CODE, ANSWER)
 
 
-def stop_end(text: str, stops: tuple[str, ...] = STOP_MARKS, goes_on: bool = False) -> int:
+def stop_end(
+    text: str, stops: tuple[str, ...] = STOP_MARKS, goes_on: bool = False, start: int = 0
+) -> int:
     r"""Return the index just past the first stop mark of a text, or -1 if there is none.
 
     Args:
-        text: Text from the beginning of a step.
+        text: Text in which a step begins at `start`.
         stops: Marks that end a step.
         goes_on: Whether more text may follow. A mark in a literal that is still open then counts as
             none, as the literal may be closed. Without more text the mark ended the step.
+        start: Index at which the step begins.
 
     >>> stop_end("x = 1<end_of_step>\n"), stop_end("s = '<end_of_step>'\n")
     (18, -1)
     """
-    position, pattern = 0, _stops(stops, goes_on)
+    position, pattern = start, _stops(stops, goes_on)
     while found := pattern.search(text, position):
         position = found.end()
         if found["mark"]:
             return position
         if found[0] == ANSWER:
             # An answer is prose.
-            ends = [at + len(stop) for stop in stops if (at := text.find(stop, position)) >= 0]
-            return min(ends, default=-1)
+            end = _any_of(stops).search(text, position)
+            return end.end() if end else -1
     return -1
 
 
@@ -110,6 +113,11 @@ def _completes_mark(before: str, text: str) -> bool:
     """Return whether a mark begins in one text and ends in the next."""
     begun = before[at:] if (at := before.rfind("<")) >= 0 else ""
     return bool(begun) and not spells_mark(begun) and spells_mark(begun + text)
+
+
+@lru_cache
+def _any_of(marks: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, marks)) or "(?!)")
 
 
 @lru_cache

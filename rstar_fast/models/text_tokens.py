@@ -120,6 +120,10 @@ class TextTokens:
         found = [token for token in token_ids if token in self._controls]
         return found == wanted and not ("<\\" in text and self._shown_mark.search(text))
 
+    def is_special(self, token_id: int) -> bool:
+        """Return whether a token is special, or structures a chat, and is no mark."""
+        return token_id in self._special
+
     def _encode(self, text: str, **options: bool) -> list[int]:
         tokens: list[int] = self._tokenizer(
             encodable(text), add_special_tokens=False, **options

@@ -104,6 +104,9 @@ class ExpandRequest:
 
 Finish = Literal["mark", "eos", "length"]
 
+MAX_VERSION = (1 << 31) - 1
+"""Largest number of a version of weights."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -122,6 +125,7 @@ class Candidate:
             mark, or where the prompt's format adds text.
         ends_with_token: Whether the text ends with a stop mark that is one token. What only spells
             a mark before it is then text. Else the search cuts the text behind its first stop mark.
+        version: Number of the weights that drew it, >= 0. 0 where they never change.
     """
 
     text: str
@@ -130,6 +134,7 @@ class Candidate:
     finish: Finish = "mark"
     exact: bool = True
     ends_with_token: bool = False
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class PrefixTokens:
     Attributes:
         lead: Text between a step and the next. The prompt's format adds it; the policy does not
             write it.
+        eos_id: Id of the token that ends a text. None if the tokenizer has none.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", prompt: PromptStyle) -> None:
@@ -32,6 +33,8 @@ class PrefixTokens:
             PolicyError: The prompt is "chat", and the tokenizer has no chat template for it.
         """
         self.lead = step_lead(prompt)
+        self.eos_id: int | None = tokenizer.eos_token_id
+        self._tokenizer = tokenizer
         self._tokens = TextTokens(tokenizer)
         self._prompt = prompt
         self._chat = chat_template(tokenizer) if prompt == "chat" else None
@@ -75,6 +78,14 @@ class PrefixTokens:
         if ids is not None and self._tokens.are_of(ids, segment.text):
             return ids
         return self._tokens.of(segment.text)
+
+    def spelt(self, token_ids: Sequence[int]) -> str:
+        """Return the text that token ids spell, special tokens among them."""
+        return str(self._tokenizer.decode(list(token_ids), clean_up_tokenization_spaces=False))
+
+    def is_special(self, token_id: int) -> bool:
+        """Return whether a token structures a text or ends it, and is no mark."""
+        return self._tokens.is_special(token_id)
 
     def _encode_prompt(self, question: str) -> list[int]:
         if self._chat is not None:

@@ -11,17 +11,25 @@ just admitted.
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from rstar_fast.checks import check_integer
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.devices import find_device, find_dtype
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.models.texts import check_marks, missing_embedding
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
+from rstar_fast.policy.base import (
+    MAX_VERSION,
+    Candidate,
+    ExpandRequest,
+    Expansion,
+    PolicyStats,
+)
 from rstar_fast.policy.endings import Endings
 from rstar_fast.policy.kv import PrefixPools, RowKV
 from rstar_fast.policy.loading import CausalModel, load
@@ -66,6 +74,7 @@ class TransformersPolicy:
     Attributes:
         name: Folder or hub name of the model.
         stats: Running totals.
+        version: Number of the model's weights, see `update`. 0 at first.
 
     Raises:
         ConfigError: There is no such device or number type.
@@ -100,6 +109,7 @@ class TransformersPolicy:
         self._num_embeddings = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
         check_marks(self._num_embeddings, tokenizer, MARKS, f"policy {self.name!r}", PolicyError)
         self.stats = PolicyStats()
+        self.version = 0
         self._tokenizer = tokenizer
         self._model = CausalModel.of(model)
         self._prefix_tokens = PrefixTokens(tokenizer, prompt)
@@ -134,9 +144,23 @@ class TransformersPolicy:
         self._done.clear()
         self._new_buffers()
 
-    def forget(self) -> None:
-        """Drop the keys and values kept for reuse. Needed after a change of the model's weights."""
-        self._store.clear()
+    @torch.inference_mode()
+    def update(self, version: int) -> None:
+        """Take note that the model's weights have changed, between two steps.
+
+        The keys and values of the old weights are dropped. Requests under way begin again, so that
+        all tokens of a candidate come of the same weights. To finish them with the old ones, call
+        `step` until `pending` is 0 before the change.
+
+        Args:
+            version: Number of the new weights, >= 0. Candidates carry it from now on.
+
+        Raises:
+            ConfigError: The number is out of range.
+        """
+        check_integer("version", version, low=0, high=MAX_VERSION)
+        self.version = version
+        self._begin_again()
 
     @torch.inference_mode()
     def step(self) -> list[Expansion]:
@@ -324,6 +348,8 @@ class TransformersPolicy:
                 group.tokens + row.tokens[:-1], len(group.tokens), self._own.flat(place, known)
             )
         self._vacate(place)
+        if self.version:
+            candidate = replace(candidate, version=self.version)
         group.candidates[row.sample] = candidate
         count = group.request.num_candidates
         if len(group.candidates) == count:
@@ -373,14 +399,18 @@ class TransformersPolicy:
                 )
             )
             return
-        self._store.clear()
         self._max_rows = max(1, self._max_rows // 2)
+        self._begin_again()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _begin_again(self) -> None:
+        """Drop all keys and values, and put all requests back into the queue."""
+        self._store.clear()
         for group in reversed(list(self._groups)):
             self._drop(group)
             self._queue.appendleft(group.request)
         self._new_buffers()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     def _new_buffers(self) -> None:
         """Make empty buffers for the keys and values of the requests that are being answered."""

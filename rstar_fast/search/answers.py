@@ -8,7 +8,7 @@ import numpy as np
 
 from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
 from rstar_fast.errors import ExecutorError, PolicyError, RStarError, ScoreError, described
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, Finish
+from rstar_fast.policy.base import MAX_VERSION, Candidate, ExpandRequest, Expansion, Finish
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.search.work import GradeRequest, Request, RunRequest
 from rstar_fast.verify.base import Grade, Layer, Observation, Status
@@ -24,6 +24,7 @@ class WrittenStep(NamedTuple):
         exact: Whether the token ids spell exactly the text.
         finish: Way in which the step ended.
         ends_with_token: Whether its last token is a stop mark.
+        version: Number of the weights that drew it.
     """
 
     text: str
@@ -32,6 +33,7 @@ class WrittenStep(NamedTuple):
     exact: bool
     finish: Finish
     ends_with_token: bool
+    version: int = 0
 
 
 Answer = list[WrittenStep] | Observation | Grade | list[float]
@@ -96,6 +98,12 @@ def _expansion(request: ExpandRequest, result: Expansion) -> list[WrittenStep]:
         _refuse_texts(candidates, where)
     if set(map(type, exacts + ends)) != {bool}:
         _refuse_texts(candidates, where)
+    versions = [one.version for one in candidates]
+    if set(map(type, versions)) != {int} or not all(0 <= one <= MAX_VERSION for one in versions):
+        raise PolicyError(
+            f"the policy gave the versions {', '.join(map(_shown, versions))} {where}; "
+            "expected an integer of at least 0 for each candidate"
+        )
     try:
         ids = ids_to_bytes([one.token_ids for one in candidates])
         logprobs = logprobs_to_bytes([one.logprobs for one in candidates])
@@ -109,7 +117,7 @@ def _expansion(request: ExpandRequest, result: Expansion) -> list[WrittenStep]:
                 f"the policy gave {len(of_ids) // 4} token ids and {len(of_logprobs) // 4} "
                 f"log-probabilities for candidate {i} {where}; expected as many, or none"
             )
-    return list(map(WrittenStep, texts, ids, logprobs, exacts, finishes, ends))
+    return list(map(WrittenStep, texts, ids, logprobs, exacts, finishes, ends, versions))
 
 
 def _refuse_texts(candidates: Sequence[Candidate], where: str) -> None:

@@ -168,9 +168,10 @@ class LiveTree:
         children = [
             # Positional arguments take half of the time of named ones.
             Node(i, parent, depth, text, "", id_bytes, logprob_bytes, exact, finish)
-            for i, (text, id_bytes, logprob_bytes, exact, finish, _) in enumerate(steps, start)
+            for i, (text, id_bytes, logprob_bytes, exact, finish, *_) in enumerate(steps, start)
         ]
         for child, step in zip(children, steps, strict=True):
+            child.version = step.version
             if self.budget.cuts(step):
                 child.end = "budget"
         # The collector need not visit nodes: they hold texts, bytes and numbers only.
@@ -183,12 +184,12 @@ class LiveTree:
 
         Its `end` is set if it was cut for want of tokens.
         """
-        text, id_bytes, logprob_bytes, exact, finish, _ = step
+        text, id_bytes, logprob_bytes, exact, finish, _, version = step
         depth = self.nodes[parent].depth + 1
         child = Node(
             len(self.nodes), parent, depth, text, "", id_bytes, logprob_bytes, exact, finish
         )
-        child.spent = spent
+        child.spent, child.version = spent, version
         if self.budget.cuts(step):
             child.end = "budget"
         self._one_node[0] = self._base + parent

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any, get_args, get_type_hints
 
-from rstar_fast.policy.base import Finish
+from rstar_fast.policy.base import MAX_VERSION, Finish
 from rstar_fast.search.answers import Answer, WrittenStep
 from rstar_fast.store.fields import Kind, check_fields
 from rstar_fast.verify.base import Grade, Observation
@@ -60,9 +60,9 @@ def plain_answer(answer: Answer) -> list[Any]:
 
     Scores are a list of numbers. An observation and a grade are their fields in order. An expansion
     is, for each candidate, [text, number of token ids, number of log-probabilities, exact, finish,
-    ends_with_token], and at its end the base64 of the token ids of all (int32), followed by the
-    log-probabilities of all (float32). What is as in a `Candidate` of a text alone is left out at
-    the end of a list.
+    ends_with_token, version], and at its end the base64 of the token ids of all (int32), followed
+    by the log-probabilities of all (float32). What is as in a `Candidate` of a text alone is left
+    out at the end of a list.
     """
     if isinstance(answer, Observation):
         return _OBSERVATION.plain(answer)
@@ -73,9 +73,9 @@ def plain_answer(answer: Answer) -> list[Any]:
     numbers = b"".join([*(step[1] for step in answer), *(step[2] for step in answer)])
     steps: list[Any] = [
         [text, len(ids) // 4, len(logprobs) // 4]
-        if exact and finish == "mark" and not ends_with_token
-        else [text, len(ids) // 4, len(logprobs) // 4, exact, finish, ends_with_token]
-        for text, ids, logprobs, exact, finish, ends_with_token in answer
+        if exact and finish == "mark" and not ends_with_token and not version
+        else [text, len(ids) // 4, len(logprobs) // 4, exact, finish, ends_with_token, version]
+        for text, ids, logprobs, exact, finish, ends_with_token, version in answer
     ]
     return [*steps, b2a_base64(numbers, newline=False).decode()]
 
@@ -113,14 +113,17 @@ def _step(
     exact: Any = True,
     finish: Any = "mark",
     ends_with_token: Any = False,
-) -> tuple[str, int, int, bool, Finish, bool]:
+    version: Any = 0,
+) -> tuple[str, int, int, bool, Finish, bool, int]:
     if not isinstance(text, str) or finish not in _FINISHES:
         raise ValueError("no candidate")
     if not isinstance(exact, bool) or not isinstance(ends_with_token, bool):
         raise ValueError("no candidate")
     if type(num_ids) is not int or num_ids < 0 or num_logprobs not in (0, num_ids):
         raise ValueError("no numbers of token ids and log-probabilities")
-    return text, num_ids, int(num_logprobs), exact, finish, ends_with_token
+    if type(version) is not int or not 0 <= version <= MAX_VERSION:
+        raise ValueError("no version")
+    return text, num_ids, int(num_logprobs), exact, finish, ends_with_token, version
 
 
 def _scores(values: list[Any]) -> list[float]:

@@ -85,8 +85,8 @@ def tree_to_record(tree: Tree) -> dict[str, Any]:
 def record_to_tree(record: dict[str, Any]) -> Tree:
     """Return the tree of a record.
 
-    Records without `copy`, `ended` or `sure`, and nodes without `draws` and `spent`, which older
-    versions wrote, are read too.
+    Records without `copy`, `ended` or `sure`, and nodes without `draws`, `spent` or `version`,
+    which older versions wrote, are read too.
 
     Raises:
         StoreError: The record has another version of the format, or is not a tree record.
@@ -124,10 +124,11 @@ def record_to_tree(record: dict[str, Any]) -> Tree:
                 f"tree record of {_short_id(record)}: expected node {position} to have id "
                 f"{position} and a parent before it, got id {node.id} and parent {node.parent}"
             )
-        if node.draws < 1 or node.spent < 0:
+        if node.draws < 1 or node.spent < 0 or node.version < 0:
             raise StoreError(
                 f"tree record of {_short_id(record)}: expected node {position} to have a draw or "
-                f"more and no negative number of tokens, got {node.draws} and {node.spent}"
+                f"more and no negative number of tokens or version, got {node.draws}, "
+                f"{node.spent} and {node.version}"
             )
     return tree
 

@@ -300,9 +300,10 @@ def test_what_is_no_journal_is_replaced(make: Any, tmp_path: Path, whole: dict[s
 
 def test_answers_come_back_as_they_were() -> None:
     numbers = b"\1\0\0\0" * 3, b"\0\0\0\xbf" * 3
-    step = WrittenStep("a\ud800\0\u2028é", *numbers, False, "eos", True)
+    step = WrittenStep("a\ud800\0\u2028é", *numbers, False, "eos", True, 3)
     for kind, answer in (
         ("expand", [step, WrittenStep("", b"", b"", True, "mark", False)]),
+        ("expand", [WrittenStep("", b"", b"", True, "mark", False, 1)]),
         ("run", Observation(Status.TIMEOUT, "é\udfff", 0.1, 1 / 3, 7)),
         ("run", Observation(Status.OK, "")),
         ("grade", Grade(True)),
@@ -323,6 +324,8 @@ def test_answers_come_back_as_they_were() -> None:
         ("expand", [["x", 0, 0], "?"]),
         ("expand", [["x", 1, 2], "AAAAAAAAAAAAAAAA"]),
         ("expand", [["x", -1, 0], ""]),
+        ("expand", [["x", 0, 0, True, "mark", False, -1], ""]),
+        ("expand", [["x", 0, 0, True, "mark", False, True], ""]),
         ("expand", [["x", "0", 0], ""]),
         ("expand", [["x", 0, 0, 1, "mark"], ""]),
         ("expand", [["x", 0, 0, True, "done"], ""]),

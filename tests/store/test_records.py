@@ -94,7 +94,7 @@ def test_a_record_of_an_older_version_is_read() -> None:
     assert (both.token_ids, both.logprobs) == ((7, 2**31 - 1), (-0.5, -3.25))
     assert (ids.token_ids, ids.logprobs) == ((7,), ())
     assert record == json.loads(line)
-    now = [{**node, "unsure": False, "draws": 1, "spent": 0} for node in nodes]
+    now = [{**node, "unsure": False, "draws": 1, "spent": 0, "version": 0} for node in nodes]
     assert tree_to_record(tree) == {
         **record,
         "copy": None,
