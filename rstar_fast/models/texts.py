@@ -43,28 +43,32 @@ def opening_tokens(
     )
 
 
+def num_embeddings(model: "nn.Module") -> int:
+    """Return the number of tokens that have an embedding in a model of transformers."""
+    return int(model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+
+
 def missing_embedding(
-    model: "nn.Module", tokenizer: "PreTrainedTokenizerBase", tokens: "Iterable[int]"
+    count: int, tokenizer: "PreTrainedTokenizerBase", tokens: "Iterable[int]"
 ) -> str | None:
     """Return which token has no embedding in a model, as a text, or None if all have one.
 
     Args:
-        model: Model of transformers.
+        count: Number of tokens that have an embedding in the model.
         tokenizer: Tokenizer that gave the tokens.
         tokens: Token ids.
     """
-    num_embeddings = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
     highest = max(tokens, default=0)
-    if highest < num_embeddings:
+    if highest < count:
         return None
     return (
         f"the tokenizer gave token id {highest} ({tokenizer.convert_ids_to_tokens(highest)!r}); "
-        f"the model has embeddings for ids below {num_embeddings}"
+        f"the model has embeddings for ids below {count}"
     )
 
 
 def check_marks(
-    model: "nn.Module",
+    count: int,
     tokenizer: "PreTrainedTokenizerBase",
     marks: "Sequence[str]",
     name: str,
@@ -73,15 +77,15 @@ def check_marks(
     """Raise an error if a mark has a token without an embedding.
 
     Args:
-        model: Model of transformers.
-        tokenizer: Its tokenizer.
+        count: Number of tokens that have an embedding in the model.
+        tokenizer: Tokenizer of the model.
         marks: Marks.
         name: Name of the model, for the error.
         error_type: Type of the error.
     """
     for mark in marks:
         tokens = tokenizer(mark, add_special_tokens=False).input_ids
-        if problem := missing_embedding(model, tokenizer, tokens):
+        if problem := missing_embedding(count, tokenizer, tokens):
             raise error_type(
                 f"{name}: the mark {mark!r} cannot be read: {problem} "
                 "(model.resize_token_embeddings adds new ones)"

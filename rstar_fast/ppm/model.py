@@ -12,7 +12,6 @@ since their heads err where they were not trained. `ppm_observations` says wheth
 what steps inside an open code block showed.
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from torch.func import functional_call
 
 from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.models.texts import num_embeddings
 from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
     CHECK_HEAD,
@@ -34,11 +34,10 @@ from rstar_fast.ppm.loading import (
     pad_token_id,
     read_reference_head,
 )
+from rstar_fast.ppm.reading import max_tokens, read_constants, with_likelihood
 from rstar_fast.ppm.spec import ScoreSpec
 
 OWN = ScoreSpec()
-_MOST_CERTAIN = 1 - 1e-7
-"""Largest magnitude of a score in float32 that can be told from 1."""
 
 
 class PPM:
@@ -75,35 +74,11 @@ class PPM:
                     f"{name}: score.{key}: expected finite weights of the value head, "
                     f"got {num_broken} of {weight.numel()} that are not"
                 )
-        config = model.config
-        for option, default in (("ppm_scale", 1.0), ("ppm_bias", 0.0), ("ppm_likelihood", 0.0)):
-            value = getattr(config, option, default)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not math.isfinite(value)
-            ):
-                raise ScoreError(
-                    f"{name}: config.json: {option}: expected a finite number, got {value!r}"
-                )
-            setattr(config, option, float(value))
-        observations = getattr(config, "ppm_observations", False)
-        if not isinstance(observations, bool):
-            raise ScoreError(
-                f"{name}: config.json: ppm_observations: expected true or false, "
-                f"got {observations!r}"
-            )
-        self.spec = replace(spec, observations=spec.observations or observations)
+        config, found = model.config, read_constants(name, model.config)
+        config.ppm_scale, config.ppm_bias = found.scale, found.bias
+        config.ppm_likelihood = found.likelihood
+        self.spec = replace(spec, observations=spec.observations or found.observations)
         config.ppm_observations = self.spec.observations
-        if config.ppm_scale <= 0:
-            raise ScoreError(
-                f"{name}: config.json: ppm_scale: expected a number above 0, got {config.ppm_scale}"
-            )
-        if config.ppm_likelihood < 0:
-            raise ScoreError(
-                f"{name}: config.json: ppm_likelihood: expected a number of at least 0, "
-                f"got {config.ppm_likelihood}"
-            )
 
     @classmethod
     def from_policy(
@@ -276,12 +251,17 @@ class PPM:
         return float(self.model.config.ppm_likelihood)
 
     @property
+    def num_embeddings(self) -> int:
+        """Number of tokens that have an embedding."""
+        return num_embeddings(self.model)
+
+    @property
     def max_tokens(self) -> int | None:
         """Length of the longest text that the model takes, tokens.
 
         None if its config does not say.
         """
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return max_tokens(self.model.config)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write an ordinary Hugging Face folder: model, config with the constants, tokenizer.
@@ -337,10 +317,7 @@ class PPM:
         Returns:
             Score in [-1, 1].
         """
-        if not self.likelihood:
-            return score
-        squashed = min(max(score, -_MOST_CERTAIN), _MOST_CERTAIN)
-        return math.tanh(math.atanh(squashed) + self.likelihood * logprob / self.scale)
+        return with_likelihood(self, score, logprob)
 
     def squash(self, values: Tensor) -> Tensor:
         """Return the scores in [-1, 1] of the head's values, in the same shape."""

@@ -10,6 +10,7 @@ from rstar_fast.models.text_tokens import TextTokens
 from rstar_fast.models.texts import check_marks, missing_embedding
 from rstar_fast.ppm.base import ScoreRequest
 from rstar_fast.ppm.model import PPM
+from rstar_fast.ppm.reading import ServedPPM
 from rstar_fast.steps import observation_suffix
 
 _CACHED_TEXTS = 1 << 16
@@ -26,7 +27,7 @@ class Texts:
     tokens of recent pieces are remembered.
     """
 
-    def __init__(self, ppm: PPM, max_tokens: int | None) -> None:
+    def __init__(self, ppm: PPM | ServedPPM, max_tokens: int | None) -> None:
         """Take the tokenizer and the mark of a PPM.
 
         Args:
@@ -49,7 +50,8 @@ class Texts:
                 f"{ppm.name}: expected a tokenizer that has the mark {mark!r} as one token, "
                 f"got {len(self._mark)}: {ppm.tokenizer.convert_ids_to_tokens(list(self._mark))}"
             )
-        check_marks(ppm.model, ppm.tokenizer, (mark,) if mark else MARKS, ppm.name, ScoreError)
+        marks = (mark,) if mark else MARKS
+        check_marks(ppm.num_embeddings, ppm.tokenizer, marks, ppm.name, ScoreError)
         self._prompt = lru_cache(_CACHED_TEXTS)(self._tokenize_prompt)
         self._step = lru_cache(_CACHED_TEXTS)(self._tokenize_step)
 
@@ -96,7 +98,7 @@ class Texts:
         if not children:
             return None
         tokens = (token for piece in (*path, *children) for token in piece)
-        return missing_embedding(self._ppm.model, self._ppm.tokenizer, tokens)
+        return missing_embedding(self._ppm.num_embeddings, self._ppm.tokenizer, tokens)
 
     def _steps(self, texts: Sequence[str], observations: Sequence[str]) -> list[Tokens]:
         if self.reads_observations and observations:

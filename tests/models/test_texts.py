@@ -8,7 +8,13 @@ from torch import nn
 
 from rstar_fast.errors import PolicyError, ScoreError
 from rstar_fast.models.modes import evaluation_mode
-from rstar_fast.models.texts import check_marks, encodable, missing_embedding, opening_tokens
+from rstar_fast.models.texts import (
+    check_marks,
+    encodable,
+    missing_embedding,
+    num_embeddings,
+    opening_tokens,
+)
 
 
 def test_surrogates_are_replaced_and_other_characters_stay() -> None:
@@ -36,14 +42,14 @@ def test_special_tokens_may_not_change_a_text() -> None:
 
 def test_tokens_without_an_embedding_are_named() -> None:
     tokenizer = byte_tokenizer()
-    model = tiny_model("llama", tokenizer)
-    count = len(tokenizer)
+    count = num_embeddings(tiny_model("llama", tokenizer))
+    assert count == len(tokenizer)
     tokenizer.add_tokens(["<mine>"])
-    assert missing_embedding(model, tokenizer, []) is None
-    assert missing_embedding(model, tokenizer, [count - 1]) is None
+    assert missing_embedding(count, tokenizer, []) is None
+    assert missing_embedding(count, tokenizer, [count - 1]) is None
     says = rf"token id {count} \('<mine>'\); the model has embeddings for ids below {count}"
     with pytest.raises(PolicyError, match=rf"m: the mark '<mine>' cannot be read: .*{says}"):
-        check_marks(model, tokenizer, ["<yours>", "<mine>"], "m", PolicyError)
+        check_marks(count, tokenizer, ["<yours>", "<mine>"], "m", PolicyError)
 
 
 def test_every_module_gets_its_own_mode_back() -> None:

@@ -178,10 +178,9 @@ def test_a_policy_learns_the_tokens_that_it_reads(name: str, seed: int) -> None:
 
 
 def ppm_of(tokenizer: Any) -> Any:
-    model = SimpleNamespace(get_input_embeddings=lambda: SimpleNamespace(num_embeddings=1 << 20))
     has_mark = SPEC.mark in tokenizer.get_vocab()
     spec = SPEC if has_mark else replace(SPEC, mark="")
-    return SimpleNamespace(name="ppm", tokenizer=tokenizer, spec=spec, model=model)
+    return SimpleNamespace(name="ppm", tokenizer=tokenizer, spec=spec, num_embeddings=1 << 20)
 
 
 MARK_OF_PPM = {name: ["<extra_0>"] * (name != "embedded") for name in TOKENIZERS}
