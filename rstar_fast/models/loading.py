@@ -1,10 +1,29 @@
 """Parts of a model that policies and PPMs load in the same way."""
 
 from pathlib import Path
+from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from rstar_fast.errors import PolicyError, RStarError
+
+
+def load_config(source: str | Path, error_type: type[RStarError] = PolicyError) -> Any:
+    """Load the configuration of a model's folder or hub name.
+
+    Args:
+        source: Folder or hub name.
+        error_type: Type of the error that is raised.
+
+    Raises:
+        RStarError: There is none, or it cannot be read. The error is an `error_type`.
+    """
+    try:
+        return AutoConfig.from_pretrained(str(source), trust_remote_code=False)
+    except Exception as error:
+        raise error_type(
+            f"{source}: expected a model's folder or hub name; {reason_of(error)}"
+        ) from error
 
 
 def load_tokenizer(

@@ -1,6 +1,7 @@
 """Policies, which write the candidates of a step.
 
-`TransformersPolicy` loads torch and transformers when it is first used. Nothing else needs them.
+`TransformersPolicy` and `VLLMPolicy` load torch and transformers when they are first used. Nothing
+else needs them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from rstar_fast.policy.scripted import ScriptedPolicy
 
 if TYPE_CHECKING:
     from rstar_fast.policy.transformers import TransformersPolicy
+    from rstar_fast.policy.vllm import VLLMPolicy
 
 __all__ = [
     "Candidate",
@@ -30,10 +32,13 @@ __all__ = [
     "Sampling",
     "ScriptedPolicy",
     "TransformersPolicy",
+    "VLLMPolicy",
 ]
+
+_MODULES = {"TransformersPolicy": "transformers", "VLLMPolicy": "vllm"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "TransformersPolicy":
-        return import_local(name, f"{__name__}.transformers")
+    if name in _MODULES:
+        return import_local(name, f"{__name__}.{_MODULES[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 from transformers.utils.hub import cached_file
 
 from rstar_fast.errors import ScoreError
@@ -25,20 +25,6 @@ Its value is the log-odds of being right so far.
 """
 REFERENCE_SCALE = 5.0
 """Scale of that head: its score is tanh(v / 5)."""
-
-
-def load_config(name: str) -> Any:
-    """Load the configuration of a model's folder or hub name.
-
-    Raises:
-        ScoreError: There is none, or it cannot be read.
-    """
-    try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:
-        raise ScoreError(
-            f"{name}: expected a model's folder or hub name; {reason_of(error)}"
-        ) from error
 
 
 def load_model(

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rstar_fast.errors import ScoreError
-from rstar_fast.models.loading import load_tokenizer
+from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.models.texts import num_embeddings
 from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
@@ -29,7 +29,6 @@ from rstar_fast.ppm.loading import (
     REFERENCE_HEAD,
     REFERENCE_SCALE,
     find_file,
-    load_config,
     load_model,
     pad_token_id,
     read_reference_head,
@@ -110,7 +109,7 @@ class PPM:
             ScoreError: There is no model, no sequence-classification form of it, or no tokenizer.
         """
         name = str(name)
-        config = load_config(name)
+        config = load_config(name, ScoreError)
         model = load_model(name, device, dtype, new_head=True)
         if head is None:
             spread = getattr(config.get_text_config(), "initializer_range", 0.02)
@@ -150,7 +149,7 @@ class PPM:
         name = str(name)
         if spec.weights:
             return cls._with_foreign_head(name, device, dtype, spec)
-        config = load_config(name)
+        config = load_config(name, ScoreError)
         architectures = config.architectures or ["an unnamed architecture"]
         if any(
             architecture.endswith("ForSequenceClassification") for architecture in architectures
