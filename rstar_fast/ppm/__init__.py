@@ -1,7 +1,7 @@
 """Process preference models (PPM), which score partial solutions.
 
-`PPM`, `PackedScorer` and `JudgedScorer` load torch and transformers when they are first used.
-Nothing else needs them.
+`PPM`, `PackedScorer`, `JudgedScorer` and `VLLMScorer` load torch and transformers when they are
+first used. Nothing else needs them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rstar_fast.ppm.judged import JudgedScorer
     from rstar_fast.ppm.model import PPM
     from rstar_fast.ppm.packed_scorer import PackedScorer
+    from rstar_fast.ppm.vllm import VLLMScorer
 
 __all__ = [
     "MATH_SHEPHERD",
@@ -28,9 +29,15 @@ __all__ = [
     "Scorer",
     "Scores",
     "ScriptedScorer",
+    "VLLMScorer",
 ]
 
-_MODULES = {"JudgedScorer": "judged", "PPM": "model", "PackedScorer": "packed_scorer"}
+_MODULES = {
+    "JudgedScorer": "judged",
+    "PPM": "model",
+    "PackedScorer": "packed_scorer",
+    "VLLMScorer": "vllm",
+}
 
 
 def __getattr__(name: str) -> Any:
