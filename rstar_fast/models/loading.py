@@ -8,24 +8,6 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from rstar_fast.errors import PolicyError, RStarError
 
 
-def load_config(source: str | Path, error_type: type[RStarError] = PolicyError) -> Any:
-    """Load the configuration of a model's folder or hub name.
-
-    Args:
-        source: Folder or hub name.
-        error_type: Type of the error that is raised.
-
-    Raises:
-        RStarError: There is none, or it cannot be read. The error is an `error_type`.
-    """
-    try:
-        return AutoConfig.from_pretrained(str(source), trust_remote_code=False)
-    except Exception as error:
-        raise error_type(
-            f"{source}: expected a model's folder or hub name; {reason_of(error)}"
-        ) from error
-
-
 def load_tokenizer(
     source: str | Path, error_type: type[RStarError] = PolicyError
 ) -> PreTrainedTokenizerBase:
@@ -50,6 +32,20 @@ def load_tokenizer(
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise error_type(f"{source}: expected a tokenizer beside the model, got an empty one")
     return tokenizer
+
+
+def load_config(source: str | Path, error_type: type[RStarError] = PolicyError) -> Any:
+    """Load the configuration of a model's folder or hub name.
+
+    Raises:
+        RStarError: There is none, or it cannot be read. The error is an `error_type`.
+    """
+    try:
+        return AutoConfig.from_pretrained(str(source), trust_remote_code=False)
+    except Exception as error:
+        raise error_type(
+            f"{source}: expected a model's folder or hub name; {reason_of(error)}"
+        ) from error
 
 
 def reason_of(error: Exception) -> str:

@@ -7,7 +7,6 @@ from rstar_fast.errors import PolicyError, RStarError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
@@ -43,32 +42,27 @@ def opening_tokens(
     )
 
 
-def num_embeddings(model: "nn.Module") -> int:
-    """Return the number of tokens that have an embedding in a model of transformers."""
-    return int(model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
-
-
 def missing_embedding(
-    count: int, tokenizer: "PreTrainedTokenizerBase", tokens: "Iterable[int]"
+    num_embeddings: int, tokenizer: "PreTrainedTokenizerBase", tokens: "Iterable[int]"
 ) -> str | None:
     """Return which token has no embedding in a model, as a text, or None if all have one.
 
     Args:
-        count: Number of tokens that have an embedding in the model.
+        num_embeddings: Number of tokens that have an embedding.
         tokenizer: Tokenizer that gave the tokens.
         tokens: Token ids.
     """
     highest = max(tokens, default=0)
-    if highest < count:
+    if highest < num_embeddings:
         return None
     return (
         f"the tokenizer gave token id {highest} ({tokenizer.convert_ids_to_tokens(highest)!r}); "
-        f"the model has embeddings for ids below {count}"
+        f"the model has embeddings for ids below {num_embeddings}"
     )
 
 
 def check_marks(
-    count: int,
+    num_embeddings: int,
     tokenizer: "PreTrainedTokenizerBase",
     marks: "Sequence[str]",
     name: str,
@@ -77,7 +71,7 @@ def check_marks(
     """Raise an error if a mark has a token without an embedding.
 
     Args:
-        count: Number of tokens that have an embedding in the model.
+        num_embeddings: Number of tokens that have an embedding.
         tokenizer: Tokenizer of the model.
         marks: Marks.
         name: Name of the model, for the error.
@@ -85,7 +79,7 @@ def check_marks(
     """
     for mark in marks:
         tokens = tokenizer(mark, add_special_tokens=False).input_ids
-        if problem := missing_embedding(count, tokenizer, tokens):
+        if problem := missing_embedding(num_embeddings, tokenizer, tokens):
             raise error_type(
                 f"{name}: the mark {mark!r} cannot be read: {problem} "
                 "(model.resize_token_embeddings adds new ones)"

@@ -20,7 +20,7 @@ from torch import Tensor
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.devices import find_device, find_dtype
 from rstar_fast.models.loading import load_tokenizer
-from rstar_fast.models.texts import check_marks, num_embeddings
+from rstar_fast.models.texts import check_marks
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.drafts import Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
@@ -97,7 +97,7 @@ class TransformersPolicy:
                 raise PolicyError(
                     f"policy {self.name!r}: expected the tokenizer of the loaded model, got none"
                 )
-        count = num_embeddings(model)
+        count = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
         check_marks(count, tokenizer, MARKS, f"policy {self.name!r}", PolicyError)
         self.stats = PolicyStats()
         self._model = CausalModel.of(model)

@@ -22,7 +22,7 @@ from torch.func import functional_call
 
 from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_config, load_tokenizer
-from rstar_fast.models.texts import num_embeddings
+from rstar_fast.ppm.constants import Constants
 from rstar_fast.ppm.heads import LOG_ODDS_SCALE, read_head
 from rstar_fast.ppm.loading import (
     CHECK_HEAD,
@@ -33,7 +33,6 @@ from rstar_fast.ppm.loading import (
     pad_token_id,
     read_reference_head,
 )
-from rstar_fast.ppm.reading import max_tokens, read_constants, with_likelihood
 from rstar_fast.ppm.spec import ScoreSpec
 
 OWN = ScoreSpec()
@@ -73,10 +72,11 @@ class PPM:
                     f"{name}: score.{key}: expected finite weights of the value head, "
                     f"got {num_broken} of {weight.numel()} that are not"
                 )
-        config, found = model.config, read_constants(name, model.config)
-        config.ppm_scale, config.ppm_bias = found.scale, found.bias
-        config.ppm_likelihood = found.likelihood
-        self.spec = replace(spec, observations=spec.observations or found.observations)
+        config = model.config
+        constants = Constants.of(config, name)
+        config.ppm_scale, config.ppm_bias = constants.scale, constants.bias
+        config.ppm_likelihood = constants.likelihood
+        self.spec = replace(spec, observations=spec.observations or constants.observations)
         config.ppm_observations = self.spec.observations
 
     @classmethod
@@ -250,9 +250,14 @@ class PPM:
         return float(self.model.config.ppm_likelihood)
 
     @property
+    def constants(self) -> Constants:
+        """Constants of its configuration, as they are now."""
+        return Constants(self.scale, self.bias, self.likelihood, self.spec.observations)
+
+    @property
     def num_embeddings(self) -> int:
         """Number of tokens that have an embedding."""
-        return num_embeddings(self.model)
+        return int(self.model.get_input_embeddings().num_embeddings)
 
     @property
     def max_tokens(self) -> int | None:
@@ -260,7 +265,7 @@ class PPM:
 
         None if its config does not say.
         """
-        return max_tokens(self.model.config)
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write an ordinary Hugging Face folder: model, config with the constants, tokenizer.
@@ -316,7 +321,7 @@ class PPM:
         Returns:
             Score in [-1, 1].
         """
-        return with_likelihood(self, score, logprob)
+        return self.constants.with_likelihood(score, logprob)
 
     def squash(self, values: Tensor) -> Tensor:
         """Return the scores in [-1, 1] of the head's values, in the same shape."""

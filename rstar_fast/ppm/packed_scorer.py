@@ -218,7 +218,7 @@ class PackedScorer:
         if error is not None or isinstance(nodes, str):
             return Scores(number, np.array([], np.float64), error)
         paths = [[step.value for step in node.path()] for node in nodes]
-        return scores_of_paths(number, self.ppm, paths, logprobs)
+        return scores_of_paths(number, self.ppm.spec, self.ppm.constants, paths, logprobs)
 
 
 def _depth_first(nodes: Sequence[Prefix]) -> list[Prefix]:

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, Protocol
 
 from rstar_fast.errors import ScoreError
 from rstar_fast.marks import MARKS, escape
 from rstar_fast.models.text_tokens import TextTokens
 from rstar_fast.models.texts import check_marks, missing_embedding
 from rstar_fast.ppm.base import ScoreRequest
-from rstar_fast.ppm.model import PPM
-from rstar_fast.ppm.reading import ServedPPM
+from rstar_fast.ppm.spec import ScoreSpec
 from rstar_fast.steps import observation_suffix
 
 _CACHED_TEXTS = 1 << 16
@@ -20,6 +20,24 @@ _SPECIAL = re.compile(r"<[^<>\s]+>")
 Tokens = tuple[int, ...]
 
 
+class Reader(Protocol):
+    """What a PPM reads solutions with, wherever it runs. A `PPM` is one.
+
+    Attributes:
+        tokenizer: Tokenizer of the model.
+        spec: Way in which it reads solutions.
+        name: Folder or hub name.
+        num_embeddings: Number of tokens that have an embedding.
+    """
+
+    tokenizer: Any
+    spec: ScoreSpec
+    name: str
+
+    @property
+    def num_embeddings(self) -> int: ...  # noqa: D102
+
+
 class Texts:
     """Turns prompts and steps into tokens.
 
@@ -27,7 +45,7 @@ class Texts:
     tokens of recent pieces are remembered.
     """
 
-    def __init__(self, ppm: PPM | ServedPPM, max_tokens: int | None) -> None:
+    def __init__(self, ppm: Reader, max_tokens: int | None) -> None:
         """Take the tokenizer and the mark of a PPM.
 
         Args:

@@ -198,11 +198,13 @@ class VLLMScorer:
     ) -> Scores:
         if isinstance(children, str):
             return Scores(request.id, np.array([], np.float64), children)
-        paths = [[self.ppm.squash(values[prefix]) for prefix in path] for path in children]
+        paths = [[self.ppm.constants.score(values[prefix]) for prefix in path] for path in children]
         if not all(isfinite(value) for path in paths for value in path):
             error = f"{self.name}: the score of a child is not finite"
             return Scores(request.id, np.array([], np.float64), error)
-        return scores_of_paths(request.id, self.ppm, paths, request.logprobs)
+        return scores_of_paths(
+            request.id, self.ppm.spec, self.ppm.constants, paths, request.logprobs
+        )
 
 
 @contextmanager
