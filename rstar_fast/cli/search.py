@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--policy",
         metavar="DIR",
-        help="folder or hub name of a causal language model, or `embedded`",
+        help="folder or hub name of a causal language model, or `embedded`; vllm:DIR for vLLM",
     )
     add("--ppm", metavar="DIR", help="folder or hub name of a PPM, or `embedded`, for use_scores")
     add("--preset", metavar="P", help="name of a preset, see below")
@@ -91,6 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of candidates that the policy writes at once",
     )
+    for model in ("policy", "ppm"):
+        add(
+            f"--{model}-memory",
+            type=float,
+            metavar="X",
+            help=f"share of the GPU's memory for --{model} vllm:DIR (leaves room for the other)",
+        )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -130,6 +137,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
                         device=given.device,
                         dtype=given.dtype,
                         max_rows=given.max_rows,
+                        policy_memory=given.policy_memory,
+                        ppm_memory=given.ppm_memory,
                         require_isolation=not given.unconfined,
                     )
                 )
