@@ -66,7 +66,7 @@ $(VENV)/build-tools: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed: $(VENV)/build-tools CMakeLists.txt rstar_fast/_core.pyi $(shell find csrc -type f)
-	$(INSTALL) --no-build-isolation --editable '.[local]'
+	$(INSTALL) --no-build-isolation --editable '.[local,server]'
 	touch $@
 
 $(VENV)/test-tools: $(VENV)/build-tools

@@ -1,7 +1,7 @@
 """Process preference models (PPM), which score partial solutions.
 
 `PPM`, `PackedScorer`, `JudgedScorer` and `VLLMScorer` load torch and transformers when they are
-first used. Nothing else needs them.
+first used, `ServerScorer` transformers and an HTTP client. Nothing else needs them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rstar_fast.ppm.judged import JudgedScorer
     from rstar_fast.ppm.model import PPM
     from rstar_fast.ppm.packed_scorer import PackedScorer
+    from rstar_fast.ppm.server import ServerScorer
     from rstar_fast.ppm.vllm import VLLMScorer
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "ScriptedScorer",
+    "ServerScorer",
     "VLLMScorer",
 ]
 
@@ -36,6 +38,7 @@ _MODULES = {
     "JudgedScorer": "judged",
     "PPM": "model",
     "PackedScorer": "packed_scorer",
+    "ServerScorer": "server",
     "VLLMScorer": "vllm",
 }
 
