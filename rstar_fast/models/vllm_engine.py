@@ -58,6 +58,11 @@ TURNS = Turns()
 """Turns of all engines of this process, a step at a time."""
 
 
+_OPEN: list[Any] = []
+_CLOSED: list[Any] = []
+"""Engines that have ended, but still hold their memory: ending one ends what all others need."""
+
+
 def import_vllm() -> Any:
     """Import vLLM, with the defaults of its environment variables that an engine here needs.
 
@@ -89,7 +94,7 @@ def start_engine(
     max_rows: int | None,
     arguments: Mapping[str, Any],
 ) -> Any:
-    """Start an engine of vLLM's in this process.
+    """Start an engine of vLLM's in this process. It lives until `stop_engine`.
 
     Args:
         model: Folder or hub name.
@@ -143,8 +148,24 @@ def start_engine(
         options["block_size"] = block_size or CPU_BLOCK_TOKENS
         options["kv_cache_memory_bytes"] = cache_bytes or CPU_CACHE_BYTES
     try:
-        return vllm.LLMEngine.from_engine_args(
+        engine = vllm.LLMEngine.from_engine_args(
             vllm.EngineArgs(model=model, **{**options, **arguments})
         )
-    except (OSError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:
         raise error_type(f"{model}: vLLM could not load it: {error}") from error
+    _OPEN.append(engine)
+    return engine
+
+
+def stop_engine(engine: Any) -> None:
+    """End an engine. Its memory comes back when the last engine of this process ends.
+
+    Args:
+        engine: Engine of `start_engine`.
+    """
+    _OPEN.remove(engine)
+    _CLOSED.append(engine)
+    if not _OPEN:
+        for one in _CLOSED:
+            one.engine_core.shutdown()
+        _CLOSED.clear()

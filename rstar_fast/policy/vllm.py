@@ -6,11 +6,12 @@ from itertools import count
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.models.texts import check_marks
-from rstar_fast.models.vllm_engine import TURNS, start_engine
+from rstar_fast.models.vllm_engine import TURNS, start_engine, stop_engine
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.drafts import Draft, Group, Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
@@ -105,6 +106,7 @@ class VLLMPolicy:
                 **(engine or {}),
             },
         )
+        self._stop = finalize(self, stop_engine, self.engine)
         self.stats = PolicyStats()
         self._prefix_tokens = PrefixTokens(tokenizer, prompt)
         end_tokens = find_end_tokens(_generation_config(self.name), text_config, tokenizer)
@@ -125,6 +127,8 @@ class VLLMPolicy:
 
     def add(self, requests: Sequence[ExpandRequest]) -> None:
         """Hand requests to the engine. Those that it cannot take are done, with an error."""
+        from vllm.exceptions import VLLMClientError
+
         for request in requests:
             tokens = self._prefix_tokens.of(request)
             if problem := self._limits.refusal(request, tokens):
@@ -136,7 +140,7 @@ class VLLMPolicy:
             try:
                 for sample in range(request.num_candidates):
                     self._begin(Draft(group, sample))
-            except ValueError as error:
+            except (VLLMClientError, ValueError) as error:
                 self._fail(group, str(error))
 
     def step(self) -> list[Expansion]:
@@ -166,11 +170,15 @@ class VLLMPolicy:
         if not self.engine.reset_prefix_cache(reset_running_requests=True):
             raise PolicyError(f"{self.name}: vLLM did not drop its prefix cache")
 
+    def close(self) -> None:
+        """End the engine. Its memory comes back when the last engine of this process ends."""
+        self._stop()
+
     def _begin(self, draft: Draft) -> None:
         """Hand a candidate to the engine.
 
         Raises:
-            ValueError: vLLM does not take it.
+            VLLMClientError, ValueError: vLLM does not take it.
         """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind

@@ -7,13 +7,14 @@ from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 import torch
 
 from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_config, load_tokenizer
-from rstar_fast.models.vllm_engine import TURNS, import_vllm, start_engine
+from rstar_fast.models.vllm_engine import TURNS, import_vllm, start_engine, stop_engine
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.ppm.encoder import EncoderStats
 from rstar_fast.ppm.model import OWN, PPM
@@ -101,6 +102,7 @@ class VLLMScorer:
                     **(engine or {}),
                 },
             )
+        self._stop = finalize(self, stop_engine, self.engine)
         self.stats = EncoderStats()
         self._texts = Texts(self.ppm, self.engine.vllm_config.model_config.max_model_len)
         self._values: dict[Tokens, float] = {}
@@ -142,6 +144,10 @@ class VLLMScorer:
         self._values.clear()
         if not self.engine.reset_prefix_cache():
             raise ScoreError(f"{self.name}: vLLM did not drop its prefix cache")
+
+    def close(self) -> None:
+        """End the engine. Its memory comes back when the last engine of this process ends."""
+        self._stop()
 
     def _prefixes(self, path: Sequence[Tokens], child: Tokens) -> list[Tokens]:
         """Return the texts whose values decide a child's score, see `scores_of_paths`.
