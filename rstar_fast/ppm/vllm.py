@@ -231,7 +231,7 @@ def _as_classifier(name: str, spec: ScoreSpec, dtype: str) -> Iterator[tuple[str
     if not isinstance(ppm.model.score, torch.nn.Linear):
         raise ScoreError(
             f"{name}: expected a head of one linear layer, which vLLM can run, got "
-            f"{ppm.model.score}; PackedScorer takes it"
+            f"{type(ppm.model.score).__name__}; PackedScorer takes it"
         )
     with TemporaryDirectory(prefix="rstar_fast_ppm_") as folder:
         ppm.model.save_pretrained(folder)
