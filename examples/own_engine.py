@@ -5,7 +5,6 @@ Run it by `python examples/own_engine.py`.
 
 from rstar_fast import Failure, FunctionPolicy, Problem, SearchConfig, Searcher
 from rstar_fast.policy import ExpandRequest
-from rstar_fast.prompts import finetuned_prompt
 
 FORMULAS = {"6 rows of 7": ["6 + 7", "6 * 7"], "shared by 4": ["20 * 4", "20 // 4"]}
 
@@ -22,23 +21,18 @@ class ScriptedEngine:
             return [rf"<answer>The answer is $\boxed{{{output}}}$.<end_of_answer>"]
         formulas = [FORMULAS[words] for words in FORMULAS if words in prompt]
         if not formulas:
-            raise ConnectionError("the engine does not answer")
+            raise LookupError("nobody wrote a script for it")
         return [f"<code>\nprint({formula})\n<end_of_code>" for formula in formulas[0]][:n]
 
 
 def main() -> None:
     engine = ScriptedEngine()
 
-    def write_steps(requests: list[ExpandRequest]) -> list[list[str]]:
-        """Return the candidates of every request. A batching engine takes them all in one call."""
-        return [
-            engine.complete(
-                finetuned_prompt(request.question) + "".join(part.text for part in request.path),
-                stop=request.sampling.stop,
-                n=request.num_candidates,
-            )
-            for request in requests
-        ]
+    async def write_steps(request: ExpandRequest) -> list[str]:
+        """Return the candidates of a request. Many such calls are under way at once."""
+        # Here you would await an HTTP client. Raise `errors.TransientError` for what will pass.
+        texts = engine.complete(request.text, stop=request.sampling.stop, n=request.num_candidates)
+        return [request.lead + text for text in texts]
 
     problems = [
         Problem("eggs", "A tray has 6 rows of 7 eggs. How many eggs?", ("42",)),
@@ -49,7 +43,7 @@ def main() -> None:
     config = SearchConfig.preset(
         "fast", use_scores=False, annotate_terminals_with_ground_truth=True
     )
-    with Searcher(FunctionPolicy(write_steps), config) as searcher:
+    with Searcher(FunctionPolicy(write_steps, batch=None), config) as searcher:
         for ended in searcher.search(problems):
             if isinstance(ended, Failure):
                 # One problem failed. The others go on.

@@ -17,22 +17,22 @@ def run_example(my_engine: Any, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_the_example_solves_its_problem(capsys: pytest.CaptureFixture[str]) -> None:
-    def engine(question: str, solution: str, n: int) -> list[str]:
-        assert question == "What is 6 * 7?"
-        return [STEPS["<output>42<end_of_output>" in solution]] * n
+    def engine(text: str, n: int) -> list[str]:
+        assert text.startswith("<|user|>:\nWhat is 6 * 7?\n")
+        return [STEPS["<output>42<end_of_output>" in text]] * n
 
     assert run_example(engine, capsys) == "p1 True 42\n"
 
 
 def test_the_example_tells_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    def engine(question: str, solution: str, n: int) -> list[str]:
-        raise ConnectionError("no such host")
+    def engine(text: str, n: int) -> list[str]:
+        raise LookupError("no such model")
 
     out = run_example(engine, capsys)
-    assert out.startswith("p1 PolicyError the policy failed twice: ConnectionError: no such host")
+    assert out.startswith("p1 PolicyError the policy failed twice: LookupError: no such model")
 
 
 def test_the_example_tells_of_a_problem_without_an_answer(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_example(lambda question, solution, n: [""] * n, capsys) == "p1 False no answer\n"
+    assert run_example(lambda text, n: [""] * n, capsys) == "p1 False no answer\n"

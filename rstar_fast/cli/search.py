@@ -30,6 +30,8 @@ examples:
       --out runs/gsm8k
   rstar-fast search --problems openai/gsm8k:main:test --limit 20 --policy Qwen/Qwen2.5-Math-1.5B \\
       --preset paper-round-1 --set candidates=8 rollouts=4 --out runs/first
+  rstar-fast search --problems gsm8k.jsonl --policy http://localhost:8000/v1#my-policy \\
+      --tokenizer ./policy --preset paper-round-1 --out runs/served
   rstar-fast search --config search.toml --out runs/second
 
 A file of --config has these options by name, and a table [search] for those of --set:
@@ -60,10 +62,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--policy",
-        metavar="DIR",
-        help="folder or hub name of a causal language model, or `embedded`; vllm:DIR for vLLM",
+        metavar="M",
+        help="folder or hub name of a causal language model, `embedded`, vllm:DIR to have vLLM run "
+        "it, or a server's model http://HOST:8000/v1#MODEL (several addresses with commas between "
+        "them)",
     )
-    add("--ppm", metavar="DIR", help="folder or hub name of a PPM, or `embedded`, for use_scores")
+    add(
+        "--ppm",
+        metavar="M",
+        help="folder or hub name of a PPM, `embedded`, vllm:DIR, or a server's model, for "
+        "use_scores",
+    )
+    add(
+        "--tokenizer",
+        metavar="DIR",
+        help="folder or hub name of the tokenizer of a server's policy (sends text without)",
+    )
+    add(
+        "--ppm-folder",
+        metavar="DIR",
+        help="folder or hub name of a server's PPM, for its tokenizer and constants (its model)",
+    )
     add("--preset", metavar="P", help="name of a preset, see below")
     add("--out", metavar="RUN", help="run folder, made if missing")
     add(
@@ -89,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-rows",
         type=int,
         metavar="N",
-        help="number of candidates that the policy writes at once",
+        help="number of candidates that the policy writes at once, or requests that a server gets",
     )
     for model in ("policy", "ppm"):
         add(
@@ -112,7 +131,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     config = given.config()
     problems = read_problems(given.problems, given.limit)
     as_run = run_config(
-        config, policy=given.policy, ppm=given.ppm, problems=given.problems, dtype=given.dtype
+        config,
+        policy=given.policy,
+        ppm=given.ppm,
+        problems=given.problems,
+        dtype=given.dtype,
+        tokenizer=given.tokenizer,
+        ppm_folder=given.ppm_folder,
     )
     totals = Totals()
     try:
@@ -140,6 +165,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
                         policy_memory=given.policy_memory,
                         ppm_memory=given.ppm_memory,
                         require_isolation=not given.unconfined,
+                        tokenizer=given.tokenizer,
+                        ppm_folder=given.ppm_folder,
                     )
                 )
                 # The folder is made last, so that a policy that cannot be loaded leaves none.

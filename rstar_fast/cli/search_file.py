@@ -12,7 +12,7 @@ from rstar_fast.errors import ConfigError
 from rstar_fast.toml_file import beside, read_toml
 
 _REQUIRED = ("problems", "policy", "preset", "out")
-_PATHS = ("problems", "policy", "ppm")
+_PATHS = ("problems", "policy", "ppm", "tokenizer", "ppm_folder")
 _VLLM = "vllm:"
 
 
@@ -22,10 +22,10 @@ class SearchArguments:
 
     Attributes:
         problems: File or name of the problems.
-        policy: Folder or name of the policy.
+        policy: Folder or name of the policy, or the model of a server.
         preset: Name of the preset.
         out: Run folder.
-        ppm: Folder or name of the PPM. None without one.
+        ppm: Folder or name of the PPM, or the model of a server. None without one.
         limit: Number of problems to take. None for all.
         seed: Seed of the search. None for the preset's.
         workers: Number of processes that run steps. None for one per core.
@@ -35,6 +35,9 @@ class SearchArguments:
         policy_memory: Share of a GPU's memory that vLLM may take for the policy. None for a good
             one.
         ppm_memory: The same for the PPM.
+        tokenizer: Tokenizer of a server's policy. None for that of the folder that its model is
+            named after.
+        ppm_folder: Folder or name of a server's PPM. None for the name of its model.
         unconfined: Whether steps are run even where this machine cannot confine them well.
         search: Changes to the preset, by option of `SearchConfig`.
     """
@@ -52,6 +55,8 @@ class SearchArguments:
     max_rows: int | None = None
     policy_memory: float | None = None
     ppm_memory: float | None = None
+    tokenizer: str | None = None
+    ppm_folder: str | None = None
     unconfined: bool = False
     search: dict[str, Any] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rstar_fast.models.lazy import import_local
 from rstar_fast.policy.base import (
+    AsyncPolicy,
     Candidate,
     ExpandRequest,
     Expansion,
@@ -18,6 +19,8 @@ from rstar_fast.policy.base import (
 )
 from rstar_fast.policy.function import FunctionPolicy
 from rstar_fast.policy.scripted import ScriptedPolicy
+from rstar_fast.prompts import PromptStyle, make_prompt, step_lead
+from rstar_fast.seeding import draw_key
 
 if TYPE_CHECKING:
     from rstar_fast.policy.server import ServerPolicy
@@ -25,17 +28,22 @@ if TYPE_CHECKING:
     from rstar_fast.policy.vllm import VLLMPolicy
 
 __all__ = [
+    "AsyncPolicy",
     "Candidate",
     "ExpandRequest",
     "Expansion",
     "FunctionPolicy",
     "Policy",
     "PolicyStats",
+    "PromptStyle",
     "Sampling",
     "ScriptedPolicy",
     "ServerPolicy",
     "TransformersPolicy",
     "VLLMPolicy",
+    "draw_key",
+    "make_prompt",
+    "step_lead",
 ]
 
 _MODULES = {"TransformersPolicy": "transformers", "VLLMPolicy": "vllm"}

@@ -130,6 +130,7 @@ async def complete_by_llama_cpp(server: Connection, prompt: Prompt) -> Completio
     texts: list[str] = []
     token_ids: list[int] = []
     logprobs: list[float] = []
+    last: dict[str, Any] | None = None
     async with aclosing(server.events("/completion", body)) as events:
         async for event in events:
             texts.append(_get(event, "content", str))
@@ -138,21 +139,21 @@ async def complete_by_llama_cpp(server: Connection, prompt: Prompt) -> Completio
             for entry in event.get("completion_probabilities") or []:
                 logprobs.append(_logprob(_get(entry, "logprob", (int, float))))
             if _get(event, "stop", bool):
-                break
-        else:
-            raise TransientError(f"{server.root}: the answer ended before its last event")
-    kind, generated = _get(event, "stop_type", str), _count(event, "tokens_predicted")
+                last = event
+    if last is None:
+        raise TransientError(f"{server.root}: the answer ended before its last event")
+    kind, generated = _get(last, "stop_type", str), _count(last, "tokens_predicted")
     # A token with a part of a character has no event of its own.
     is_whole = len(token_ids) == generated
-    timings = event.get("timings")
+    timings = last.get("timings")
     return Completion(
         "".join(texts),
-        _get(event, "stopping_word", str) if kind == "word" else "",
+        _get(last, "stopping_word", str) if kind == "word" else "",
         kind == "limit",
         tuple(token_ids) if is_whole else (),
         tuple(logprobs) if is_whole and len(logprobs) == generated else (),
         generated,
-        _count(event, "tokens_evaluated"),
+        _count(last, "tokens_evaluated"),
         _count(timings, "cache_n") if isinstance(timings, dict) else 0,
     )
 
@@ -184,11 +185,11 @@ async def complete_by_openai(server: Connection, prompt: Prompt) -> Completion:
                 text += written
                 pieces += bool(written)
                 reason = choice.get("finish_reason") or reason
-            end = stop_end(text, sampling.stop, goes_on=not reason) if ">" in text else -1
-            if end >= 0 or reason:
+            end = stop_end(text, sampling.stop, goes_on=not reason)
+            if end >= 0:
                 break
-        else:
-            raise TransientError(f"{server.root}: the answer ended before its finish_reason")
+    if end < 0 and reason is None:
+        raise TransientError(f"{server.root}: the answer ended before its finish_reason")
     mark = next(filter(text[: max(end, 0)].endswith, sampling.stop), "")
     text = text[: end - len(mark)] if mark else text
     return Completion(text, mark, not mark and reason == "length", (), (), pieces, 0, 0)

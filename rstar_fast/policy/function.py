@@ -1,109 +1,84 @@
 """A policy that is made of one function, for engines of the user's own."""
 
-import inspect
-from collections.abc import Callable, Sequence
+import itertools
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from math import isfinite
 
-from rstar_fast.errors import PolicyError
+from rstar_fast.checks import check_integer
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
+from rstar_fast.policy.calls import Calls
+from rstar_fast.remote import EventLoop, Retries
 
 Written = Sequence[str | Candidate]
+OfOne = Callable[[ExpandRequest], Written | Awaitable[Written]]
+OfMany = Callable[[list[ExpandRequest]], Sequence[Written] | Awaitable[Sequence[Written]]]
 
-_PLAIN_FORM = 'def write(requests): return [["a step<end_of_step>"] for request in requests]'
 
+class FunctionPolicy:
+    """An `AsyncPolicy` over a function, plain or `async def`.
 
-class QueuedPolicy:
-    """The queue of a `Policy` that answers its requests in batches, each batch in one step.
+    A candidate is the text of a step, or a `Candidate` where token ids and log-probabilities are
+    known. A function that raises `TransientError`, `ConnectionError` or `TimeoutError` is called
+    again, see `remote.Retries`. After another exception each request of the call is tried alone.
+    One that fails alone fails its problem.
 
     Args:
-        batch: Largest number of requests that a step answers, >= 0. 0 answers all.
-        name: Name for the run record.
+        function: Function that takes a list of requests and returns one list of candidates for each
+            request, in order. With `batch=None` it takes one request and returns its list.
+        concurrency: Number of calls that are under way at most, >= 1. Plain functions are called in
+            threads: 1 for one that is not thread-safe. Async functions are called in one event
+            loop, the same for all searches.
+        batch: Largest number of requests that a call gets, >= 0. 0 gives it all that wait when it
+            begins. None gives it one request instead of a list.
+        name: Name for the run record. None for the name of the function.
 
     Attributes:
         name: Name for the run record.
         stats: Running totals.
-    """
 
-    def __init__(self, batch: int, name: str) -> None:
-        self.name = name
-        self.stats = PolicyStats()
-        self._batch = batch
-        self._queue: list[ExpandRequest] = []
-
-    @property
-    def pending(self) -> int:
-        """Number of requests that were added and not yet returned."""
-        return len(self._queue)
-
-    def add(self, requests: Sequence[ExpandRequest]) -> None:
-        """Queue requests."""
-        self._queue.extend(requests)
-
-    def cancel(self) -> None:
-        """Forget all pending requests."""
-        self._queue.clear()
-
-    def _take(self) -> list[ExpandRequest]:
-        """Take the next batch off the queue."""
-        count = self._batch or len(self._queue)
-        taken, self._queue = self._queue[:count], self._queue[count:]
-        return taken
-
-
-class FunctionPolicy(QueuedPolicy):
-    """A `Policy` over a function that answers a batch of requests at once.
-
-    Args:
-        function: Function that takes a list of requests and returns one list of candidates for each
-            request, in order. A candidate is the text of a step, or a `Candidate` where token ids
-            and log-probabilities are known. An exception of the function goes through to the
-            caller of `step`. Async functions are not taken.
-        batch: Largest number of requests that the function gets at once, >= 0. 0 gives it all.
-        name: Name for the run record. None for the name of the function.
+    Raises:
+        ConfigError: `concurrency` or `batch` is out of range.
 
     Examples:
         >>> from rstar_fast.policy import Sampling
         >>> policy = FunctionPolicy(
         ...     lambda requests: [["x = 1<end_of_step>"] * r.num_candidates for r in requests]
         ... )
-        >>> policy.add([ExpandRequest(0, "p", 0, "What is 1?", (), 2, 0, Sampling())])
-        >>> [candidate.text for candidate in policy.step()[0].candidates]
+        >>> future = policy.submit(ExpandRequest(0, "p", 0, "What is 1?", (), 2, 0, Sampling()))
+        >>> [candidate.text for candidate in future.result().candidates]
         ['x = 1<end_of_step>', 'x = 1<end_of_step>']
     """
 
     def __init__(
         self,
-        function: Callable[[list[ExpandRequest]], Sequence[Written]],
-        batch: int = 0,
+        function: OfMany | OfOne,
+        concurrency: int = 32,
+        batch: int | None = 0,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            batch, name or str(getattr(function, "__qualname__", type(function).__name__))
+        check_integer("concurrency", concurrency, low=1)
+        if batch is not None:
+            check_integer("batch", batch, low=0)
+        self.name = name or str(getattr(function, "__qualname__", type(function).__name__))
+        self.stats = PolicyStats()
+        self._calls = Calls(function, concurrency, batch, self.name)
+        self._retries = Retries(f"policy {self.name}")
+        self._loop = EventLoop(f"policy {self.name}")
+        weakref.finalize(self, self._loop.close)
+
+    def submit(self, request: ExpandRequest) -> "Future[Expansion]":
+        """Begin a request."""
+        return self._loop.run(self._answer(request))
+
+    async def _answer(self, request: ExpandRequest) -> Expansion:
+        tries = itertools.count()
+        answer = await self._retries.call(
+            # A request that is itself the cause must not hold up others for ever.
+            lambda: self._calls.answer(request, alone=next(tries) >= 2)
         )
-        self._function = function
-
-    def step(self) -> list[Expansion]:
-        """Call the function with the next requests and return its answers.
-
-        Raises:
-            PolicyError: The function did not return one list of candidates for each request.
-        """
-        if not self._queue:
-            return []
-        now = self._take()
-        answers = self._function(now)
-        if (
-            not isinstance(answers, Sequence)
-            or isinstance(answers, str)
-            or len(answers) != len(now)
-        ):
-            raise PolicyError(
-                f"{self.name}: expected one list of candidates for each of {len(now)} requests, "
-                f"as from `{_PLAIN_FORM}`; got {_described(answers)}"
-            )
-        return [
-            self._expansion(request, answer) for request, answer in zip(now, answers, strict=True)
-        ]
+        return self._expansion(request, answer)
 
     def _expansion(self, request: ExpandRequest, answer: object) -> Expansion:
         if not isinstance(answer, Sequence) or isinstance(answer, str):
@@ -141,14 +116,3 @@ class FunctionPolicy(QueuedPolicy):
 
     def _wrong(self, request: ExpandRequest, reason: str) -> Expansion:
         return Expansion(request.id, error=f"{self.name}: {reason}")
-
-
-def _described(answers: object) -> str:
-    """Return what a function gave back, in words."""
-    if inspect.iscoroutine(answers):
-        # Python would warn that it was never awaited.
-        answers.close()
-        return "a coroutine: async functions are not taken yet"
-    if isinstance(answers, Sequence) and not isinstance(answers, str):
-        return f"{len(answers)} answers"
-    return f"an object of type {type(answers).__name__}"

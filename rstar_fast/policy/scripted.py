@@ -3,10 +3,47 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion
-from rstar_fast.policy.function import QueuedPolicy
+from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 
 Script = Mapping[str, Sequence[str]] | Callable[[ExpandRequest], Sequence[str]]
+
+
+class QueuedPolicy:
+    """The queue of a `Policy` that answers its requests in batches, each batch in one step.
+
+    Args:
+        batch: Largest number of requests that a step answers, >= 0. 0 answers all.
+        name: Name for the run record.
+
+    Attributes:
+        name: Name for the run record.
+        stats: Running totals.
+    """
+
+    def __init__(self, batch: int, name: str) -> None:
+        self.name = name
+        self.stats = PolicyStats()
+        self._batch = batch
+        self._queue: list[ExpandRequest] = []
+
+    @property
+    def pending(self) -> int:
+        """Number of requests that were added and not yet returned."""
+        return len(self._queue)
+
+    def add(self, requests: Sequence[ExpandRequest]) -> None:
+        """Queue requests."""
+        self._queue.extend(requests)
+
+    def cancel(self) -> None:
+        """Forget all pending requests."""
+        self._queue.clear()
+
+    def _take(self) -> list[ExpandRequest]:
+        """Take the next batch off the queue."""
+        count = self._batch or len(self._queue)
+        taken, self._queue = self._queue[:count], self._queue[count:]
+        return taken
 
 
 class ScriptedPolicy(QueuedPolicy):

@@ -6,24 +6,25 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.marks.step_text import stop_end
+from rstar_fast.models.lazy import import_local
+from rstar_fast.models.texts import encodable
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.completions import COMPLETE, Completion, Prompt
 from rstar_fast.policy.prefix_tokens import PrefixTokens
-from rstar_fast.policy.stopping import Detokenizer, StopMarks, is_whole
+from rstar_fast.policy.stopping import Detokenizer, is_whole
 from rstar_fast.prompts import PromptStyle
+from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
-from rstar_fast.remote.identity import Dialect, FindIdentity
+from rstar_fast.remote.identity import Dialect
 from rstar_fast.remote.servers import Servers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_WRONG_REQUEST = {400, 413, 422}
-"""Statuses of an answer that refuses this request, and says nothing about the next."""
 
 
 class ServerPolicy:
@@ -59,17 +60,18 @@ class ServerPolicy:
         address: str | Sequence[str],
         model: str | None = None,
         dialect: Dialect | Literal["auto"] = "auto",
-        tokenizer: "str | PreTrainedTokenizerBase | None" = None,
+        tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
         concurrency: int = 64,
         limit_s: float = 600.0,
         outage_s: float = 1800.0,
     ) -> None:
         find = FindIdentity(model, dialect, PolicyError)
-        if isinstance(tokenizer, str):
-            from rstar_fast.models.loading import load_tokenizer
-
-            tokenizer = load_tokenizer(tokenizer)
-        self._tokens = None if tokenizer is None else _Tokens(tokenizer)
+        self._tokens: _Tokens | None = None
+        if isinstance(tokenizer, str | Path):
+            load_tokenizer = import_local("load_tokenizer", "rstar_fast.models.loading")
+            self._tokens = _Tokens(load_tokenizer(tokenizer))
+        elif tokenizer is not None:
+            self._tokens = _Tokens(tokenizer)
         self._servers = Servers(address, concurrency, limit_s, outage_s)
         try:
             self.identity = self._servers.look(find)
@@ -106,7 +108,7 @@ class ServerPolicy:
             )
             candidates = [self._candidate(request, prompt, one) for one in written]
         except RefusedError as error:
-            if error.status in _WRONG_REQUEST:
+            if error.says_nothing_of_others:
                 return Expansion(request.id, error=str(error))
             raise PolicyError(str(error)) from error
         except MalformedError as error:
@@ -124,7 +126,7 @@ class ServerPolicy:
 
     def _prompt(self, request: ExpandRequest) -> Prompt | str:
         """Return what the server is to continue, or why it cannot be asked."""
-        text: str | list[int] = request.text
+        text: str | list[int] = encodable(request.text)
         mark_tokens: Mapping[int, str] = {}
         max_tokens = request.sampling.max_tokens
         if self._tokens is not None:
@@ -154,7 +156,7 @@ class ServerPolicy:
     def _candidate(self, request: ExpandRequest, prompt: Prompt, found: Completion) -> Candidate:
         """Return the candidate of a completion. The text is what the server shows of it."""
         ids = found.token_ids
-        is_token = bool(ids) and ids[-1] in prompt.mark_tokens
+        is_token = bool(found.mark and ids) and prompt.mark_tokens.get(ids[-1]) == found.mark
         text = found.text + found.mark
         end = -1 if is_token else stop_end(text, request.sampling.stop)
         text = text if end < 0 else text[:end]
@@ -193,9 +195,8 @@ class _Tokens:
     def mark_tokens(self, marks: tuple[str, ...]) -> dict[int, str]:
         """Return the marks that are one token each, by token."""
         if marks not in self._marks:
-            tokens: Any = StopMarks(marks, self._tokenizer).tokens
             added = self._tokenizer.get_added_vocab()
-            self._marks[marks] = {added[m]: m for m in marks if added.get(m) in tokens}
+            self._marks[marks] = {added[mark]: mark for mark in marks if mark in added}
         return self._marks[marks]
 
     def spell(self, prefix: Sequence[int], ids: Sequence[int], text: str) -> bool:

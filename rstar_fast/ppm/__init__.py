@@ -7,7 +7,7 @@ first used, `ServerScorer` transformers and an HTTP client. Nothing else needs t
 from typing import TYPE_CHECKING, Any
 
 from rstar_fast.models.lazy import import_local
-from rstar_fast.ppm.base import Scorer, ScoreRequest, Scores
+from rstar_fast.ppm.base import AsyncScorer, Scorer, ScoreRequest, Scores
 from rstar_fast.ppm.scripted import ScriptedScorer
 from rstar_fast.ppm.spec import MATH_SHEPHERD, QWEN_MATH_PRM, SKYWORK_PRM, ScoreSpec
 
@@ -23,6 +23,7 @@ __all__ = [
     "PPM",
     "QWEN_MATH_PRM",
     "SKYWORK_PRM",
+    "AsyncScorer",
     "JudgedScorer",
     "PackedScorer",
     "ScoreRequest",

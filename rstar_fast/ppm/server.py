@@ -19,14 +19,13 @@ from rstar_fast.ppm.constants import Constants
 from rstar_fast.ppm.routes import Ask, Route, routes_of
 from rstar_fast.ppm.spec import ScoreSpec
 from rstar_fast.ppm.texts import Texts
+from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
-from rstar_fast.remote.identity import FindIdentity, Identity
+from rstar_fast.remote.identity import Identity
 from rstar_fast.remote.servers import Connection, Servers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_WRONG_REQUEST = {400, 413, 422}
 
 
 @dataclass(slots=True)
@@ -140,7 +139,7 @@ class ServerScorer:
         try:
             values = await self._servers.call(session, partial(self._ask, texts=texts))
         except RefusedError as error:
-            if error.status in _WRONG_REQUEST:
+            if error.says_nothing_of_others:
                 return _failed(request, str(error))
             raise ScoreError(str(error)) from error
         except MalformedError as error:

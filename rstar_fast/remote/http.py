@@ -22,6 +22,7 @@ CONNECT_LIMIT_S = 10.0
 _LONGEST_WAIT_S = 600.0
 _SHOWN_CHARACTERS = 500
 _PASSING = {408, 425, 429}
+_WRONG_REQUEST = {400, 413, 422}
 
 
 class RefusedError(RStarError):
@@ -38,6 +39,11 @@ class RefusedError(RStarError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def says_nothing_of_others(self) -> bool:
+        """Whether the request itself is at fault, so that others may be answered."""
+        return self.status in _WRONG_REQUEST
 
 
 class MalformedError(RStarError):
@@ -92,19 +98,18 @@ class HttpClient:
     ) -> AsyncGenerator[Any, None]:
         """Send a JSON object and yield the JSON values of the events that come back.
 
-        Closing the generator breaks the connection, by which the server knows that nobody waits.
+        Closing the generator before its end breaks the connection, by which the server knows that
+        nobody waits.
 
         Raises:
-            TransientError: As in `post`. Or the answer ended before its `[DONE]`.
+            TransientError: As in `post`.
             RefusedError: The server refused the request, or told of an error in an event.
             MalformedError: As in `post`.
         """
         async with self._answer("POST", url, body, headers) as response:
             async for line in _lines(url, response):
                 name, _, text = line.partition(b":")
-                if name == b"data" and text.strip() == b"[DONE]":
-                    return
-                if name not in (b"data", b"error"):
+                if name not in (b"data", b"error") or text.strip() == b"[DONE]":
                     continue
                 event = _parsed(url, text)
                 if isinstance(event, dict) and event.get("error"):
@@ -112,7 +117,6 @@ class HttpClient:
                     code = error.get("code") if isinstance(error, dict) else None
                     raise self._error(url, code if isinstance(code, int) else 500, event, None)
                 yield event
-        raise TransientError(f"{url}: the answer broke off")
 
     async def close(self) -> None:
         """Close all connections."""

@@ -5,9 +5,10 @@ import os
 import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from rstar_fast.errors import SearchError
+from rstar_fast.errors import SearchError, described
 
 T = TypeVar("T")
 
@@ -18,6 +19,8 @@ CLOSE_LIMIT_S = 2.0
 class EventLoop:
     """Runs coroutines in one daemon thread, for callers in any thread.
 
+    The thread begins with the first coroutine.
+
     Args:
         name: Name of the thread.
     """
@@ -27,10 +30,8 @@ class EventLoop:
         self._lock = threading.Lock()
         self._open: set[Future[Any]] = set()
         self._closed = False
-        begun: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(target=self._run, args=(begun,), name=name, daemon=True)
-        self._thread.start()
-        self._loop = begun.result()
+        self._begun: Future[asyncio.AbstractEventLoop] | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def run(self, awaitable: Awaitable[T]) -> "Future[T]":
         """Begin a coroutine and return its future at once.
@@ -51,7 +52,10 @@ class EventLoop:
                 coroutine.close()
                 _close(awaitable)
                 raise SearchError("the event loop is closed")
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            if self._begun is None:
+                self._begun = Future()
+                self._thread.start()
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._begun.result())
             self._open.add(future)
         future.add_done_callback(self._open.discard)
         return future
@@ -64,11 +68,15 @@ class EventLoop:
         if self._forked:
             return
         with self._lock:
-            begun, self._closed = self._closed, True
-        if not begun:
+            closed, self._closed = self._closed, True
+        if self._begun is None:
+            return
+        if not closed:
             for future in list(self._open):
                 future.cancel()
-            self._loop.call_soon_threadsafe(self._end.set)
+            # A coroutine may have ended the loop.
+            with suppress(RuntimeError):
+                self._begun.result().call_soon_threadsafe(self._end.set)
         if threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_LIMIT_S)
 
@@ -76,19 +84,24 @@ class EventLoop:
     def _forked(self) -> bool:
         return os.getpid() != self._pid
 
-    def _run(self, begun: "Future[asyncio.AbstractEventLoop]") -> None:
+    def _run(self) -> None:
         # Leaving it cancels what has survived, and waits for it.
         with asyncio.Runner() as runner:
-            runner.run(self._serve(begun))
+            runner.run(self._serve())
 
-    async def _serve(self, begun: "Future[asyncio.AbstractEventLoop]") -> None:
+    async def _serve(self) -> None:
         self._end = asyncio.Event()
-        begun.set_result(asyncio.get_running_loop())
+        assert self._begun is not None
+        self._begun.set_result(asyncio.get_running_loop())
         await self._end.wait()
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
+    try:
+        return await awaitable
+    # They would end the thread.
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise SearchError(described(error)) from error
 
 
 def _close(awaitable: Awaitable[Any]) -> None:

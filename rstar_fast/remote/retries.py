@@ -20,6 +20,8 @@ FIRST_DELAY_S = 0.5
 """Longest delay before the first repetition. It doubles with each one."""
 LONGEST_DELAY_S = 30.0
 """Longest delay, if the engine does not ask for more."""
+FEW = 8
+"""Number of requests below which those that fail may be at fault themselves."""
 MAX_WORDS = 300
 """Characters of an engine's words that are logged."""
 
@@ -38,6 +40,10 @@ class Retries:
     If nothing is answered any more, it is an **outage**. Nothing fails then, and no budget is
     spent: all requests wait, and take turns to ask, one at a time. The first answer of any kind
     ends the outage. One that lasts too long raises `OutageError` for all that wait.
+
+    At the end of a search the requests that are left may be the bad ones. If fewer than `FEW` fail,
+    and the engine can be reached, they fail with their own errors after a third of that time. A
+    request that fails all alone ends with its own error too, and others may go on.
 
     Args:
         engine: Name of the engine in messages.
@@ -65,6 +71,8 @@ class Retries:
         self._outage_s = outage_s
         self._failed_in_a_row = 0
         self._failing_since = 0.0
+        # Requests that failed since the last answer.
+        self._failing: set[object] = set()
         self._outage: _Outage | None = None
         # It decides when a request is made, and never what it is answered.
         self._random = random.Random()
@@ -76,6 +84,8 @@ class Retries:
             OutageError: Nothing was answered for `outage_s`.
             Exception: What the last attempt raised.
         """
+        me = object()
+        last: Exception | None = None
         failures, until = 0, math.inf
         while True:
             if (outage := self._outage) is not None:
@@ -86,9 +96,10 @@ class Retries:
                         try:
                             return await self._try(attempt)
                         except PASSING as error:
-                            self._missed(outage, error)
+                            last = error
+                            self._missed(outage, me, error)
                 if outage.over.is_set():
-                    outage.judge()
+                    outage.judge(last)
                     # Not all at once.
                     await asyncio.sleep(self._random.uniform(0, FIRST_DELAY_S))
                 until += time.monotonic() - waited_from
@@ -96,7 +107,8 @@ class Retries:
             try:
                 return await self._try(attempt)
             except PASSING as error:
-                self._count(error)
+                last = error
+                self._count(me, error)
                 if self._outage is not None:
                     continue
                 failures += 1
@@ -120,14 +132,20 @@ class Retries:
         return answer
 
     def _answered(self) -> None:
-        self._failed_in_a_row = 0
+        self._begin_anew()
         if (outage := self._outage) is not None:
+            outage.answered = True
             self._end(outage)
             if outage.misses:
                 _LOG.warning("%s answers again, after %s", self._engine, _duration(outage.age_s))
 
-    def _count(self, error: Exception) -> None:
+    def _begin_anew(self) -> None:
+        self._failed_in_a_row = 0
+        self._failing.clear()
+
+    def _count(self, me: object, error: Exception) -> None:
         """Count a passing fault, which may begin an outage."""
+        self._failing.add(me)
         if not self._failed_in_a_row:
             self._failing_since = time.monotonic()
         self._failed_in_a_row += 1
@@ -136,23 +154,21 @@ class Retries:
 
     async def _until_next_attempt(self, outage: "_Outage") -> None:
         """Wait, or until the outage is over."""
-        left_s = max(0.0, self._outage_s - outage.age_s)
+        left_s = max(0.0, self._longest_s(outage) - outage.age_s)
         delay_s = min(self._delay_s(outage.misses + 1, outage.last), left_s)
         with suppress(TimeoutError):
             await asyncio.wait_for(outage.over.wait(), delay_s)
 
-    def _missed(self, outage: "_Outage", error: Exception) -> None:
+    def _missed(self, outage: "_Outage", me: object, error: Exception) -> None:
         """Count an attempt in an outage that failed too. Such an outage is told of once."""
         outage.misses += 1
         outage.last = error
         if outage.over.is_set():
             return
-        if outage.age_s >= self._outage_s:
-            self._failed_in_a_row = 0
-            outage.verdict = (
-                f"{self._engine} has not answered for {_duration(outage.age_s)}; "
-                f"the last time it failed with {described(error)}"
-            )
+        self._failing.add(me)
+        if outage.age_s >= self._longest_s(outage):
+            outage.verdict = self._verdict(outage)
+            self._begin_anew()
             self._end(outage)
         elif outage.misses == 1:
             _LOG.warning(
@@ -161,6 +177,22 @@ class Retries:
                 _printable(described(error)),
                 _duration(self._outage_s),
             )
+
+    def _longest_s(self, outage: "_Outage") -> float:
+        """Return the seconds that an outage may last."""
+        few = len(self._failing) < FEW and not isinstance(outage.last, ConnectionError)
+        return self._outage_s / 3 if few else self._outage_s
+
+    def _verdict(self, outage: "_Outage") -> str | None:
+        """Return why the engine counts as broken. None if the requests are to blame."""
+        reached = not isinstance(outage.last, ConnectionError)
+        if len(self._failing) < (FEW if reached else 2):
+            _LOG.warning("%s: gave up on requests that are never answered", self._engine)
+            return None
+        return (
+            f"{self._engine} has not answered for {_duration(outage.age_s)}; "
+            f"the last time it failed with {described(outage.last)}"
+        )
 
     def _end(self, outage: "_Outage") -> None:
         self._outage = None
@@ -182,7 +214,8 @@ class _Outage:
         last: Last failure.
         misses: Number of attempts that failed since it was known.
         over: Whether it is over.
-        verdict: Reason why it counts as the end of the engine. None if it does not.
+        answered: Whether an answer ended it.
+        verdict: Reason why the engine counts as broken, if the outage ends so. None otherwise.
         turn: Permission to make an attempt.
     """
 
@@ -191,6 +224,7 @@ class _Outage:
         self.last = last
         self.misses = 0
         self.over = asyncio.Event()
+        self.answered = False
         self.verdict: str | None = None
         self.turn = asyncio.Semaphore(1)
 
@@ -199,10 +233,12 @@ class _Outage:
         """Seconds since the first failure."""
         return time.monotonic() - self._since
 
-    def judge(self) -> None:
-        """Raise `OutageError` if the engine counts as broken."""
+    def judge(self, last: Exception | None) -> None:
+        """Raise what an outage without an answer means for a request, by its last failure."""
         if self.verdict is not None:
             raise OutageError(self.verdict) from self.last
+        if not self.answered and last is not None:
+            raise last
 
 
 def _duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.errors import described
 from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
+from rstar_fast.remote.identity import Identity
 from rstar_fast.search.naming import parse_model_name
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.searcher import Searcher
@@ -18,11 +19,19 @@ from rstar_fast.tree import Tree
 
 
 def run_config(
-    config: SearchConfig, *, policy: str, ppm: str | None, problems: str, dtype: str | None = None
+    config: SearchConfig,
+    *,
+    policy: str,
+    ppm: str | None,
+    problems: str,
+    dtype: str | None = None,
+    tokenizer: str | None = None,
+    ppm_folder: str | None = None,
 ) -> dict[str, Any]:
     """Return everything that decides the trees of a run, for `RunFolder.open`.
 
-    Paths are made absolute. `max_active` changes no tree and is left out.
+    Paths are made absolute. What changes no tree is left out: `max_active`, and the address of a
+    server.
 
     Args:
         config: Configuration of the search.
@@ -30,13 +39,20 @@ def run_config(
         ppm: Folder or name of the PPM. None without one.
         problems: File or name of the problems.
         dtype: Type of the models' weights. None for their default.
+        tokenizer: Tokenizer of a server's policy. None for the default.
+        ppm_folder: Folder or name of a server's PPM. None for the default.
+
+    Raises:
+        ConfigError: The name of a model has not the form that it should have.
     """
     search = config.to_dict()
     del search["max_active"]
+    of_servers = {"tokenizer": tokenizer, "ppm_folder": ppm_folder}
     return {
         "policy": parse_model_name(policy).recorded,
         "ppm": ppm and parse_model_name(ppm).recorded,
         "dtype": dtype,
+        **{name: _absolute(value) for name, value in of_servers.items() if value is not None},
         "problems": _absolute(problems),
         "search": search,
     }
@@ -52,8 +68,8 @@ def search_to_folder(
     What engines tell the trees under way is written too, within a second. A search that goes on in
     the folder takes these trees up where they were.
 
-    At the end, also at an early one, the folder gets a record of the session: how it ended, and
-    `Stats.record`.
+    At the end, also at an early one, the folder gets a record of the session: how it ended, which
+    engines answered, and `Stats.record`.
 
     Args:
         searcher: Searcher with its engines.
@@ -83,9 +99,20 @@ def search_to_folder(
         ended_by = "stopped" if stopped else described(error)
         raise
     finally:
-        folder.end_session(
-            {"ended": ended_by, "trees": trees, "failures": failures, **searcher.stats.record()}
-        )
+        record = {"ended": ended_by, "trees": trees, "failures": failures}
+        folder.end_session({**record, "engines": _engines(searcher), **searcher.stats.record()})
+
+
+def _engines(searcher: Searcher) -> dict[str, dict[str, Any]]:
+    """Return what the policy and the PPM are, as far as they say."""
+    found = {}
+    for role, engine in (("policy", searcher.policy), ("ppm", searcher.scorer)):
+        identity = getattr(engine, "identity", None)
+        if isinstance(identity, Identity):
+            found[role] = identity.record()
+        elif engine is not None:
+            found[role] = {"engine": type(engine).__name__, "model": str(engine.name)}
+    return found
 
 
 def _not_done(problems: Iterable[Problem], folder: RunFolder) -> Iterator[Problem]:

@@ -208,7 +208,8 @@ class Search:
             raise SearchError(f"fail: problem {problem_id!r} is not being searched")
         ended.tree.release()
         for request in ended.requests:
-            self._pending.pop(request.id, None)
+            if self._pending.pop(request.id, None) is not None:
+                self._work.dropped.append(request.id)
         self._ended.append(Failure.of(ended.tree.problem, error))
 
     def finished(self) -> list[Tree | Failure]:

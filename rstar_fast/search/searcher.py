@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, SearchError
 from rstar_fast.failure import Failure
-from rstar_fast.policy.base import Policy
-from rstar_fast.ppm.base import Scorer
+from rstar_fast.policy.base import AsyncPolicy, Policy
+from rstar_fast.ppm.base import AsyncScorer, Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
 from rstar_fast.search.messages import Delivery, SearchEnded
@@ -36,10 +36,13 @@ class Searcher:
     such failures in a row, without an answer between them, the search ends with the engine's error.
     An engine that knows of outages waits and repeats by itself.
 
+    An engine with a method `submit` is an `AsyncPolicy` or `AsyncScorer`. Each of its requests
+    begins at once, and is cancelled if its problem ends before it.
+
     Args:
-        policy: Policy that writes the steps.
+        policy: Policy that writes the steps: a `Policy` or an `AsyncPolicy`.
         config: Configuration of the search.
-        scorer: PPM. Needed exactly if `config.use_scores`.
+        scorer: PPM, a `Scorer` or an `AsyncScorer`. Needed exactly if `config.use_scores`.
         runner: Runner of the steps. None for an `Executor` with the limits of the configuration,
             behind an `ArithmeticRunner`. It confines programs as far as this machine can.
         verifier: Verifier of the final answers. None for a `MathVerifier`.
@@ -53,9 +56,9 @@ class Searcher:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: Policy | AsyncPolicy,
         config: SearchConfig,
-        scorer: Scorer | None = None,
+        scorer: Scorer | AsyncScorer | None = None,
         *,
         runner: StepRunner | None = None,
         verifier: Verifier | None = None,

@@ -1,10 +1,10 @@
 """One search under way.
 
-    problems ──feeder──┐   ┌──> lanes: policy, PPM ──┐
-                       v   │                         │
-    caller <──── thread of the trees <── inbox <─────┤
-                           │                         │
-                           └──> workers: programs, grades
+    problems ──feeder──┐   ┌──> lanes: policy, PPM in this process ──┐
+                       v   │                                         │
+    caller <──── thread of the trees <────────── inbox <─────────────┤
+                           │                                         │
+                           └──> futures: programs, grades, other policies and PPMs
 
 The thread of the trees waits for nothing but its inbox. It tells the search whatever arrives, and
 hands what the search asks for to the queues at once. No engine waits for another engine or for the
@@ -15,13 +15,16 @@ import atexit
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ExecutorError, RStarError
-from rstar_fast.policy.base import Policy
-from rstar_fast.ppm.base import Scorer
+from rstar_fast.errors import ExecutorError, PolicyError, RStarError, ScoreError
+from rstar_fast.policy.base import AsyncPolicy, ExpandRequest, Policy
+from rstar_fast.ppm.base import AsyncScorer, Scorer, ScoreRequest
 from rstar_fast.problems import Problem
+from rstar_fast.remote import EventLoop
 from rstar_fast.search.activity import Stats
 from rstar_fast.search.faults import Faults
 from rstar_fast.search.feeder import Feeder
@@ -41,8 +44,11 @@ from rstar_fast.search.models import PolicyModel, ScorerModel
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.search import Progress, Search
 from rstar_fast.search.work import GradeRequest, RequestResult, RunRequest
-from rstar_fast.search.workers import Workers
+from rstar_fast.search.workers import Workers, as_future
 from rstar_fast.verify.base import StepRunner, Verifier
+
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 
 class SearchSession:
@@ -69,8 +75,8 @@ class SearchSession:
     def __init__(
         self,
         config: SearchConfig,
-        policy: Policy,
-        scorer: Scorer | None,
+        policy: Policy | AsyncPolicy,
+        scorer: Scorer | AsyncScorer | None,
         runner: StepRunner,
         verifier: Verifier,
         problems: Iterable[Problem],
@@ -99,11 +105,24 @@ class SearchSession:
             resources["grading"],
             Faults("the verifier", ExecutorError),
         )
-        self._policy = Lane(PolicyModel(policy, resources["policy"]), send)
-        self._scorer = (
-            None if scorer is None else Lane(ScorerModel(scorer, resources["scoring"]), send)
-        )
-        self._lanes = [lane for lane in (self._policy, self._scorer) if lane is not None]
+        self._coroutines = EventLoop("coroutines of a search")
+        self._policy: Workers[ExpandRequest] | Lane
+        self._scorer: Workers[ScoreRequest] | Lane | None
+        if hasattr(policy, "submit"):
+            faults = Faults("the policy", PolicyError)
+            self._policy = Workers(self._begun(policy.submit), send, resources["policy"], faults)
+        else:
+            self._policy = Lane(PolicyModel(policy, resources["policy"]), send)
+        if scorer is None:
+            self._scorer = None
+        elif hasattr(scorer, "submit"):
+            faults = Faults("the PPM", ScoreError)
+            self._scorer = Workers(self._begun(scorer.submit), send, resources["scoring"], faults)
+        else:
+            self._scorer = Lane(ScorerModel(scorer, resources["scoring"]), send)
+        engines = (self._policy, self._scorer, self._runs, self._grades)
+        self._lanes = [engine for engine in engines if isinstance(engine, Lane)]
+        self._pools = [engine for engine in engines if isinstance(engine, Workers)]
         self._feeder = Feeder(problems, config.max_active, send)
         self._thread = threading.Thread(target=self._run, name="trees of a search", daemon=True)
         self._thread.start()
@@ -161,6 +180,8 @@ class SearchSession:
             self._record_rest()
         except Exception as caught:
             error = error or caught
+        for activity in self._stats.resources.values():
+            activity.opened(-activity.open)
         self._stats.wall_s = before + time.perf_counter() - started
         self._deliver(SearchEnded(error or self._reason))
 
@@ -212,6 +233,9 @@ class SearchSession:
             self._scorer.submit(work.score)
         self._runs.submit(work.run)
         self._grades.submit(work.grade)
+        if work.dropped:
+            for pool in self._pools:
+                pool.drop(set(work.dropped))
         for ended in self._search.finished():
             self._deliver(ended)
 
@@ -220,10 +244,14 @@ class SearchSession:
         if self._recording is None:
             return
         while not self._inbox.empty():
-            message = self._inbox.get()
-            if isinstance(message, LaneAnswered):
-                for request_id, result in message.results:
-                    self._search.tell(request_id, result)
+            results: list[RequestResult] = []
+            match message := self._inbox.get():
+                case LaneAnswered():
+                    results = message.results
+                case FutureEnded():
+                    results = message.take(message.future)
+            for request_id, result in results:
+                self._search.tell(request_id, result)
         self._recording.flush()
 
     def _wind_up(self) -> None:
@@ -232,9 +260,13 @@ class SearchSession:
         self._feeder.stop()
         for lane in self._lanes:
             lane.stop()
-        self._runs.cancel()
-        self._grades.cancel()
+        for pool in self._pools:
+            pool.stop()
+        self._coroutines.close()
         for lane in self._lanes:
             lane.thread.join()
-        for activity in self._stats.resources.values():
-            activity.opened(-activity.open)
+
+    def _begun(
+        self, submit: "Callable[[Q], Future[A] | Awaitable[A]]"
+    ) -> "Callable[[Q], Future[A]]":
+        return lambda request: as_future(submit(request), self._coroutines)

@@ -65,12 +65,22 @@ KIND_OF: dict[type[Request], str] = {
 
 @dataclass(slots=True)
 class Work:
-    """Requests that wait for answers, in any order and from any engine."""
+    """Requests that wait for answers, in any order and from any engine.
+
+    Attributes:
+        expand: Requests for steps.
+        run: Requests to run a step.
+        grade: Requests to grade an answer.
+        score: Requests for scores.
+        dropped: Ids of requests, of these or former ones, whose problem has ended before they were
+            answered. Their results would be ignored.
+    """
 
     expand: list[ExpandRequest] = field(default_factory=list)
     run: list[RunRequest] = field(default_factory=list)
     grade: list[GradeRequest] = field(default_factory=list)
     score: list[ScoreRequest] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
 
     def of(self, kind: str) -> list[Any]:
         """Return the requests of one kind, named as in `KIND_OF`."""

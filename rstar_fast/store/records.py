@@ -48,6 +48,7 @@ _SESSION_KINDS = {
     "failures": Kind.of(int),
     "wall_s": Kind.of(float),
     "resources": Kind.of(dict),
+    "engines": Kind.of(dict),
 }
 _NODE_KINDS = {
     **{name: Kind.of(hint) for name, hint in get_type_hints(Node).items()},

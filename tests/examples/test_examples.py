@@ -45,7 +45,7 @@ def test_own_engine() -> None:
         "eggs solved, best answer 42, 4 steps",
         "plums solved, best answer 5, 4 steps",
         "strange failed: PolicyError - "
-        "the policy failed twice: ConnectionError: the engine does not answer",
+        "the policy failed twice: LookupError: nobody wrote a script for it",
     ]
 
 

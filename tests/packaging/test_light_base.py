@@ -32,11 +32,27 @@ for name in ("TransformersPolicy", "PPM", "PackedScorer"):
         assert "rstar-fast[local]" in str(error), error
     else:
         raise AssertionError(f"{name} was found")
+from rstar_fast.errors import PolicyError, TransientError
+from rstar_fast.policy import ServerPolicy
+for options, expected in (({}, TransientError), ({"tokenizer": "x"}, RStarError)):
+    try:
+        ServerPolicy("http://127.0.0.1:9", **options)
+    except expected as error:
+        assert options == {} or "rstar-fast[local]" in str(error), error
 import rstar_fast.data, rstar_fast.evaluate, rstar_fast.evolve, rstar_fast.training
 from rstar_fast.cli import main
 assert main(["search", "--problems", "graded:train:1", "--policy", "embedded", "--ppm", "embedded",
              "--preset", "fast", "--out", sys.argv[1] + "/run"]) == 2
 assert main(["demo"]) == 2
+"""
+
+
+NO_HTTP = """
+import sys
+sys.modules["httpx2"] = None
+from rstar_fast.cli import main
+assert main(["search", "--problems", "graded:train:1", "--policy", "http://127.0.0.1:9/v1#m",
+             "--preset", "paper-round-1", "--out", sys.argv[1] + "/run"]) == 2
 """
 
 
@@ -58,4 +74,11 @@ def test_what_needs_an_extra_says_which(tmp_path: str) -> None:
     done = run(MISSING, str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count('pip install "rstar-fast[local]"') == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_needs_an_http_client(tmp_path: str) -> None:
+    done = run(NO_HTTP, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('pip install "rstar-fast[server]"') == 1
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import answers, request
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy import Candidate, ExpandRequest, FunctionPolicy, ScriptedPolicy
+from rstar_fast.policy import ExpandRequest, ScriptedPolicy
 from rstar_fast.prompts import few_shot_prompt, make_prompt
 from rstar_fast.steps import MARKS, Segment, final_answer
 
@@ -55,57 +55,6 @@ def test_batches_and_order() -> None:
     done = answers(shuffled, requests)
     assert list(done) != sorted(done)
     assert all(done[i].candidates[0].text == f"{i}" for i in range(20))
-
-
-def test_function_policy() -> None:
-    policy = FunctionPolicy(
-        lambda asks: [["x", Candidate("y", (1, 2), (-0.5, -1.0))] for _ in asks],
-        batch=2,
-        name="mine",
-    )
-    done = answers(policy, [request(i, n=2) for i in range(3)])
-    assert [c.text for c in done[2].candidates] == ["x", "y"]
-    assert policy.stats.generated_tokens == 6
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        ("text", "expected a list of candidates, got str"),
-        (None, "got NoneType"),
-        ([1], "candidate 0: expected a str or a Candidate, got int"),
-        ([], "expected 1 to 2 candidates, got 0"),
-        (["a"] * 3, "expected 1 to 2 candidates, got 3"),
-        ([Candidate("a", (1,), (-1.0, -2.0))], "1 token ids and 2 logprobs"),
-    ],
-)
-def test_function_policy_with_a_wrong_answer(answer: object, message: str) -> None:
-    done = answers(FunctionPolicy(lambda _: [answer], name="mine"), [request(0, n=2)])  # type: ignore[list-item]
-    assert done[0].error is not None and message in done[0].error and "mine" in done[0].error
-
-
-@pytest.mark.parametrize("answers_given", [None, "ab", [["a"]], 7])
-def test_function_policy_with_a_wrong_shape(answers_given: object) -> None:
-    policy = FunctionPolicy(lambda _: answers_given, name="mine")  # type: ignore[arg-type, return-value]
-    policy.add([request(0), request(1)])
-    with pytest.raises(PolicyError, match="each of 2 requests"):
-        policy.step()
-
-
-@pytest.mark.filterwarnings("error")
-def test_async_functions_are_refused_with_the_plain_form() -> None:
-    async def write(requests: list[ExpandRequest]) -> list[list[str]]:
-        return [["a"] for _ in requests]
-
-    policy = FunctionPolicy(write, name="mine")  # type: ignore[arg-type]
-    policy.add([request(0)])
-    with pytest.raises(PolicyError) as caught:
-        policy.step()
-    assert str(caught.value) == (
-        "mine: expected one list of candidates for each of 1 requests, as from `def "
-        'write(requests): return [["a step<end_of_step>"] for request in requests]`; '
-        "got a coroutine: async functions are not taken yet"
-    )
 
 
 def test_solved_examples_are_right() -> None:

@@ -1,6 +1,7 @@
 """The policy behind HTTP: what each kind of server says, and what is made of it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -249,8 +250,26 @@ def test_a_cancelled_request_breaks_its_connection() -> None:
         future = policy.submit(request())
         assert waiting.wait(WAIT_S)
         assert future.cancel()
-        policy.close()
         gone.set()
+        for _ in range(WAIT_S * 50):
+            if server.broken:
+                break
+            time.sleep(0.02)
+        assert server.broken
+
+
+@pytest.mark.parametrize("dialect", OWNERS)
+def test_a_connection_serves_many_requests(dialect: str) -> None:
+    with scripted_server(dialect, lambda body: Text("x = 1")) as server:
+        with policy_of(server, concurrency=1) as policy:
+            policy.submit(request(5)).result(WAIT_S)
+        assert len(server.asked) == 5 and server.connections == 1
+
+
+def test_a_question_may_have_any_characters() -> None:
+    with scripted_server("vllm", step) as server:
+        one(server, request(question="\ud800 \0 é"))
+    assert "\ufffd \0 é" in server.asked[0].body["prompt"]
 
 
 def test_who_answers_is_known() -> None:

@@ -45,6 +45,25 @@ def test_an_error_of_a_coroutine_is_that_of_its_future() -> None:
     one.close()
 
 
+def test_a_coroutine_that_would_end_the_process_ends_nothing() -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    one = EventLoop("mine")
+    with pytest.raises(SearchError, match="SystemExit: 3"):
+        one.run(leave()).result(WAIT_S)
+    assert one.run(name_of_thread()).result(WAIT_S) == "mine"
+    one.close()
+
+
+def test_a_loop_without_coroutines_has_no_thread() -> None:
+    before = set(threading.enumerate())
+    one = EventLoop("mine")
+    assert set(threading.enumerate()) == before
+    one.close()
+    one.close()
+
+
 def test_cancelling_a_future_cancels_its_coroutine() -> None:
     one = EventLoop("mine")
     begun: Future[None] = Future()
@@ -118,6 +137,7 @@ def test_a_coroutine_that_heeds_nothing_does_not_hold_up_the_end(
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_in_a_forked_process_it_refuses_and_closes() -> None:
     one = EventLoop("mine")
+    one.run(name_of_thread()).result(WAIT_S)
     # A thread may hold the lock at the fork.
     with one._lock:
         child = os.fork()

@@ -195,13 +195,16 @@ def test_an_answer_from_before_ends_an_outage_at_once() -> None:
     assert asyncio.run(run()) == ["slow", "yes"]
 
 
-def test_a_long_outage_breaks_the_engine_for_all_that_wait() -> None:
-    one = Retries("the policy", outage_s=0.05)
-    server = Server(TransientError("loading"))
+@pytest.mark.parametrize(
+    ("fault", "number"), [(TransientError("loading"), 8), (ConnectionError("loading"), 2)]
+)
+def test_a_long_outage_breaks_the_engine_for_all_that_wait(fault: Exception, number: int) -> None:
+    one = Retries("the policy", outage_s=0.2)
+    server = Server(fault)
 
     async def run() -> list[Any]:
         first = await asyncio.gather(
-            *[one.call(server.ask) for _ in range(5)], return_exceptions=True
+            *[one.call(server.ask) for _ in range(number)], return_exceptions=True
         )
         server.fault = None
         return [*first, await one.call(server.ask)]
@@ -212,8 +215,28 @@ def test_a_long_outage_breaks_the_engine_for_all_that_wait() -> None:
         assert isinstance(error, OutageError) and isinstance(error, RStarError)
         assert str(error) == (
             "the policy has not answered for 0 s; "
-            "the last time it failed with TransientError: loading"
+            f"the last time it failed with {type(fault).__name__}: loading"
         )
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [(TransientError, 7), (TimeoutError, 7), (ConnectionError, 1)]
+)
+def test_the_last_few_requests_fail_for_themselves(kind: type[Exception], number: int) -> None:
+    """They may be the bad ones of a search, which must come to an end."""
+    one = Retries("the policy", outage_s=0.2)
+    bad = [Server(kind(f"bad {i}")) for i in range(number)]
+
+    async def run() -> list[Any]:
+        await one.call(Server().ask)
+        return await asyncio.gather(
+            *[one.call(server.ask) for server in bad], return_exceptions=True
+        )
+
+    errors = asyncio.run(run())
+    assert [(type(error), str(error)) for error in errors] == [
+        (kind, f"bad {i}") for i in range(number)
+    ]
 
 
 def test_a_cancelled_request_gives_its_turn_away() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.search.engines import memory_shares
 from rstar_fast.search.naming import parse_model_name
+from rstar_fast.search.vllm_engines import memory_shares
 
 
 @pytest.mark.parametrize(

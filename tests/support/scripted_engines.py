@@ -11,7 +11,7 @@ import numpy as np
 from rstar_fast.config import SearchConfig
 from rstar_fast.policy import Candidate, ExpandRequest
 from rstar_fast.policy.base import Expansion
-from rstar_fast.policy.function import QueuedPolicy
+from rstar_fast.policy.scripted import QueuedPolicy
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
