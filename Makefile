@@ -52,6 +52,7 @@ wheel: $(VENV)/build-tools
 bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --quick
 	$(BIN)/python bench/throughput.py --simulate --quick
+	$(BIN)/python bench/concurrency.py --quick
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick
 	$(BIN)/python bench/sympy_search.py --quick

@@ -7,9 +7,11 @@ from concurrent.futures import Future
 from math import isfinite
 
 from rstar_fast.checks import check_integer
+from rstar_fast.errors import described
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.calls import Calls
 from rstar_fast.remote import EventLoop, Retries
+from rstar_fast.remote.retries import PASSING
 
 Written = Sequence[str | Candidate]
 OfOne = Callable[[ExpandRequest], Written | Awaitable[Written]]
@@ -74,10 +76,14 @@ class FunctionPolicy:
 
     async def _answer(self, request: ExpandRequest) -> Expansion:
         tries = itertools.count()
-        answer = await self._retries.call(
-            # A request that is itself the cause must not hold up others for ever.
-            lambda: self._calls.answer(request, alone=next(tries) >= 2)
-        )
+        try:
+            answer = await self._retries.call(
+                # A request that is itself the cause must not hold up others for ever.
+                lambda: self._calls.answer(request, alone=next(tries) >= 2)
+            )
+        except PASSING as error:
+            # It was tried often enough. An exception would have the search try it once more.
+            return self._wrong(request, described(error))
         return self._expansion(request, answer)
 
     def _expansion(self, request: ExpandRequest, answer: object) -> Expansion:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rstar_fast.errors import ConfigError
+from rstar_fast.remote.addresses import server_root
 
 EMBEDDED = "embedded"
 """Name of the package's own policy and PPM."""
@@ -61,7 +62,7 @@ def parse_model_name(name: str | Path) -> ModelName:
             addresses of a server with "#" and its model behind them.
 
     Raises:
-        ConfigError: There is no model behind an engine.
+        ConfigError: There is no model behind an engine, or an address is none, or holds a password.
     """
     text = str(name)
     if text.startswith(_VLLM):
@@ -79,4 +80,7 @@ def parse_model_name(name: str | Path) -> ModelName:
             "http://HOST:8000/v1#MODEL: it is part of what decides the trees "
             "(GET /v1/models lists what a server has)"
         )
-    return ModelName("server", model, tuple(part.strip() for part in addresses.split(",")))
+    parts = tuple(part.strip() for part in addresses.split(","))
+    for part in parts:
+        server_root(part)
+    return ModelName("server", model, parts)

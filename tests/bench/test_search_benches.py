@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import concurrency
 import expansion
 import memory
 import pytest
@@ -23,3 +24,13 @@ def test_the_parts_of_the_memory_add_up(document_of: DocumentOf) -> None:
     found = document_of(memory, "--active 4 --candidates 3 --rollouts 2")
     assert found["trees"] == 4 and found["nodes"] > 4
     assert sum(found["parts"].values()) == pytest.approx(found["bytes_per_node"], abs=1.0)
+
+
+def test_every_way_to_ask_a_slow_engine_grows_the_same_trees(document_of: DocumentOf) -> None:
+    found = document_of(concurrency, "--quick --problems 18 --median 0.002")
+    sides = found["sides"]
+    assert list(sides) == ["lock step", "threads", "coroutines", "ideal"]
+    (requests,) = {sides[side]["requests"] for side in concurrency.SIDES}
+    assert requests >= 18 and 0 < sides["threads"]["in_flight"] <= 16
+    assert all(sides[side]["in_flight"] <= sides[side]["open"] for side in concurrency.SIDES)
+    assert sides["ideal"]["wall_s"] <= min(sides[side]["wall_s"] for side in concurrency.SIDES)

@@ -257,8 +257,32 @@ def test_a_request_that_always_times_out_holds_up_no_other() -> None:
     while not stuck.done():
         policy.submit(request(number)).result(WAIT_S)
         number += 1
-    with pytest.raises(TimeoutError, match="3 takes too long"):
-        stuck.result(0)
+    error = stuck.result(0).error
+    assert error is not None and error.endswith("TimeoutError: 3 takes too long")
+
+
+def test_a_request_that_fails_its_call_again_and_again_is_called_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # All are repeated at the same time, and so together.
+    monkeypatch.setattr(retries, "FIRST_DELAY_S", 0.0)
+    calls: list[list[int]] = []
+
+    def write(asks: list[ExpandRequest]) -> list[list[str]]:
+        calls.append([one.id for one in asks])
+        if any(one.id == 3 for one in asks):
+            raise TimeoutError("3 takes too long")
+        return echo(asks)
+
+    policy, go_on = holding_first(write)
+    monkeypatch.setattr(retries, "OUTAGE_AFTER", 10**9)
+    futures = {i: policy.submit(request(i)) for i in range(1, 7)}
+    until_all_wait(policy, 6)
+    go_on.set()
+    error = futures.pop(3).result(WAIT_S).error
+    assert error is not None and error.endswith("TimeoutError: 3 takes too long")
+    assert all(future.result(WAIT_S).candidates for future in futures.values())
+    assert calls[3:9] == [[1], [2], [3], [4], [5], [6]]
 
 
 def test_a_cancelled_request_is_not_called() -> None:

@@ -19,6 +19,8 @@ from rstar_fast.errors import OutageError, PolicyError, ScoreError
 from rstar_fast.policy import Expansion
 from rstar_fast.policy.base import PolicyStats
 from rstar_fast.ppm import Scores
+from rstar_fast.problems import Problem
+from rstar_fast.remote import retries
 from rstar_fast.search.run import search_to_folder
 from rstar_fast.store import RunFolder
 
@@ -234,6 +236,30 @@ def test_an_engine_that_is_not_there_for_too_long_ends_the_search_and_fails_noth
     assert ended == []
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_an_outage_pauses_a_search_and_fails_nothing(
+    concurrency: int,
+    calm: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_DELAY_S", 0.001)
+    monkeypatch.setattr(retries, "LONGEST_DELAY_S", 0.002)
+    calls = itertools.count()
+
+    def write(given: Any) -> Any:
+        # More failures than the budgets of all requests under way.
+        if 20 <= next(calls) < 150:
+            raise ConnectionRefusedError("nobody is there")
+        return written(given).candidates
+
+    policy = FunctionPolicy(write, concurrency, batch=None, name="mine")
+    assert plain(searcher(policy).search(problems(8))) == calm
+    begun, ended = [record.getMessage() for record in caplog.records]
+    assert begun.startswith("policy mine does not answer (ConnectionRefusedError: nobody is there)")
+    assert ended.startswith("policy mine answers again, after ")
+
+
 class TwoLeaves:
     """Of each expansion of two leaves it fails one, and never answers the other."""
 
@@ -260,13 +286,23 @@ class TwoLeaves:
 
 
 def test_a_request_whose_problem_has_failed_is_cancelled() -> None:
-    policy = TwoLeaves()
+    policy, seen = TwoLeaves(), threading.Event()
+
+    def one_by_one() -> Iterator[Problem]:
+        yield from problems(1, first=1)
+        # The search is not over yet.
+        assert seen.wait(WAIT_S)
+        yield from problems(1)
+
     one = searcher(policy, leaves_per_tree=4, rollouts=8)
-    ended = list(one.search(problems(4)))
-    assert [failure.problem.id for failure in ended if isinstance(failure, Failure)] == ["p1"]
+    search = one.search(one_by_one())
+    assert isinstance(next(search), Failure)
     (future,) = policy.left_open.values()
     assert future.cancelled()
     assert one.stats.resources["policy"].open == 0
+    seen.set()
+    assert isinstance(next(search), Tree)
+    search.close()
 
 
 def test_a_late_answer_of_a_failed_problem_is_dropped() -> None:
@@ -281,10 +317,6 @@ def test_a_late_answer_of_a_failed_problem_is_dropped() -> None:
             future.set_result(written(policy.late[0]))
     assert len(ended) == 12 and sum(isinstance(tree, Failure) for tree in ended) == 1
     assert one.stats.resources["policy"].open == 0
-
-
-def never(request: Any) -> "Future[Any]":
-    return Future()
 
 
 class Never:

@@ -35,6 +35,9 @@ def test_a_server_and_vllm_need_a_model() -> None:
     with pytest.raises(ConfigError, match="the name of the model behind") as caught:
         parse_model_name("http://user:secret@host/v1")
     assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigError, match="without user, password") as caught:
+        parse_model_name("http://user:secret@host/v1#m")
+    assert "secret" not in str(caught.value)
     with pytest.raises(ConfigError, match="vllm:DIR"):
         parse_model_name("vllm:")
 
