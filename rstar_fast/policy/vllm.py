@@ -11,7 +11,7 @@ from weakref import finalize
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.models.texts import check_marks
-from rstar_fast.models.vllm_engine import TURNS, start_engine, stop_engine
+from rstar_fast.models.vllm_engine import TURNS, import_vllm, start_engine, stop_engine
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.policy.drafts import Draft, Group, Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
@@ -64,6 +64,7 @@ class VLLMPolicy:
         name: Folder or hub name of the model.
         stats: Running totals. A prefix counts once for each candidate.
         engine: The `vllm.LLMEngine`.
+        version: Version of vLLM.
 
     Raises:
         ConfigError: vLLM is not installed, or its build runs on another device.
@@ -107,6 +108,7 @@ class VLLMPolicy:
             },
         )
         self._stop = finalize(self, stop_engine, self.engine)
+        self.version = str(import_vllm().__version__)
         self.stats = PolicyStats()
         self._prefix_tokens = PrefixTokens(tokenizer, prompt)
         end_tokens = find_end_tokens(_generation_config(self.name), text_config, tokenizer)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import vllm
 from ppm_cases import REQUESTS, SIZES, make_tokenizer, request_of
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -18,6 +19,7 @@ from rstar_fast.errors import ScoreError
 from rstar_fast.models import vllm_engine
 from rstar_fast.ppm import PPM, PackedScorer, ScoreRequest, Scores, ScoreSpec, VLLMScorer
 from rstar_fast.search.engines import open_searcher
+from rstar_fast.search.run import _engines
 from rstar_fast.tree import Tree
 
 CACHE_BYTES = 16 << 20
@@ -176,6 +178,10 @@ def searched() -> list[dict[str, Tree]]:
     for _ in range(2):
         with open_searcher(config, "vllm:embedded", "vllm:embedded", workers=1) as searcher:
             assert len(vllm_engine._OPEN) == others + 2
+            told = _engines(searcher)
+            assert told["policy"]["engine"] == "VLLMPolicy"
+            assert told["ppm"]["engine"] == "VLLMScorer"
+            assert told["policy"]["version"] == told["ppm"]["version"] == vllm.__version__
             found.append({})
             for tree in searcher.search(held_out_problems(8)):
                 assert isinstance(tree, Tree)
