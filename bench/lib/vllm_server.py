@@ -31,6 +31,8 @@ def vllm_server(
     words = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     words += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
     words += ["--dtype", "float32", "--block-size", "32", "--enforce-eager"]
+    # Else its CPU build ends where a prompt with a seed is read in two steps.
+    words += ["--no-enable-chunked-prefill"]
     words += ["--kv-cache-memory-bytes", str(256 << 20), "--generation-config", "vllm", *options]
     environment = os.environ | {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",

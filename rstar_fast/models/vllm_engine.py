@@ -145,6 +145,9 @@ def start_engine(
     if kind == "cpu":
         # Compiling takes longer than a small model runs.
         options["enforce_eager"] = True
+        # A prompt that is read in two steps breaks vLLM there: it draws too early, and cannot take
+        # a draw back from a seeded generator of the CPU ("CPU Generator does not use offset").
+        options["enable_chunked_prefill"] = False
         options["block_size"] = block_size or CPU_BLOCK_TOKENS
         options["kv_cache_memory_bytes"] = cache_bytes or CPU_CACHE_BYTES
     try:

@@ -122,6 +122,18 @@ def test_a_draw_depends_on_its_own_number_alone(policy: VLLMPolicy) -> None:
         assert expansion.candidates == whole[number].candidates[4:]
 
 
+def test_more_prompts_than_a_step_reads(policy: VLLMPolicy) -> None:
+    """vLLM's CPU build raises where a prompt with a seed is read in two steps."""
+    policy.forget()
+    asked = [
+        request(i, f"{i} " * 20 + one.question, n=4, sampling=Sampling(max_tokens=8))
+        for i, one in enumerate(held_out_problems(64))
+    ]
+    # Over 2,048 tokens in all.
+    found = answers(policy, asked)
+    assert len(found) == 64 and all(one.error is None for one in found.values())
+
+
 def test_siblings_and_children_find_their_prefix(policy: VLLMPolicy) -> None:
     policy.forget()
     asked = first_steps(8, SAMPLED)[:1]
