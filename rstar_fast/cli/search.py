@@ -63,13 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--policy",
         metavar="M",
-        help="folder or hub name of a causal language model, `embedded`, or a server's model "
-        "http://HOST:8000/v1#MODEL (several addresses with commas between them)",
+        help="folder or hub name of a causal language model, `embedded`, vllm:DIR to have vLLM run "
+        "it, or a server's model http://HOST:8000/v1#MODEL (several addresses with commas between "
+        "them)",
     )
     add(
         "--ppm",
         metavar="M",
-        help="folder or hub name of a PPM, `embedded`, or a server's model, for use_scores",
+        help="folder or hub name of a PPM, `embedded`, vllm:DIR, or a server's model, for "
+        "use_scores",
     )
     add(
         "--tokenizer",
@@ -108,6 +110,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of candidates that the policy writes at once, or requests that a server gets",
     )
+    for model in ("policy", "ppm"):
+        add(
+            f"--{model}-memory",
+            type=float,
+            metavar="X",
+            help=f"share of the GPU's memory for --{model} vllm:DIR (leaves room for the other)",
+        )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -153,6 +162,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
                         device=given.device,
                         dtype=given.dtype,
                         max_rows=given.max_rows,
+                        policy_memory=given.policy_memory,
+                        ppm_memory=given.ppm_memory,
                         require_isolation=not given.unconfined,
                         tokenizer=given.tokenizer,
                         ppm_folder=given.ppm_folder,

@@ -13,6 +13,7 @@ from rstar_fast.toml_file import beside, read_toml
 
 _REQUIRED = ("problems", "policy", "preset", "out")
 _PATHS = ("problems", "policy", "ppm", "tokenizer", "ppm_folder")
+_VLLM = "vllm:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class SearchArguments:
         device: Device of the models. None for a GPU where there is one.
         dtype: Type of the models' weights. None for the engines' defaults.
         max_rows: Number of candidates that the policy writes at once. None for its default.
+        policy_memory: Share of a GPU's memory that vLLM may take for the policy. None for a good
+            one.
+        ppm_memory: The same for the PPM.
         tokenizer: Tokenizer of a server's policy. None for that of the folder that its model is
             named after.
         ppm_folder: Folder or name of a server's PPM. None for the name of its model.
@@ -49,6 +53,8 @@ class SearchArguments:
     device: str | None = None
     dtype: str | None = None
     max_rows: int | None = None
+    policy_memory: float | None = None
+    ppm_memory: float | None = None
     tokenizer: str | None = None
     ppm_folder: str | None = None
     unconfined: bool = False
@@ -106,17 +112,21 @@ def read_search_file(path: str, names: list[str]) -> dict[str, Any]:
     for name, value in found.items():
         _check_type(path, name, value)
         if name in _PATHS:
-            found[name] = beside(Path(path), value)
+            _, engine, place = value.rpartition(_VLLM)
+            found[name] = engine + beside(Path(path), place)
     return found
 
 
 def _check_type(path: str, name: str, value: Any) -> None:
-    expected: tuple[type, str] = (str, "a string")
+    types: tuple[type, ...] = (str,)
+    expected = "a string"
     if name == "search":
-        expected = (dict, "a table")
+        types, expected = (dict,), "a table"
     elif name in ("limit", "seed", "workers", "max_rows"):
-        expected = (int, "an integer")
+        types, expected = (int,), "an integer"
+    elif name in ("policy_memory", "ppm_memory"):
+        types, expected = (int, float), "a number"
     elif name == "unconfined":
-        expected = (bool, "true or false")
-    if not isinstance(value, expected[0]) or (isinstance(value, bool) and expected[0] is int):
-        raise ConfigError(f"{path}: {name}: expected {expected[1]}, got {value!r}")
+        types, expected = (bool,), "true or false"
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise ConfigError(f"{path}: {name}: expected {expected}, got {value!r}")

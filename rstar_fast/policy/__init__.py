@@ -1,7 +1,7 @@
 """Policies, which write the candidates of a step.
 
-`TransformersPolicy` loads torch and transformers when it is first used, and `ServerPolicy` an HTTP
-client. Nothing else needs them.
+`TransformersPolicy` and `VLLMPolicy` load torch and transformers when they are first used, and
+`ServerPolicy` an HTTP client. Nothing else needs them.
 """
 
 from importlib import import_module
@@ -25,6 +25,7 @@ from rstar_fast.seeding import draw_key
 if TYPE_CHECKING:
     from rstar_fast.policy.server import ServerPolicy
     from rstar_fast.policy.transformers import TransformersPolicy
+    from rstar_fast.policy.vllm import VLLMPolicy
 
 __all__ = [
     "AsyncPolicy",
@@ -39,15 +40,18 @@ __all__ = [
     "ScriptedPolicy",
     "ServerPolicy",
     "TransformersPolicy",
+    "VLLMPolicy",
     "draw_key",
     "make_prompt",
     "step_lead",
 ]
 
+_MODULES = {"TransformersPolicy": "transformers", "VLLMPolicy": "vllm"}
+
 
 def __getattr__(name: str) -> Any:
     if name == "ServerPolicy":
         return import_module(f"{__name__}.server").ServerPolicy
-    if name == "TransformersPolicy":
-        return import_local(name, f"{__name__}.transformers")
+    if name in _MODULES:
+        return import_local(name, f"{__name__}.{_MODULES[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

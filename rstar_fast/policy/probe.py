@@ -9,7 +9,7 @@ from torch import Tensor
 from rstar_fast.policy.attention import DecodeBatch
 from rstar_fast.policy.base import ExpandRequest, Sampling
 from rstar_fast.policy.kv import Layout, PrefixPools, RowKV
-from rstar_fast.policy.rows import DecodeRow, Group, pack_rows
+from rstar_fast.policy.rows import DecodeRow, RowGroup, pack_rows
 from rstar_fast.seeding import draw_key, stream
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def decoded(forward: Forward, layout: Layout, text: list[int]) -> tuple[Tensor, 
     pools, own = PrefixPools(layout), RowKV(layout, 2)
     longest = len(text) - _DECODED
     groups = [_group(text[:length], pools) for length in (longest, (longest + 1) // 2)]
-    rows = [DecodeRow(group, 0, stream(draw_key(0, "", 0, 0))) for group in groups]
+    rows = [DecodeRow(group, 0, random=stream(draw_key(0, "", 0, 0))) for group in groups]
     logits: list[Tensor] = []
     index: list[int] = []
     for step in range(_DECODED + 1):
@@ -53,8 +53,8 @@ def decoded(forward: Forward, layout: Layout, text: list[int]) -> tuple[Tensor, 
     return torch.cat(logits), torch.tensor(index, device=logits[0].device)
 
 
-def _group(tokens: list[int], pools: PrefixPools) -> Group:
+def _group(tokens: list[int], pools: PrefixPools) -> RowGroup:
     request = ExpandRequest(0, "", 0, "", (), 1, 0, Sampling())
     # No mark is looked for.
     marks = cast("StopMarks", None)
-    return Group(request, tokens, pools.new_prefix(len(tokens)), _DECODED, marks)
+    return RowGroup(request, tokens, _DECODED, marks, prefix=pools.new_prefix(len(tokens)))

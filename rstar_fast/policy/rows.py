@@ -9,58 +9,39 @@ import torch
 from torch import Tensor
 
 from rstar_fast.policy.attention import DecodeBatch, Shared, Span, causal_mask
-from rstar_fast.policy.base import Candidate, ExpandRequest
+from rstar_fast.policy.drafts import Draft, Group
 from rstar_fast.policy.kv import Layout, PrefixKV, PrefixPool, RowKV
-from rstar_fast.policy.stopping import StopMarks
 
 
 @dataclass(slots=True, eq=False)
-class Group:
-    """An admitted request and the candidates that are written for it.
+class RowGroup(Group):
+    """An admitted request and its rows.
 
     Attributes:
-        request: Request.
-        tokens: Token ids of its prefix.
         prefix: Keys and values of the prefix.
-        budget: Largest number of tokens of a candidate.
-        marks: Stop marks of the request.
         logits: Logits after the prefix, [1, vocabulary]. None before the prefix is encoded, and
             again after all candidates have begun.
         started: Number of candidates that have begun.
-        candidates: Finished candidates, by their number.
     """
 
-    request: ExpandRequest
-    tokens: list[int]
-    prefix: PrefixKV
-    budget: int
-    marks: StopMarks
+    prefix: PrefixKV = field(kw_only=True)
     logits: Tensor | None = None
     started: int = 0
-    candidates: dict[int, Candidate] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
-class DecodeRow:
+class DecodeRow(Draft):
     """A candidate that is being written.
 
     The row buffer holds the keys and values of all its tokens but the newest.
 
     Attributes:
         group: Request that it belongs to.
-        sample: Number of the candidate within its request.
         random: Random stream of its draws.
-        tokens: Token ids written so far.
-        logprobs: Log-probability of each of `tokens`, nats.
-        spells_mark: Whether the tokens spell a stop mark that may stand in a string literal.
     """
 
-    group: Group
-    sample: int
-    random: np.random.Generator
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    spells_mark: bool = False
+    group: RowGroup
+    random: np.random.Generator = field(kw_only=True)
 
 
 class Packed(NamedTuple):
@@ -81,7 +62,7 @@ class Packed(NamedTuple):
 
 
 def pack_rows(
-    rows: Sequence[DecodeRow], admitted: Sequence[Group], own: RowKV, layout: Layout
+    rows: Sequence[DecodeRow], admitted: Sequence[RowGroup], own: RowKV, layout: Layout
 ) -> Packed:
     """Pack the newest token of every row, and the unknown tokens of the prefixes just admitted.
 

@@ -49,12 +49,14 @@ class StopMarks:
 
     Attributes:
         tokens: Ids of the tokens that are marks.
+        all_tokens: Whether every mark has a token of its own.
     """
 
     def __init__(self, marks: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> None:
         added = tokenizer.get_added_vocab()
         self.tokens = frozenset(added[mark] for mark in marks if mark in added)
         self._marks = tuple(mark for mark in marks if mark not in added)
+        self.all_tokens = not self._marks
         finals = {mark[-1] for mark in self._marks}
         # Byte-level tokenizers spell printable ASCII as itself. A mark with another final character
         # may end with any token.

@@ -22,7 +22,7 @@ from rstar_fast.checks import check_integer
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.devices import find_device, find_dtype
 from rstar_fast.models.loading import load_tokenizer
-from rstar_fast.models.texts import check_marks, missing_embedding
+from rstar_fast.models.texts import check_marks
 from rstar_fast.policy.base import (
     MAX_VERSION,
     Candidate,
@@ -30,14 +30,15 @@ from rstar_fast.policy.base import (
     Expansion,
     PolicyStats,
 )
-from rstar_fast.policy.endings import Endings
+from rstar_fast.policy.drafts import Limits
+from rstar_fast.policy.endings import Endings, find_end_tokens
 from rstar_fast.policy.kv import PrefixPools, RowKV
 from rstar_fast.policy.loading import CausalModel, load
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
 from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.policy.repetition import left_over
-from rstar_fast.policy.rows import DecodeRow, Group, pack_rows
+from rstar_fast.policy.rows import DecodeRow, RowGroup, pack_rows
 from rstar_fast.policy.sampling import draw
 from rstar_fast.prompts import PromptStyle
 from rstar_fast.seeding import stream
@@ -106,19 +107,22 @@ class TransformersPolicy:
                 raise PolicyError(
                     f"policy {self.name!r}: expected the tokenizer of the loaded model, got none"
                 )
-        self._num_embeddings = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
-        check_marks(self._num_embeddings, tokenizer, MARKS, f"policy {self.name!r}", PolicyError)
+        count = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
+        check_marks(count, tokenizer, MARKS, f"policy {self.name!r}", PolicyError)
         self.stats = PolicyStats()
         self.version = 0
-        self._tokenizer = tokenizer
         self._model = CausalModel.of(model)
+        self._limits = Limits(self.name, tokenizer, count, self._model.context_tokens)
         self._prefix_tokens = PrefixTokens(tokenizer, prompt)
-        self._endings = Endings(model, tokenizer, self._prefix_tokens.lead)
+        end_tokens = find_end_tokens(
+            model.generation_config, model.config.get_text_config(), tokenizer
+        )
+        self._endings = Endings(tokenizer, end_tokens, self._prefix_tokens.lead)
         self._store = PrefixStore(cache_bytes)
         self._max_rows = max_rows
         self._new_buffers()
         self._queue: deque[ExpandRequest] = deque()
-        self._groups: list[Group] = []
+        self._groups: list[RowGroup] = []
         self._rows: list[DecodeRow] = []
         self._done: list[Expansion] = []
 
@@ -179,7 +183,7 @@ class TransformersPolicy:
         done, self._done = self._done, []
         return done
 
-    def _admit(self) -> list[Group]:
+    def _admit(self) -> list[RowGroup]:
         """Admit requests from the queue while unreserved places for rows remain.
 
         An admitted request reserves a place for each of its candidates. Requests that cannot be
@@ -188,7 +192,7 @@ class TransformersPolicy:
         Returns:
             Admitted requests, whose prefixes are to be encoded in this step.
         """
-        admitted: list[Group] = []
+        admitted: list[RowGroup] = []
         free = (
             self._max_rows
             - len(self._rows)
@@ -198,7 +202,7 @@ class TransformersPolicy:
         while self._queue and free > 0:
             request = self._queue[0]
             tokens = self._prefix_tokens.of(request)
-            if problem := self._refusal(request, tokens):
+            if problem := self._limits.refusal(request, tokens):
                 self._queue.popleft()
                 self._done.append(Expansion(request.id, error=problem))
                 continue
@@ -212,15 +216,15 @@ class TransformersPolicy:
             if known:
                 prefix.fill(join(pieces))
             self._queue.popleft()
-            budget = min(request.sampling.max_tokens, self._model.context_tokens - len(tokens))
             marks = self._endings.stop_marks(request.sampling.stop)
-            group = Group(request, tokens, prefix, budget, marks)
+            budget = self._limits.budget(request, tokens)
+            group = RowGroup(request, tokens, budget, marks, prefix=prefix)
             self._groups.append(group)
             admitted.append(group)
             free -= request.num_candidates
         return admitted
 
-    def _encoding_soon(self, tokens: list[int], known: int, admitted: list[Group]) -> bool:
+    def _encoding_soon(self, tokens: list[int], known: int, admitted: list[RowGroup]) -> bool:
         """Return whether a prefix had better wait for one that is encoded in this step.
 
         Args:
@@ -234,21 +238,7 @@ class TransformersPolicy:
             common_length(group.tokens, tokens) - known >= _WORTH_WAITING for group in admitted
         )
 
-    def _refusal(self, request: ExpandRequest, tokens: list[int]) -> str | None:
-        """Return why a request cannot be answered, or None if it can."""
-        context = self._model.context_tokens
-        if request.num_candidates < 1:
-            return f"num_candidates: expected at least 1, got {request.num_candidates}"
-        if not tokens:
-            return "the prefix has no tokens: expected a prompt of at least one"
-        if len(tokens) >= context:
-            return (
-                f"the prefix has {len(tokens)} tokens; {self.name} takes {context} including at "
-                "least one new token"
-            )
-        return missing_embedding(self._num_embeddings, self._tokenizer, tokens)
-
-    def _forward(self, admitted: list[Group]) -> Tensor:
+    def _forward(self, admitted: list[RowGroup]) -> Tensor:
         """Run the model.
 
         Returns:
@@ -258,7 +248,7 @@ class TransformersPolicy:
         packed = pack_rows(self._rows, admitted, self._own, self._model.layout)
         return self._model.forward(packed.tokens, packed.positions, packed.batch, packed.keep)
 
-    def _advance(self, logits: Tensor, admitted: list[Group]) -> None:
+    def _advance(self, logits: Tensor, admitted: list[RowGroup]) -> None:
         """Give every row its next token, store the new prefixes, and begin new rows."""
         for group in admitted:
             self.stats.reused_tokens += group.prefix.num_known
@@ -290,7 +280,7 @@ class TransformersPolicy:
                 request, first = group.request, group.started
                 group.started = min(request.num_candidates, first + room)
                 for sample in range(first, group.started):
-                    new.append(DecodeRow(group, sample, stream(request.draw_key(sample))))
+                    new.append(DecodeRow(group, sample, random=stream(request.draw_key(sample))))
                     logits.append(group.logits)
                 if group.started == request.num_candidates:
                     group.logits = None
@@ -312,7 +302,7 @@ class TransformersPolicy:
             by_sampling.setdefault(
                 (sampling.temperature, sampling.top_p, sampling.top_k), []
             ).append(i)
-        broken: dict[int, Group] = {}
+        broken: dict[int, RowGroup] = {}
         for (temperature, top_p, top_k), members in by_sampling.items():
             uniforms = torch.tensor(
                 [rows[i].random.random() for i in members], dtype=torch.float64
@@ -351,20 +341,17 @@ class TransformersPolicy:
         if self.version:
             candidate = replace(candidate, version=self.version)
         group.candidates[row.sample] = candidate
-        count = group.request.num_candidates
-        if len(group.candidates) == count:
+        if (expansion := group.expansion) is not None:
             self._groups.remove(group)
             group.prefix.release()
-            self._done.append(
-                Expansion(group.request.id, tuple(group.candidates[i] for i in range(count)))
-            )
+            self._done.append(expansion)
 
-    def _fail(self, group: Group, reason: str) -> None:
+    def _fail(self, group: RowGroup, reason: str) -> None:
         """Take a request out of the batch and answer it with an error."""
         self._drop(group)
         self._done.append(Expansion(group.request.id, error=f"{self.name}: {reason}"))
 
-    def _drop(self, group: Group) -> None:
+    def _drop(self, group: RowGroup) -> None:
         """Take a request and its rows out of the batch, and clear all that they wrote."""
         self._groups.remove(group)
         group.prefix.release(damaged=True)

@@ -1,7 +1,7 @@
 """Process preference models (PPM), which score partial solutions.
 
-`PPM`, `PackedScorer` and `JudgedScorer` load torch and transformers when they are first used,
-`ServerScorer` transformers and an HTTP client. Nothing else needs them.
+`PPM`, `PackedScorer`, `JudgedScorer` and `VLLMScorer` load torch and transformers when they are
+first used, `ServerScorer` transformers and an HTTP client. Nothing else needs them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rstar_fast.ppm.model import PPM
     from rstar_fast.ppm.packed_scorer import PackedScorer
     from rstar_fast.ppm.server import ServerScorer
+    from rstar_fast.ppm.vllm import VLLMScorer
 
 __all__ = [
     "MATH_SHEPHERD",
@@ -31,6 +32,7 @@ __all__ = [
     "Scores",
     "ScriptedScorer",
     "ServerScorer",
+    "VLLMScorer",
 ]
 
 _MODULES = {
@@ -38,6 +40,7 @@ _MODULES = {
     "PPM": "model",
     "PackedScorer": "packed_scorer",
     "ServerScorer": "server",
+    "VLLMScorer": "vllm",
 }
 
 

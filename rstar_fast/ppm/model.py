@@ -250,6 +250,11 @@ class PPM:
         return float(self.model.config.ppm_likelihood)
 
     @property
+    def constants(self) -> Constants:
+        """Constants of its configuration, as they are now."""
+        return Constants(self.scale, self.bias, self.likelihood, self.spec.observations)
+
+    @property
     def num_embeddings(self) -> int:
         """Number of tokens that have an embedding."""
         return int(self.model.get_input_embeddings().num_embeddings)
@@ -316,8 +321,7 @@ class PPM:
         Returns:
             Score in [-1, 1].
         """
-        constants = Constants(self.scale, self.bias, self.likelihood)
-        return constants.with_likelihood(score, logprob)
+        return self.constants.with_likelihood(score, logprob)
 
     def squash(self, values: Tensor) -> Tensor:
         """Return the scores in [-1, 1] of the head's values, in the same shape."""

@@ -1,7 +1,7 @@
 """The scorer of a search, which sends every token of a tree through the PPM once."""
 
 from collections.abc import Sequence
-from math import isfinite, isnan
+from math import isnan
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from rstar_fast.ppm.encoder import Encoder, EncoderStats
 from rstar_fast.ppm.model import PPM
 from rstar_fast.ppm.packed_model import PackedModel
 from rstar_fast.ppm.prefixes import Prefix, Prefixes
+from rstar_fast.ppm.reading import scores_of_paths
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.steps import ends_answer
 from rstar_fast.tree import Tree, total_logprob
@@ -105,9 +106,7 @@ class PackedScorer:
         )
         faults = self._encode([node for node in wanted if isnan(node.value)], final)
         answers = [
-            self._answer(
-                request.id, children, request.logprobs if self.ppm.likelihood else (), faults
-            )
+            self._answer(request.id, children, request.logprobs, faults)
             for request, children in zip(requests, found, strict=True)
         ]
         for node in wanted:
@@ -208,7 +207,7 @@ class PackedScorer:
         Args:
             number: Number of the request or the tree.
             nodes: Prefixes to report the scores of. A text is the reason why there are none.
-            logprobs: Log-probability of each prefix under the policy, nats. Empty where not needed.
+            logprobs: Log-probability of each prefix under the policy, nats.
             faults: Reasons why prefixes have no value.
         """
         error = (
@@ -216,26 +215,10 @@ class PackedScorer:
             if isinstance(nodes, str)
             else next((faults[node] for node in nodes if node in faults), None)
         )
-        if (
-            error is None
-            and self.ppm.likelihood
-            and not (len(logprobs) == len(nodes) and all(map(isfinite, logprobs)))
-        ):
-            error = "the PPM uses log-probabilities of the policy, but the policy gives none"
         if error is not None or isinstance(nodes, str):
             return Scores(number, np.array([], np.float64), error)
-        values = [self._value(node) for node in nodes]
-        if self.ppm.likelihood:
-            values = list(map(self.ppm.with_likelihood, values, logprobs))
-        return Scores(number, np.array(values, np.float64))
-
-    def _value(self, node: Prefix) -> float:
-        """Return the score of the path to a prefix, whose values are all known.
-
-        The prompt's own value counts only where there are no steps.
-        """
-        path = node.path()
-        return self.ppm.spec.of_path([step.value for step in path[1:] or path])
+        paths = [[step.value for step in node.path()] for node in nodes]
+        return scores_of_paths(number, self.ppm.spec, self.ppm.constants, paths, logprobs)
 
 
 def _depth_first(nodes: Sequence[Prefix]) -> list[Prefix]:

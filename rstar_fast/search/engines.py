@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ConfigError
 from rstar_fast.search.naming import EMBEDDED, ModelName, parse_model_name
 from rstar_fast.search.searcher import Searcher, step_runner
 from rstar_fast.search.server_engines import check_server_options, server_policy, server_scorer
+from rstar_fast.search.vllm_engines import memory_shares, vllm_policy, vllm_scorer
 from rstar_fast.verify.grade.by_source import SourceVerifier
 
 
@@ -23,6 +23,8 @@ def open_searcher(
     device: str | None = None,
     dtype: str | None = None,
     max_rows: int | None = None,
+    policy_memory: float | None = None,
+    ppm_memory: float | None = None,
     require_isolation: bool = False,
     tokenizer: str | Path | None = None,
     ppm_folder: str | Path | None = None,
@@ -33,17 +35,20 @@ def open_searcher(
 
     Args:
         config: Configuration of the search.
-        policy: Folder or hub name of a causal language model, "embedded", or the name of a server's
-            model as in `parse_model_name`. The embedded policy sets torch to one thread for the
-            rest of the process.
-        ppm: Folder or hub name of a PPM, "embedded", or the name of a server's model. Needed
-            exactly if `config.use_scores`.
+        policy: Folder or hub name of a causal language model, "embedded", either with "vllm:" in
+            front to have vLLM run it, or the name of a server's model as in `parse_model_name`. The
+            embedded policy sets torch to one thread for the rest of the process.
+        ppm: Folder or hub name of a PPM, "embedded", either with "vllm:" in front, or the name of a
+            server's model. Needed exactly if `config.use_scores`.
         workers: Number of processes that run steps, >= 1. None for one per core.
         device: Device of both models, as in "cuda:0". None for a GPU where there is one.
         dtype: Type of both models' weights, one of `rstar_fast.models.DTYPES`. None for each
             engine's default; the embedded policy's is float32.
         max_rows: Number of candidates that the policy writes at once, >= 1. None for the engine's
             default. For a server it is the number of requests at once.
+        policy_memory: Share of a GPU's memory that vLLM may take for the policy, in (0, 1]. None
+            for a share that leaves room for the PPM.
+        ppm_memory: The same for the PPM.
         require_isolation: Whether this machine must be able to confine the programs of steps.
         tokenizer: Folder or hub name of the tokenizer of a server's policy. None for the one in the
             folder that the model is named after, if there is such a folder.
@@ -51,35 +56,44 @@ def open_searcher(
             the model's name.
 
     Raises:
-        ConfigError: The device or the dtype does not exist here. Or an option is for servers, and
-            no server is used.
+        ConfigError: The device or the dtype does not exist here, vLLM is not installed, or an
+            option is for servers or vLLM and none is used.
         IsolationError: Isolation is required, and this machine does not permit it.
         PolicyError: The policy cannot be loaded.
         ScoreError: The PPM cannot be loaded, or its attention cannot be replaced.
         TransientError: A server does not answer.
     """
     name = parse_model_name(policy)
-    is_embedded = name == ModelName("local", EMBEDDED)
+    is_embedded = name.engine != "server" and name.model == EMBEDDED
     if is_embedded:
         # As fast as other types at this size, and the trees do not change with the batch.
         dtype = dtype or "float32"
     options: dict[str, Any] = {"device": device, "dtype": dtype, "max_rows": max_rows}
     scorer_name = None if ppm is None else parse_model_name(ppm)
     check_server_options(name, scorer_name, tokenizer, ppm_folder)
+    shares = memory_shares(name, scorer_name, policy_memory, ppm_memory)
     with ExitStack() as stack:
-        if name.engine == "server":
-            writer = stack.enter_context(closing(server_policy(name, tokenizer, max_rows)))
-        else:
-            writer = _open_policy(name, config, options)
         if is_embedded:
             import torch
 
             # Two threads make such a small model slower, on shared cores several times.
             torch.set_num_threads(1)
+        writer: Any
+        scorer: Any = None
+        if name.engine == "server":
+            writer = stack.enter_context(closing(server_policy(name, tokenizer, max_rows)))
+        elif name.engine == "vllm":
+            options["memory_share"] = shares[0]
+            writer = stack.enter_context(closing(vllm_policy(name, config.prompt, options)))
+        else:
+            writer = _open_policy(name, config, options)
         if scorer_name is None:
-            scorer = None
+            pass
         elif scorer_name.engine == "server":
             scorer = stack.enter_context(closing(server_scorer(scorer_name, ppm_folder)))
+        elif scorer_name.engine == "vllm":
+            options["memory_share"] = shares[1]
+            scorer = stack.enter_context(closing(vllm_scorer(scorer_name, options)))
         else:
             scorer = _open_scorer(scorer_name, options)
         runner = stack.enter_context(step_runner(config, workers, require_isolation))
@@ -90,19 +104,12 @@ def open_searcher(
 
 def _open_policy(name: ModelName, config: SearchConfig, options: dict[str, Any]) -> Any:
     """Return the policy of a name."""
-    if name.engine != "local":
-        raise ConfigError(f"policy: {name.engine} is no engine for policies yet")
     from rstar_fast.policy import TransformersPolicy
 
     rows = {} if options["max_rows"] is None else {"max_rows": options["max_rows"]}
-    source = name.model
-    if name.model == EMBEDDED:
-        from rstar_fast.embedded import policy_path
-
-        source = str(policy_path())
     with _no_progress_bars():
         return TransformersPolicy(
-            source,
+            name.folder("policy"),
             prompt=config.prompt,
             device=options["device"],
             dtype=options["dtype"],
@@ -112,18 +119,13 @@ def _open_policy(name: ModelName, config: SearchConfig, options: dict[str, Any])
 
 def _open_scorer(name: ModelName, options: dict[str, Any]) -> Any:
     """Return the scorer of a name."""
-    if name.engine != "local":
-        raise ConfigError(f"ppm: {name.engine} is no engine for PPMs yet")
     from rstar_fast.ppm import PPM, PackedScorer
 
-    source = name.model
-    if name.model == EMBEDDED:
-        from rstar_fast.embedded import ppm_path
-
-        source = str(ppm_path())
     with _no_progress_bars():
         return PackedScorer(
-            PPM.from_pretrained(source, device=options["device"], dtype=options["dtype"])
+            PPM.from_pretrained(
+                name.folder("ppm"), device=options["device"], dtype=options["dtype"]
+            )
         )
 
 

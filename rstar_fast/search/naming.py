@@ -40,6 +40,14 @@ class ModelName(NamedTuple):
         model = str(Path(self.model).resolve()) if Path(self.model).exists() else self.model
         return f"{_VLLM}{model}" if self.engine == "vllm" else model
 
+    def folder(self, role: Literal["policy", "ppm"]) -> str:
+        """Return the folder or hub name of a model that runs in this process."""
+        if self.model != EMBEDDED:
+            return self.model
+        from rstar_fast.embedded import policy_path, ppm_path
+
+        return str(policy_path() if role == "policy" else ppm_path())
+
 
 def parse_model_name(name: str | Path) -> ModelName:
     """Return which model a name means.

@@ -56,6 +56,7 @@ def test_what_neither_says_is_asked_for(capsys: pytest.CaptureFixture[str]) -> N
         ("limit = '3'", "limit: expected an integer, got '3'"),
         ("unconfined = 1", "unconfined: expected true or false, got 1"),
         ("workers = true", "workers: expected an integer, got True"),
+        ("ppm_memory = true", "ppm_memory: expected a number, got True"),
         ("search = 1", "search: expected a table, got 1"),
         ("policy = ", "cannot be read"),
     ],
@@ -97,3 +98,12 @@ def test_isolation_is_required_unless_told_otherwise(
     Path("configs/search.toml").write_text(line + FILE)
     assert search("--out", "run", *words) == 0
     assert asked == [required]
+
+
+def test_a_folder_behind_the_name_of_an_engine_is_beside_the_file_too() -> None:
+    Path("configs/policy").mkdir()
+    text = FILE.replace('"scripted"', '"vllm:policy"', 1)
+    Path("configs/search.toml").write_text(text)
+    assert search("--out", "run") == 0
+    with RunFolder.read("run") as run:
+        assert run.config["policy"] == f"vllm:{Path('configs/policy').resolve()}"

@@ -1,0 +1,174 @@
+"""vLLM's engine, run in this process."""
+
+import os
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rstar_fast.errors import ConfigError, RStarError
+
+_ENVIRONMENT = {
+    # The engine's core in this process: a step is a call, and begins no process.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+"""Defaults of vLLM's environment variables. What the environment says wins."""
+
+CPU_BLOCK_TOKENS = 32
+"""Smallest block of vLLM's CPU build. Only whole blocks are shared, and steps are short."""
+CPU_CACHE_BYTES = 1 << 30
+"""Size of the keys and values on a CPU, where vLLM would take nearly all memory."""
+GPU_SHARE = 0.9
+"""Share of a GPU's memory that an engine takes if nothing else is said."""
+
+
+class Turns:
+    """A lock that its waiters get in the order in which they came.
+
+    vLLM keeps the state of a forward in global variables, so two engines of one process must take
+    turns. A plain lock would go back to the thread that has just released it, and one engine would
+    keep the other waiting for as long as it has work.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = 0
+        self._now = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            turn = self._next
+            self._next += 1
+            self._changed.wait_for(lambda: self._now == turn)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._now += 1
+            self._changed.notify_all()
+
+
+TURNS = Turns()
+"""Turns of all engines of this process, a step at a time."""
+
+
+_OPEN: list[Any] = []
+_CLOSED: list[Any] = []
+"""Engines that have ended, but still hold their memory: ending one ends what all others need."""
+
+
+def import_vllm() -> Any:
+    """Import vLLM, with the defaults of its environment variables that an engine here needs.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import vllm
+    except ModuleNotFoundError as error:
+        if error.name != "vllm":
+            raise
+        raise ConfigError(
+            'vLLM is not installed: pip install "rstar-fast[vllm]" for a GPU; '
+            "docs/engines.md says how for a CPU"
+        ) from error
+    return vllm
+
+
+def start_engine(
+    model: str,
+    error_type: type[RStarError],
+    *,
+    device: str | None,
+    memory_share: float | None,
+    cache_bytes: int | None,
+    block_size: int | None,
+    max_rows: int | None,
+    arguments: Mapping[str, Any],
+) -> Any:
+    """Start an engine of vLLM's in this process. It lives until `stop_engine`.
+
+    Args:
+        model: Folder or hub name.
+        error_type: Type of the error if it cannot be loaded.
+        device: Type of the device, "cuda" or "cpu". None for that of vLLM's build.
+        memory_share: Share of the GPU's memory for weights, keys and values, in (0, 1]. None for
+            `GPU_SHARE`. Means nothing on a CPU.
+        cache_bytes: Size of the keys and values, bytes. None for what is left of the share on a
+            GPU, and `CPU_CACHE_BYTES` on a CPU.
+        block_size: Number of tokens of a block, which is what requests share. None for vLLM's
+            default on a GPU, and `CPU_BLOCK_TOKENS` on a CPU.
+        max_rows: Number of sequences that are run at the same time. None for vLLM's default.
+        arguments: Further arguments of `vllm.EngineArgs`, which win.
+
+    Returns:
+        The `vllm.LLMEngine`.
+
+    Raises:
+        ConfigError: vLLM is not installed, or its build runs on another device.
+        RStarError: vLLM cannot load the model. The error is an `error_type`.
+    """
+    vllm = import_vllm()
+    from vllm.platforms import current_platform
+
+    kind = str(current_platform.device_type)
+    if device is not None and str(device) != kind:
+        raise ConfigError(
+            f"device {device}: vLLM's build here runs on {kind!r}; "
+            "CUDA_VISIBLE_DEVICES says on which GPU"
+        )
+    share = GPU_SHARE if memory_share is None else memory_share
+    if not 0 < share <= 1:
+        raise ConfigError(f"memory_share: expected a number in (0, 1], got {share}")
+    options: dict[str, Any] = {
+        "enable_prefix_caching": True,
+        "gpu_memory_utilization": share,
+        # The longest text that the keys and values have room for.
+        "max_model_len": -1,
+        # Tokens go in and out.
+        "skip_tokenizer_init": True,
+        "generation_config": "vllm",
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "max_num_seqs": max_rows,
+        "block_size": block_size,
+        "kv_cache_memory_bytes": cache_bytes,
+    }
+    if kind == "cpu":
+        # Compiling takes longer than a small model runs.
+        options["enforce_eager"] = True
+        # A prompt that is read in two steps breaks vLLM there: it draws too early, and cannot take
+        # a draw back from a seeded generator of the CPU ("CPU Generator does not use offset").
+        options["enable_chunked_prefill"] = False
+        options["block_size"] = block_size or CPU_BLOCK_TOKENS
+        options["kv_cache_memory_bytes"] = cache_bytes or CPU_CACHE_BYTES
+    try:
+        engine = vllm.LLMEngine.from_engine_args(
+            vllm.EngineArgs(model=model, **{**options, **arguments})
+        )
+    except Exception as error:
+        raise error_type(f"{model}: vLLM could not load it: {error}") from error
+    _OPEN.append(engine)
+    return engine
+
+
+def stop_engine(engine: Any) -> None:
+    """End an engine. Its memory comes back when the last engine of this process ends.
+
+    Args:
+        engine: Engine of `start_engine`.
+    """
+    _OPEN.remove(engine)
+    _CLOSED.append(engine)
+    if not _OPEN:
+        for one in _CLOSED:
+            one.engine_core.shutdown()
+        _CLOSED.clear()
