@@ -1,6 +1,7 @@
 """A policy whose model vLLM runs in this process."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import count
 from math import isfinite
@@ -8,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
+from rstar_fast.checks import check_integer
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.models.texts import check_marks
 from rstar_fast.models.vllm_engine import TURNS, import_vllm, start_engine, stop_engine
-from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
+from rstar_fast.policy.base import (
+    MAX_VERSION,
+    Candidate,
+    ExpandRequest,
+    Expansion,
+    PolicyStats,
+)
 from rstar_fast.policy.drafts import Draft, Group, Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
 from rstar_fast.policy.prefix_tokens import PrefixTokens
@@ -64,7 +72,8 @@ class VLLMPolicy:
         name: Folder or hub name of the model.
         stats: Running totals. A prefix counts once for each candidate.
         engine: The `vllm.LLMEngine`.
-        version: Version of vLLM.
+        version: Number of the weights, see `update`.
+        engine_version: Version of vLLM.
 
     Raises:
         ConfigError: vLLM is not installed, or its build runs on another device.
@@ -108,7 +117,8 @@ class VLLMPolicy:
             },
         )
         self._stop = finalize(self, stop_engine, self.engine)
-        self.version = str(import_vllm().__version__)
+        self.version = 0
+        self.engine_version = str(import_vllm().__version__)
         self.stats = PolicyStats()
         self._prefix_tokens = PrefixTokens(tokenizer, prompt)
         end_tokens = find_end_tokens(_generation_config(self.name), text_config, tokenizer)
@@ -161,16 +171,29 @@ class VLLMPolicy:
         self._groups.clear()
         self._done.clear()
 
-    def forget(self) -> None:
-        """Drop the prefix cache. Needed after a change of the model's weights.
+    def update(self, version: int) -> None:
+        """Take note that the model's weights have changed, between two steps.
 
-        Candidates under way are encoded again, and go on with the new weights.
+        The prefix cache is dropped, and requests under way begin again. See
+        `TransformersPolicy.update`.
+
+        Args:
+            version: Number of the new weights, >= 0. Candidates carry it from now on.
 
         Raises:
-            PolicyError: vLLM does not drop it.
+            ConfigError: The number is out of range.
+            PolicyError: vLLM does not drop its cache.
         """
+        check_integer("version", version, low=0, high=MAX_VERSION)
+        begun = dict.fromkeys(draft.group for draft in self._drafts.values())
+        self._abort(list(self._drafts))
         if not self.engine.reset_prefix_cache(reset_running_requests=True):
             raise PolicyError(f"{self.name}: vLLM did not drop its prefix cache")
+        self.version = version
+        for group in begun:
+            group.candidates.clear()
+            for sample in range(group.request.num_candidates):
+                self._begin(Draft(group, sample))
 
     def close(self) -> None:
         """End the engine. Its memory comes back when the last engine of this process ends."""
@@ -242,6 +265,8 @@ class VLLMPolicy:
         group, reused = draft.group, output.num_cached_tokens or 0
         self.stats.reused_tokens += reused
         self.stats.encoded_tokens += len(group.tokens) - reused
+        if self.version:
+            candidate = replace(candidate, version=self.version)
         group.candidates[draft.sample] = candidate
         if (expansion := group.expansion) is not None:
             self._groups.remove(group)

@@ -124,7 +124,7 @@ def test_a_draw_depends_on_its_own_number_alone(policy: VLLMPolicy) -> None:
 
 def test_more_prompts_than_a_step_reads(policy: VLLMPolicy) -> None:
     """vLLM's CPU build raises where a prompt with a seed is read in two steps."""
-    policy.forget()
+    policy.update(0)
     asked = [
         request(i, f"{i} " * 20 + one.question, n=4, sampling=Sampling(max_tokens=8))
         for i, one in enumerate(held_out_problems(64))
@@ -135,7 +135,7 @@ def test_more_prompts_than_a_step_reads(policy: VLLMPolicy) -> None:
 
 
 def test_siblings_and_children_find_their_prefix(policy: VLLMPolicy) -> None:
-    policy.forget()
+    policy.update(0)
     asked = first_steps(8, SAMPLED)[:1]
     before = dataclasses.replace(policy.stats)
     found = answers(policy, asked)[0].candidates
@@ -251,29 +251,31 @@ def scale_head(factor: float) -> Callable[[Any], None]:
     return change
 
 
-def test_forget_follows_a_change_of_the_weights(small_policy: Path) -> None:
+def test_an_update_follows_a_change_of_the_weights(small_policy: Path) -> None:
     policy = VLLMPolicy(small_policy, cache_bytes=CACHE_BYTES)
     asked = [request(0, "long " * 12, sampling=dataclasses.replace(GREEDY, max_tokens=8))]
     first = answers(policy, asked)
     policy.engine.apply_model(scale_head(1.5))
     stale = answers(policy, asked)
-    policy.forget()
+    policy.update(1)
     reused = policy.stats.reused_tokens
     fresh = answers(policy, asked)
     assert policy.stats.reused_tokens == reused
     other = VLLMPolicy(small_policy, cache_bytes=CACHE_BYTES)
     other.engine.apply_model(scale_head(1.5))
+    assert {one.version for expansion in fresh.values() for one in expansion.candidates} == {1}
+    other.update(1)
     assert fresh == answers(other, asked) != first
     # Without it, old keys and values are mixed with new weights.
     assert stale != fresh
 
 
-def test_forget_while_candidates_are_written(policy: VLLMPolicy) -> None:
+def test_an_update_while_candidates_are_written(policy: VLLMPolicy) -> None:
     asked = first_steps(4, SAMPLED)
     whole = answers(policy, asked)
     policy.add(asked)
     found = {one.request_id: one for one in policy.step()}
-    policy.forget()
+    policy.update(0)
     while policy.pending:
         found |= {one.request_id: one for one in policy.step()}
     texts = {i: [one.text for one in expansion.candidates] for i, expansion in found.items()}
