@@ -57,7 +57,7 @@ class VLLMScorer:
         name: Folder or hub name of the PPM.
         stats: Running totals. A forward may be that of several texts.
         engine: The `vllm.LLMEngine`.
-        version: Version of vLLM.
+        engine_version: Version of vLLM.
 
     Raises:
         ConfigError: vLLM is not installed, or its build runs on another device.
@@ -104,7 +104,7 @@ class VLLMScorer:
                 },
             )
         self._stop = finalize(self, stop_engine, self.engine)
-        self.version = str(import_vllm().__version__)
+        self.engine_version = str(import_vllm().__version__)
         self.stats = EncoderStats()
         self._texts = Texts(self.ppm, self.engine.vllm_config.model_config.max_model_len)
         self._values: dict[Tokens, float] = {}

@@ -112,7 +112,7 @@ def _engines(searcher: Searcher) -> dict[str, dict[str, Any]]:
             found[role] = identity.record()
         elif engine is not None:
             found[role] = {"engine": type(engine).__name__, "model": str(engine.name)}
-            if (version := getattr(engine, "version", None)) is not None:
+            if (version := getattr(engine, "engine_version", None)) is not None:
                 found[role]["version"] = str(version)
     return found
 
