@@ -33,9 +33,7 @@ from rstar_fast.ppm.loading import (
     pad_token_id,
     read_reference_head,
 )
-from rstar_fast.ppm.spec import ScoreSpec
-
-OWN = ScoreSpec()
+from rstar_fast.ppm.spec import OWN, ScoreSpec
 
 
 class PPM:

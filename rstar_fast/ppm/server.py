@@ -1,10 +1,8 @@
 """A PPM behind HTTP: a one-label head that vLLM or SGLang serves."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,9 +13,9 @@ from rstar_fast.checks import check_choice
 from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.ppm.base import ScoreRequest, Scores
-from rstar_fast.ppm.constants import Constants
+from rstar_fast.ppm.reading import ServedPPM, scores_of_paths
 from rstar_fast.ppm.routes import Ask, Route, routes_of
-from rstar_fast.ppm.spec import ScoreSpec
+from rstar_fast.ppm.spec import OWN
 from rstar_fast.ppm.texts import Texts
 from rstar_fast.remote.find_identity import FindIdentity
 from rstar_fast.remote.http import MalformedError, RefusedError
@@ -26,17 +24,7 @@ from rstar_fast.remote.retries import PASSING
 from rstar_fast.remote.servers import Connection, Servers
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-
-@dataclass(slots=True)
-class _Reader:
-    """What the PPM reads solutions with. See `texts.Reader`."""
-
-    tokenizer: "PreTrainedTokenizerBase"
-    spec: ScoreSpec
-    name: str
-    num_embeddings: int
+    pass
 
 
 class ServerScorer:
@@ -85,18 +73,11 @@ class ServerScorer:
         config = load_config(folder, ScoreError)
         if config.num_labels != 1:
             raise ScoreError(f"{folder}: config.json: expected one label, got {config.num_labels}")
-        self._constants = Constants.of(config, folder)
-        text_config = config.get_text_config()
-        reader = _Reader(
-            load_tokenizer(folder, ScoreError),
-            ScoreSpec(observations=self._constants.observations),
-            folder,
-            int(text_config.vocab_size),
-        )
+        self._ppm = ServedPPM.of(folder, config, load_tokenizer(folder, ScoreError), OWN)
         self._route = route
         self._find = FindIdentity(model, "auto", ScoreError)
         # Any text will do to find out which route there is.
-        self._probe = reader.tokenizer("1").input_ids or [0]
+        self._probe = self._ppm.tokenizer("1").input_ids or [0]
         self._servers = Servers(address, concurrency, limit_s, outage_s)
         try:
             self.identity, self._ask = self._servers.look(self._look)
@@ -104,8 +85,9 @@ class ServerScorer:
             self._servers.close()
             raise
         self.name = self.identity.model
-        limits = (self.identity.context_tokens, getattr(text_config, "max_position_embeddings", 0))
-        self._texts = Texts(reader, min(filter(None, limits), default=None))
+        longest = getattr(config.get_text_config(), "max_position_embeddings", 0)
+        limits = (self.identity.context_tokens, longest)
+        self._texts = Texts(self._ppm, min(filter(None, limits), default=None))
 
     def submit(self, request: ScoreRequest) -> "Future[Scores]":
         """Begin one request. Cancelling the future breaks its connection.
@@ -124,13 +106,6 @@ class ServerScorer:
             return _failed(request, tokens)
         if not request.children:
             return Scores(request.id, np.array([], np.float64))
-        logprobs = request.logprobs
-        if self._constants.likelihood and not (
-            len(logprobs) == len(request.children) and all(map(math.isfinite, logprobs))
-        ):
-            return _failed(
-                request, "the PPM uses log-probabilities of the policy, but the policy gives none"
-            )
         path, children = tokens
         before = [token for piece in path for token in piece]
         session = hashlib.blake2b(
@@ -148,10 +123,9 @@ class ServerScorer:
         except PASSING as error:
             # It was asked often enough.
             return _failed(request, str(error))
-        found = list(map(self._constants.score, values))
-        if self._constants.likelihood:
-            found = list(map(self._constants.with_likelihood, found, logprobs))
-        return Scores(request.id, np.array(found, np.float64))
+        constants = self._ppm.constants
+        paths = [[constants.score(value)] for value in values]
+        return scores_of_paths(request.id, OWN, constants, paths, request.logprobs)
 
     async def _look(self, server: Connection) -> tuple[Identity, Ask]:
         """Return who a server is, and the function that asks it for values."""

@@ -85,6 +85,9 @@ class ScoreSpec:
         return scores[-1]
 
 
+OWN = ScoreSpec()
+"""Spec of the PPMs that are trained here."""
+
 QWEN_MATH_PRM = ScoreSpec(
     prompt="<|im_start|>system\nPlease reason step by step, and put your final answer within "
     "\\boxed{}.<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",

@@ -17,9 +17,9 @@ from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.models.vllm_engine import TURNS, import_vllm, start_engine, stop_engine
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.ppm.encoder import EncoderStats
-from rstar_fast.ppm.model import OWN, PPM
+from rstar_fast.ppm.model import PPM
 from rstar_fast.ppm.reading import ServedPPM, scores_of_paths
-from rstar_fast.ppm.spec import ScoreSpec
+from rstar_fast.ppm.spec import OWN, ScoreSpec
 from rstar_fast.ppm.texts import Texts, Tokens
 
 _VALUES_KEPT = 1 << 16
