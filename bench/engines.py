@@ -1,11 +1,15 @@
 """What do the engines make of the same search: transformers, vLLM, and servers?
 
     python bench/engines.py [--quick] [--problems 60] [--rollouts 2] [--candidates 4]
+    python bench/engines.py --policy DIR --source FILE [--prompt few_shot] ...
 
 It runs in the environment of `make test-engines`, and leaves out engines that are not installed,
 saying so. The embedded policy searches the same held-out problems with the same seed by each
 engine. Draws differ between engines, so the trees do. The PPM is the embedded one by PackedScorer.
 Then every tree of the first search is scored by each scorer, a set of siblings a request.
+
+With `--policy` another model searches the problems of a file. Known answers guide the search, and
+no scorer is measured. llama.cpp takes part if the model is a Qwen2.
 
 Processor time is that of this process and of the server; it has the search's own in it. The share
 of cached tokens is that of all prefix tokens that the engine was given: `TransformersPolicy` reads
@@ -33,6 +37,7 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems, policy_path, ppm_path
 from rstar_fast.policy import ServerPolicy, TransformersPolicy, VLLMPolicy
 from rstar_fast.ppm import PPM, PackedScorer, ScoreRequest, ServerScorer, VLLMScorer
+from rstar_fast.problems import read_sources
 from rstar_fast.search import Searcher
 from rstar_fast.search.searcher import step_runner
 from rstar_fast.steps import Segment
@@ -53,15 +58,35 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=2)
     parser.add_argument("--candidates", type=int, default=4)
     parser.add_argument("--quick", action="store_true", help="6 problems")
+    parser.add_argument("--policy", type=Path, help="folder of another policy")
+    parser.add_argument("--source", help="its problems: a file or another source")
+    parser.add_argument("--prompt", default="few_shot", help="its prompt (few_shot)")
     args = parser.parse_args()
+    if (args.policy is None) != (args.source is None):
+        parser.error("--policy and --source: expected both or none")
     torch.set_num_threads(1)
-    problems = list(held_out_problems(6 if args.quick else args.problems))
+    count = 6 if args.quick else args.problems
     config = SearchConfig(rollouts=args.rollouts, candidates=args.candidates)
-    print_card(problems=len(problems), rollouts=config.rollouts, candidates=config.candidates)
+    policy_folder = args.policy or policy_path()
+    if args.policy is None:
+        # One problem more, to warm up.
+        problems = list(held_out_problems(count + 1))
+    else:
+        problems = read_sources([args.source])[: count + 1]
+        config = config.with_changes(
+            use_scores=False, annotate_terminals_with_ground_truth=True, prompt=args.prompt
+        )
+    print_card(
+        policy=policy_folder,
+        problems=len(problems) - 1,
+        rollouts=config.rollouts,
+        candidates=config.candidates,
+    )
     found: dict[str, Any] = {"policies": {}, "scorers": {}, "missing": []}
     trees: list[Tree] = []
     with TemporaryDirectory() as folder:
-        for name, opened in engines(Path(folder), found["missing"]).items():
+        opened_by_name = engines(policy_folder, config, Path(folder), found["missing"])
+        for name, opened in opened_by_name.items():
             with opened() as (policy, process):
                 row, grown = searched(policy, process, config, problems)
             found["policies"][name] = row
@@ -69,7 +94,7 @@ def main() -> None:
             print_row(name, row)
         requests = [request for tree in trees for request in siblings(tree)]
         expected: np.ndarray | None = None
-        for name, opened in scorers(Path(folder)).items():
+        for name, opened in ({} if args.policy else scorers(Path(folder))).items():
             with opened() as (scorer, process):
                 row, values = scored(scorer, process, requests)
             expected = values if expected is None else expected
@@ -77,28 +102,31 @@ def main() -> None:
             found["scorers"][name] = row
             print_row(name, row)
     for name in found["missing"]:
-        print(f"{name}: not installed here, left out")
+        print(f"{name}: not at hand, left out")
     print(json.dumps(found))
 
 
-def engines(folder: Path, missing: list[str]) -> dict[str, Callable[[], Any]]:
+def engines(
+    model: Path, config: SearchConfig, folder: Path, missing: list[str]
+) -> dict[str, Callable[[], Any]]:
     """Return what opens each policy with the process of its server."""
 
     @contextmanager
     def transformers() -> Iterator[Engine]:
-        yield TransformersPolicy(policy_path(), dtype="float32", device="cpu"), None
+        policy = TransformersPolicy(model, dtype="float32", device="cpu", prompt=config.prompt)
+        yield policy, None
 
     @contextmanager
     def vllm() -> Iterator[Engine]:
-        policy = VLLMPolicy(policy_path(), dtype="float32", cache_bytes=256 << 20)
+        policy = VLLMPolicy(model, dtype="float32", cache_bytes=1 << 30, prompt=config.prompt)
         yield policy, None
         policy.close()
 
     @contextmanager
     def vllm_serving() -> Iterator[Engine]:
         details = "--enable-prompt-tokens-details"
-        with vllm_server(policy_path(), "small", details, log=folder / "log") as (address, process):
-            policy = ServerPolicy(address + "/v1", "small", tokenizer=policy_path())
+        with vllm_server(model, "small", details, log=folder / "log") as (address, process):
+            policy = ServerPolicy(address + "/v1", "small", tokenizer=model)
             yield policy, process.pid
             policy.close()
 
@@ -108,9 +136,9 @@ def engines(folder: Path, missing: list[str]) -> dict[str, Callable[[], Any]]:
         from gguf_models import write_gguf
         from llama_server import llama_server
 
-        write_gguf(policy_path(), folder / "small.gguf")
+        write_gguf(model, folder / "small.gguf")
         with llama_server(folder / "small.gguf") as (address, process):
-            policy = ServerPolicy(address, tokenizer=policy_path(), concurrency=8)
+            policy = ServerPolicy(address, tokenizer=model, concurrency=8)
             yield policy, process.pid
             policy.close()
 
@@ -119,10 +147,11 @@ def engines(folder: Path, missing: list[str]) -> dict[str, Callable[[], Any]]:
         found |= {"VLLMPolicy": vllm, "ServerPolicy, vLLM": vllm_serving}
     else:
         missing.append("vLLM")
-    if find_spec("xllamacpp") and find_spec("gguf"):
+    is_qwen2 = json.loads((model / "config.json").read_text())["model_type"] == "qwen2"
+    if is_qwen2 and find_spec("xllamacpp") and find_spec("gguf"):
         found["ServerPolicy, llama.cpp"] = llama
     else:
-        missing.append("llama.cpp")
+        missing.append("llama.cpp" if is_qwen2 else "llama.cpp (for this model)")
     return found
 
 
@@ -156,8 +185,10 @@ def scorers(folder: Path) -> dict[str, Callable[[], Any]]:
 def searched(
     policy: Any, process: int | None, config: SearchConfig, problems: list[Any]
 ) -> tuple[dict[str, Any], list[Tree]]:
-    """Search the problems, and return what it took and the trees."""
-    scorer = PackedScorer(PPM.from_pretrained(ppm_path(), device="cpu", dtype="float32"))
+    """Search all but the last problem, and return what it took and the trees."""
+    scorer = None
+    if config.use_scores:
+        scorer = PackedScorer(PPM.from_pretrained(ppm_path(), device="cpu", dtype="float32"))
     with ExitStack() as stack:
         runner = stack.enter_context(step_runner(config, 1, False))
         verifier = stack.enter_context(SourceVerifier(limit_s=config.grade_limit_s))
@@ -165,11 +196,11 @@ def searched(
             Searcher(policy, config, scorer, runner=runner, verifier=verifier)
         )
         # What is compiled or allocated at the first call is none of the search.
-        list(searcher.search(held_out_problems(len(problems) + 1)[-1:]))
+        list(searcher.search(problems[-1:]))
         before = (policy.stats.generated_tokens, policy.stats.encoded_tokens)
         reused = policy.stats.reused_tokens
         started, began = time.perf_counter(), cpu_s(process)
-        trees = [tree for tree in searcher.search(problems) if isinstance(tree, Tree)]
+        trees = [tree for tree in searcher.search(problems[:-1]) if isinstance(tree, Tree)]
         wall_s, spent_s = time.perf_counter() - started, cpu_s(process) - began
         used = searcher.stats.record()["resources"]["policy"]
     tokens = policy.stats.generated_tokens - before[0]
