@@ -1,7 +1,7 @@
 """What do the engines make of the same search: transformers, vLLM, and servers?
 
     python bench/engines.py [--quick] [--problems 60] [--rollouts 2] [--candidates 4]
-    python bench/engines.py --policy DIR --source FILE [--prompt few_shot] ...
+    python bench/engines.py --policy DIR --source FILE [--prompt few_shot] [--set max_depth=6] ...
 
 It runs in the environment of `make test-engines`, and leaves out engines that are not installed,
 saying so. The embedded policy searches the same held-out problems with the same seed by each
@@ -33,6 +33,7 @@ import torch
 from lib.card import print_card
 from lib.vllm_server import vllm_server
 
+from rstar_fast.cli.options import parse_settings
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems, policy_path, ppm_path
 from rstar_fast.policy import ServerPolicy, TransformersPolicy, VLLMPolicy
@@ -61,12 +62,14 @@ def main() -> None:
     parser.add_argument("--policy", type=Path, help="folder of another policy")
     parser.add_argument("--source", help="its problems: a file or another source")
     parser.add_argument("--prompt", default="few_shot", help="its prompt (few_shot)")
+    parser.add_argument("--set", nargs="+", default=[], help="changes to the search")
     args = parser.parse_args()
     if (args.policy is None) != (args.source is None):
         parser.error("--policy and --source: expected both or none")
     torch.set_num_threads(1)
     count = 6 if args.quick else args.problems
     config = SearchConfig(rollouts=args.rollouts, candidates=args.candidates)
+    config = config.with_changes(**parse_settings(args.set))
     policy_folder = args.policy or policy_path()
     if args.policy is None:
         # One problem more, to warm up.
