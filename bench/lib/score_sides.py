@@ -94,6 +94,7 @@ class Numbers:
     bos_token = bos_token_id = eos_token_id = pad_token_id = unk_token = unk_token_id = None
     added_tokens_decoder: ClassVar[dict[int, Any]] = {}
     all_special_tokens = all_special_ids = ()
+    chat_template = None
 
     def __call__(self, text: str, **options: Any) -> Any:
         """Return the tokens of a text."""

@@ -33,7 +33,7 @@ def vllm_server(
     words += ["--dtype", "float32", "--block-size", "32", "--enforce-eager"]
     # Else its CPU build ends where a prompt with a seed is read in two steps.
     words += ["--no-enable-chunked-prefill"]
-    words += ["--kv-cache-memory-bytes", str(256 << 20), "--generation-config", "vllm", *options]
+    words += ["--kv-cache-memory-bytes", str(1 << 30), "--generation-config", "vllm", *options]
     environment = os.environ | {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",

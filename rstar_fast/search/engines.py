@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.models.lazy import import_local
 from rstar_fast.search.naming import EMBEDDED, ModelName, parse_model_name
 from rstar_fast.search.searcher import Searcher, step_runner
 from rstar_fast.search.server_engines import check_server_options, server_policy, server_scorer
@@ -74,6 +75,8 @@ def open_searcher(
     shares = memory_shares(name, scorer_name, policy_memory, ppm_memory)
     with ExitStack() as stack:
         if is_embedded:
+            # Where torch is missing, this says which extra has it.
+            import_local("TransformersPolicy", "rstar_fast.policy.transformers")
             import torch
 
             # Two threads make such a small model slower, on shared cores several times.

@@ -25,7 +25,7 @@ def one_line(text: str) -> bool:
     [
         (["serach"], "unknown command 'serach'; did you mean 'search'?"),
         (["shwo", "run"], "did you mean 'show'?"),
-        (["xyz"], "commands: search, show, evolve, train, demo, doctor"),
+        (["xyz"], "commands: search, show, evolve, train, sandbox, demo, doctor"),
         (["show", LONG], "File name too long"),
         (["search", "--config", LONG], "cannot be read"),
         (["evolve", "--config", LONG, "--out", "run"], "cannot be read"),
