@@ -172,7 +172,8 @@ def test_what_is_no_ppm_says_why(causal: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def searched() -> list[dict[str, Tree]]:
     """The trees of the same search twice, in one process."""
-    config = SearchConfig(rollouts=3, candidates=4)
+    # A draw that rambles is cut before the PPM finds it too long.
+    config = SearchConfig(rollouts=3, candidates=4, max_step_tokens=64)
     found: list[dict[str, Tree]] = []
     others = len(vllm_engine._OPEN)
     for _ in range(2):
