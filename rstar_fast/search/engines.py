@@ -75,12 +75,8 @@ def open_searcher(
     shares = memory_shares(name, scorer_name, policy_memory, ppm_memory)
     with ExitStack() as stack:
         if is_embedded:
-            # Where torch is missing, this says which extra has it.
-            import_local("TransformersPolicy", "rstar_fast.policy.transformers")
-            import torch
-
             # Two threads make such a small model slower, on shared cores several times.
-            torch.set_num_threads(1)
+            import_local("set_num_threads", "torch")(1)
         writer: Any
         scorer: Any = None
         if name.engine == "server":
