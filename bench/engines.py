@@ -11,8 +11,8 @@ Then every tree of the first search is scored by each scorer, a set of siblings 
 With `--policy` another model searches the problems of a file. Known answers guide the search, and
 no scorer is measured. llama.cpp takes part if the model is a Qwen2.
 
-Processor time is that of this process and of the server; it has the search's own in it. The share
-of cached tokens is that of all prefix tokens that the engine was given: `TransformersPolicy` reads
+Processor time is that of this process and of the server; it has the search's own in it. The cached
+share is the part of an engine's prefix tokens that came from its cache. `TransformersPolicy` reads
 a prefix once per expansion, the others once per candidate.
 """
 

@@ -5,8 +5,8 @@
 The first table has three ways to run one script: `POST /run_code` of `rstar-fast sandbox`, a warm
 `Executor` in the client's own process, and a fresh `python` per script. The ways take turns. 1, 16
 and 64 clients ask one script after another; no two scripts are equal. At most as many fresh
-processes run at once as there are processors. The second table has harmless scripts while a tenth
-of all are hostile. The third runs a step of a session from a state, and the whole program anew.
+processes run at once as there are processors. The second table shows harmless scripts while every
+tenth script is hostile. The third compares one step of a session with a run of the whole program.
 
 Rates are per second of wall time. `cpu ms` is processor time of everything but the clients of the
 server, per script; it says more on a busy machine. Every script's output is checked. The last line

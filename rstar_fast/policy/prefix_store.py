@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rstar_fast.policy.prefix_tokens import common_length
+
 
 class _Segment:
     """An edge of the tree, with the node that it leads to.
@@ -143,16 +145,6 @@ class PrefixStore:
             found.append(node)
             todo.extend(node.children.values())
         return found
-
-
-def common_length(segment: Sequence[int], tokens: Sequence[int], start: int = 0) -> int:
-    """Return the number of first tokens of `segment` that equal those of `tokens[start:]`."""
-    length = 0
-    for ours, theirs in zip(segment, tokens[start : start + len(segment)], strict=False):
-        if ours != theirs:
-            break
-        length += 1
-    return length
 
 
 def _bytes(segment: _Segment) -> int:

@@ -91,3 +91,13 @@ class PrefixTokens:
         if self._chat is not None:
             return self._tokens.filled(self._chat, chat_question(question), opens=False)
         return self._tokens.of(make_prompt(self._prompt, question), opens=True)
+
+
+def common_length(segment: Sequence[int], tokens: Sequence[int], start: int = 0) -> int:
+    """Return the number of first tokens of `segment` that equal those of `tokens[start:]`."""
+    length = 0
+    for ours, theirs in zip(segment, tokens[start : start + len(segment)], strict=False):
+        if ours != theirs:
+            break
+        length += 1
+    return length

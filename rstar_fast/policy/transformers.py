@@ -35,8 +35,8 @@ from rstar_fast.policy.endings import Endings, find_end_tokens
 from rstar_fast.policy.kv import PrefixPools, RowKV
 from rstar_fast.policy.loading import CausalModel, load
 from rstar_fast.policy.packed_linear import pack_linears
-from rstar_fast.policy.prefix_store import PrefixStore, common_length, join
-from rstar_fast.policy.prefix_tokens import PrefixTokens
+from rstar_fast.policy.prefix_store import PrefixStore, join
+from rstar_fast.policy.prefix_tokens import PrefixTokens, common_length
 from rstar_fast.policy.repetition import left_over
 from rstar_fast.policy.rows import DecodeRow, RowGroup, pack_rows
 from rstar_fast.policy.sampling import draw

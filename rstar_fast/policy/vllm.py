@@ -228,7 +228,7 @@ class VLLMPolicy:
             str(number),
             {"type": "token", "prompt_token_ids": group.tokens},
             parameters,
-            # Of equal priority, the earlier goes first.
+            # Requests of one tree go in the order in which they came.
             arrival_time=float(number),
             priority=self._turn_of(group.request.problem_id),
         )

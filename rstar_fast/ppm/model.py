@@ -309,18 +309,6 @@ class PPM:
         values: Tensor = functional_call(self.model.score, weights, rows.to(dtype))
         return values.squeeze(-1)
 
-    def with_likelihood(self, score: float, logprob: float) -> float:
-        """Add the policy's likelihood of a path to the score. Does nothing if `likelihood` is 0.
-
-        Args:
-            score: Score by the head alone, in [-1, 1].
-            logprob: Log-probability of the whole path under the policy, nats.
-
-        Returns:
-            Score in [-1, 1].
-        """
-        return self.constants.with_likelihood(score, logprob)
-
     def squash(self, values: Tensor) -> Tensor:
         """Return the scores in [-1, 1] of the head's values, in the same shape."""
         return torch.tanh((values + self.bias) / self.scale)

@@ -82,8 +82,8 @@ def open_searcher(
         if name.engine == "server":
             writer = stack.enter_context(closing(server_policy(name, tokenizer, max_rows)))
         elif name.engine == "vllm":
-            options["memory_share"] = shares[0]
-            writer = stack.enter_context(closing(vllm_policy(name, config.prompt, options)))
+            with_share = options | {"memory_share": shares[0]}
+            writer = stack.enter_context(closing(vllm_policy(name, config.prompt, with_share)))
         else:
             writer = _open_policy(name, config, options)
         if scorer_name is None:
@@ -91,8 +91,8 @@ def open_searcher(
         elif scorer_name.engine == "server":
             scorer = stack.enter_context(closing(server_scorer(scorer_name, ppm_folder)))
         elif scorer_name.engine == "vllm":
-            options["memory_share"] = shares[1]
-            scorer = stack.enter_context(closing(vllm_scorer(scorer_name, options)))
+            with_share = options | {"memory_share": shares[1]}
+            scorer = stack.enter_context(closing(vllm_scorer(scorer_name, with_share)))
         else:
             scorer = _open_scorer(scorer_name, options)
         runner = stack.enter_context(step_runner(config, workers, require_isolation))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rstar_fast.policy.prefix_tokens import PrefixTokens
+from rstar_fast.policy.prefix_tokens import PrefixTokens, common_length
 from rstar_fast.training_samples.credit import Credit, step_credit
 from rstar_fast.training_samples.sequences import (
     NOT_DRAWN,
@@ -106,16 +106,8 @@ def samples(
 
 
 def _branching(tokens: TokenSequence, earlier: Sequence[Sample]) -> tuple[int, int] | None:
-    common = [num_common(tokens.completion_ids, one.completion_ids) for one in earlier]
+    common = [common_length(tokens.completion_ids, one.completion_ids) for one in earlier]
     if not common:
         return None
     most = max(common)
     return common.index(most), most
-
-
-def num_common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the number of tokens with which two sequences begin alike."""
-    for place, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return place
-    return min(len(one), len(other))

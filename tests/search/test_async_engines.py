@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from async_engines import Coroutines, Futures, judged, written
-from scripted_engines import Policy, problems, searcher
+from scripted_engines import Policy, plain, problems, searcher
 
 from rstar_fast import Failure, FunctionPolicy, Tree
 from rstar_fast.errors import OutageError, PolicyError, ScoreError
@@ -27,18 +27,7 @@ from rstar_fast.store import RunFolder
 WAIT_S = 120
 
 
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    left = [thread.name for thread in threading.enumerate() if thread not in before]
-    assert not [name for name in left if name.endswith("of a search")], left
-
-
-def plain(ended: Any) -> dict[str, Any]:
-    ended = list(ended)
-    assert all(isinstance(tree, Tree) for tree in ended), ended
-    return {tree.problem.id: tree.nodes for tree in ended}
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from scripted_engines import Policy, Runner, Scorer, problems, searcher
+from scripted_engines import Policy, Runner, Scorer, plain, problems, searcher
 
 from rstar_fast.errors import ProblemError, SearchError
 from rstar_fast.problems import Problem
 from rstar_fast.tree import Tree
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    left = [thread.name for thread in threading.enumerate() if thread not in before]
-    assert not [name for name in left if name.endswith("of a search")], left
-
-
-def plain(ended: Any) -> dict[str, Any]:
-    ended = list(ended)
-    assert all(isinstance(tree, Tree) for tree in ended), ended
-    return {tree.problem.id: tree.nodes for tree in ended}
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 @pytest.mark.parametrize("strategy", ["mcts", "beam", "best_of_n"])

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,7 @@ from rstar_fast.policy.scripted import QueuedPolicy
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
+from rstar_fast.tree import Tree
 from rstar_fast.verify.base import Grade, Observation, Status
 
 CONFIG = {"candidates": 4, "rollouts": 5, "max_depth": 5, "max_active": 8}
@@ -129,3 +130,10 @@ def searcher(
         runner=runner or Runner(),
         verifier=verifier or Verifier(),
     )
+
+
+def plain(ended: Iterable[Any]) -> dict[str, Any]:
+    """The nodes of finished trees, by problem id. No problem may have failed."""
+    ended = list(ended)
+    assert all(isinstance(tree, Tree) for tree in ended), ended
+    return {tree.problem.id: tree.nodes for tree in ended}

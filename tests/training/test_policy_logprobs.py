@@ -5,37 +5,20 @@ from typing import Any
 
 import pytest
 import torch
+from hot_search import hot_trees
 from tiny_models import byte_tokenizer, tiny_model
 
-from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import base_path, policy_path
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.loading import load_tokenizer
-from rstar_fast.policy import TransformersPolicy
 from rstar_fast.policy.loading import load
-from rstar_fast.problems import read_problems
-from rstar_fast.search import Searcher
 from rstar_fast.training.policy_logprobs import policy_logprobs
 from rstar_fast.tree import Tree, total_logprob
-
-HOT = SearchConfig(
-    candidates=4,
-    rollouts=2,
-    max_depth=8,
-    max_step_tokens=40,
-    temperature=1.3,
-    use_scores=False,
-    annotate_terminals_with_ground_truth=True,
-)
-"""Options of a search that draws some nonsense: marks in wrong places, ends of text."""
 
 
 @pytest.fixture(scope="module")
 def trees() -> list[Tree]:
-    torch.set_num_threads(1)
-    policy = TransformersPolicy(policy_path(), device="cpu", dtype="float32")
-    with Searcher(policy, config=HOT) as searcher:
-        return list(searcher.search(read_problems("graded:held_out:2")))  # type: ignore[arg-type]
+    return hot_trees(rollouts=2)
 
 
 def loaded(name: Any) -> tuple[Any, Any]:

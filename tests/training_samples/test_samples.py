@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 from ask_tell import Engine, drive
+from hot_search import HOT, hot_trees
 from tiny_models import byte_tokenizer, tiny_model
 
-from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import policy_path
 from rstar_fast.errors import ConfigError, DataError
 from rstar_fast.failure import Failure
@@ -23,23 +23,12 @@ from rstar_fast.policy import (
 )
 from rstar_fast.policy.loading import load
 from rstar_fast.policy.prefix_tokens import PrefixTokens
-from rstar_fast.problems import Problem, read_problems
+from rstar_fast.problems import Problem
 from rstar_fast.prompts import PromptStyle
 from rstar_fast.search import Search, Searcher
 from rstar_fast.store.records import record_to_tree, tree_to_record
 from rstar_fast.training_samples import Sample, samples
 from rstar_fast.tree import Node, Tree
-
-HOT = SearchConfig(
-    candidates=4,
-    rollouts=6,
-    max_depth=8,
-    max_step_tokens=40,
-    temperature=1.3,
-    use_scores=False,
-    annotate_terminals_with_ground_truth=True,
-)
-"""Options of a search that draws some nonsense: marks in wrong places, ends of text."""
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +38,7 @@ def embedded() -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def trees() -> list[Tree]:
-    torch.set_num_threads(1)
-    policy = TransformersPolicy(policy_path(), device="cpu", dtype="float32")
-    with Searcher(policy, config=HOT) as searcher:
-        return list(searcher.search(read_problems("graded:held_out:2")))  # type: ignore[arg-type]
+    return hot_trees()
 
 
 @torch.inference_mode()
