@@ -31,7 +31,7 @@ test: $(VENV)/installed $(VENV)/test-tools
 
 # Real engines on the CPU: vLLM in process and its server, and llama.cpp's server.
 test-engines: $(ENGINES)/installed
-	OMP_NUM_THREADS=1 $(ENGINES)/bin/python -m pytest tests/engines
+	$(ENGINES)/bin/python -m pytest tests/engines
 
 # The tree core under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: $(VENV)/build-tools

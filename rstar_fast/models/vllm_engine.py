@@ -1,12 +1,13 @@
 """vLLM's engine, run in this process."""
 
 import os
-import threading
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from rstar_fast.errors import ConfigError, RStarError
+
+_T = TypeVar("_T")
 
 _ENVIRONMENT = {
     # The engine's core in this process: a step is a call, and begins no process.
@@ -24,43 +25,28 @@ GPU_SHARE = 0.9
 """Share of a GPU's memory that an engine takes if nothing else is said."""
 
 
-class Turns:
-    """A lock that its waiters get in the order in which they came.
-
-    vLLM keeps the state of a forward in global variables, so two engines of one process must take
-    turns. A plain lock would go back to the thread that has just released it, and one engine would
-    keep the other waiting for as long as it has work.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._next = 0
-        self._now = 0
-
-    def __enter__(self) -> None:
-        with self._changed:
-            turn = self._next
-            self._next += 1
-            self._changed.wait_for(lambda: self._now == turn)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._changed:
-            self._now += 1
-            self._changed.notify_all()
-
-
-TURNS = Turns()
-"""Turns of all engines of this process, a step at a time."""
-
+_THREAD = ThreadPoolExecutor(1, "vLLM of rstar_fast")
 
 _OPEN: list[Any] = []
 _CLOSED: list[Any] = []
 """Engines that have ended, but still hold their memory: ending one ends what all others need."""
+
+
+def in_engine_thread(call: Callable[[], _T]) -> _T:
+    """Make a call in the thread in which all engines of this process are loaded and run.
+
+    vLLM keeps the state of a forward in global variables, so two engines of one process take turns:
+    calls are made in the order in which they came. And its CPU build plans attention for the number
+    of OpenMP threads of the thread that asks. That number belongs to a thread, so that an engine
+    that moved between threads could run with another one, and write beyond what was planned.
+
+    Args:
+        call: Function without arguments.
+
+    Returns:
+        What it returns. What it raises is raised here.
+    """
+    return _THREAD.submit(call).result()
 
 
 def import_vllm() -> Any:
@@ -151,8 +137,10 @@ def start_engine(
         options["block_size"] = block_size or CPU_BLOCK_TOKENS
         options["kv_cache_memory_bytes"] = cache_bytes or CPU_CACHE_BYTES
     try:
-        engine = vllm.LLMEngine.from_engine_args(
-            vllm.EngineArgs(model=model, **{**options, **arguments})
+        engine = in_engine_thread(
+            lambda: vllm.LLMEngine.from_engine_args(
+                vllm.EngineArgs(model=model, **{**options, **arguments})
+            )
         )
     except Exception as error:
         raise error_type(f"{model}: vLLM could not load it: {error}") from error

@@ -13,7 +13,7 @@ from rstar_fast.checks import check_integer
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.models.texts import check_marks
-from rstar_fast.models.vllm_engine import TURNS, import_vllm, start_engine, stop_engine
+from rstar_fast.models.vllm_engine import import_vllm, in_engine_thread, start_engine, stop_engine
 from rstar_fast.policy.base import (
     MAX_VERSION,
     Candidate,
@@ -158,8 +158,7 @@ class VLLMPolicy:
     def step(self) -> list[Expansion]:
         """Let the engine run one forward, and return the requests that it completes."""
         if self._drafts:
-            with TURNS:
-                outputs = self.engine.step()
+            outputs = in_engine_thread(self.engine.step)
             for output in outputs:
                 self._take(output)
         done, self._done = self._done, []
@@ -282,7 +281,7 @@ class VLLMPolicy:
         for number in numbers:
             del self._drafts[number]
         if numbers:
-            self.engine.abort_request(numbers)
+            in_engine_thread(lambda: self.engine.abort_request(numbers))
 
 
 def _stored_dtype(config: Any) -> str:

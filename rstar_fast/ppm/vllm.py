@@ -14,7 +14,7 @@ import torch
 
 from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_config, load_tokenizer
-from rstar_fast.models.vllm_engine import TURNS, import_vllm, start_engine, stop_engine
+from rstar_fast.models.vllm_engine import import_vllm, in_engine_thread, start_engine, stop_engine
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.ppm.encoder import EncoderStats
 from rstar_fast.ppm.model import PPM
@@ -169,8 +169,7 @@ class VLLMScorer:
                 if text not in values:
                     new[self._ask(text)] = text
             while self.engine.has_unfinished_requests():
-                with TURNS:
-                    outputs = self.engine.step()
+                outputs = in_engine_thread(self.engine.step)
                 self.stats.forwards += 1
                 for output in outputs:
                     text = new.pop(output.request_id)
@@ -179,7 +178,7 @@ class VLLMScorer:
                     self.stats.encoded_tokens += len(text) - output.num_cached_tokens
         finally:
             if new:
-                self.engine.abort_request(list(new))
+                in_engine_thread(lambda: self.engine.abort_request(list(new)))
         if self.ppm.spec.aggregate != "last":
             self._values |= values
             for text in list(self._values)[: max(0, len(self._values) - _VALUES_KEPT)]:

@@ -1,6 +1,5 @@
 """Tests of real engines: `make test-engines`."""
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,15 +8,6 @@ import pytest
 # Elsewhere there is nothing to test.
 if find_spec("vllm") is None:
     collect_ignore_glob = ["test_*.py"]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    """Give torch one thread before vLLM takes that choice away."""
-    import torch
-
-    torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture(scope="session")
