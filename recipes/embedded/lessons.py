@@ -59,6 +59,8 @@ _FOUR_SHARE = 0.3
 _MAX_JUDGED = 4
 # Share of operations that spoil a puzzle.
 _SPOILING_SHARE = 0.25
+# Share of judged puzzles with a number that is copied wrongly.
+_MISREAD_SHARE = 0.2
 _LEVELS = {0: 0.5, 1: 0.14, 2: 0.12, 3: 0.1, 4: 0.08, 5: 0.06}
 
 
@@ -107,14 +109,41 @@ def puzzle(rng: random.Random, stage: Stage) -> Lesson:
         learnt.append(not spoilt and (bool(good) or len(state) > known))
         made.append(_any_move(rng, good if good and not spoilt else able))
         state = after(state, made[-1])
-    texts, state, steps = countdown.write_steps(given.numbers, made), given.numbers, []
+    texts, state, steps = (
+        countdown.write_steps(given.numbers, made, given.target),
+        given.numbers,
+        [],
+    )
     for text, move, is_learnt in zip(texts[:-1], made, learnt, strict=True):
         state = after(state, move)
         judged = len(state) <= _MAX_JUDGED
         right = reachable(state, given.target) if judged else None
         steps.append(TaughtStep(text, right, learnt=is_learnt))
     steps.append(TaughtStep(texts[-1], state[0] == given.target))
+    if stage.judged and rng.random() < _MISREAD_SHARE:
+        steps = _misread(rng, given, made, steps)
     return Lesson(given.question, steps)
+
+
+def _misread(
+    rng: random.Random, given: countdown.Countdown, made: list[Move], steps: list[TaughtStep]
+) -> list[TaughtStep]:
+    """Return the steps of a puzzle with a number or the target copied wrongly, from some step on.
+
+    What stands there instead is another number of the puzzle, or any.
+    """
+    right = [*given.numbers, given.target]
+    place, begin = rng.randrange(len(right)), rng.randrange(len(steps))
+    wrong = rng.choice([*right, rng.randint(1, countdown.MAX_NUMBER)])
+    read = [*right[:place], wrong, *right[place + 1 :]]
+    try:
+        texts = countdown.write_steps(read[:-1], made, read[-1])
+    except ZeroDivisionError:
+        return steps
+    return [
+        step if i < begin or text == step.text else TaughtStep(text, False, learnt=False)
+        for i, (step, text) in enumerate(zip(steps, texts, strict=True))
+    ]
 
 
 def guessed_equation(rng: random.Random, stage: Stage) -> Lesson:

@@ -36,12 +36,14 @@ _FIXED_TEXTS = (
     *finetuned_prompt("\0").split("\0"),
     "\n# start",
     "\n#",
-    "\nn =",
+    "\nn = ",
     "\nprint(n)\n",
     "\nprint(",
     "\n# left\nprint(",
     "\n# right\nprint(",
-    "\nx =",
+    "\nx = ",
+    ", ",
+    " = ",
     ")\n",
     "*(",
     "*x",
@@ -49,7 +51,7 @@ _FIXED_TEXTS = (
     "The answer is \\boxed{",
     "}.",
 )
-_SIGNS = ("n", "x", "+", "-", "*", "/", "//", "=", "(")
+_SIGNS = ("+", "-", "*", "/", "//")
 
 
 def make_tokenizer() -> Any:
@@ -76,9 +78,7 @@ def _texts() -> Iterator[str]:
     yield from _FIXED_TEXTS
     yield f" {ASK}"
     for wording in (*countdown.WORDINGS, *equations.WORDINGS):
-        for part in _SLOT.split(wording):
-            # A space belongs to what follows it.
-            yield part.rstrip(" ")
+        yield from _SLOT.split(wording)
     yield from map(str, range(10, 100))
     # A question begins with a name, without a space before it.
     yield from NAMES
@@ -87,5 +87,7 @@ def _texts() -> Iterator[str]:
         LAST_DIGIT,
         *(w for operation in OPERATIONS for w in (*operation.wordings, operation.unseen)),
     ]
-    for word in (*DAYS, *NAMES, *ITEMS, *_SIGNS, *map(str, range(100)), *words_of(wordings)):
+    for word in (*DAYS, *NAMES, *ITEMS, *words_of(wordings)):
         yield f" {word}"
+    for sign in _SIGNS:
+        yield f" {sign} "

@@ -78,7 +78,7 @@ def train_base(out: Path, num_steps: int, seed: int, start: Path | None = None) 
         weights = load_file(start / "model.safetensors")
         model.load_state_dict(weights, strict=False)
         model.check.load_state_dict(load_file(start / CHECK_HEAD))
-    rate = LEARNING_RATE if start is None else 0.7 * LEARNING_RATE
+    rate = LEARNING_RATE if start is None else 0.5 * LEARNING_RATE
     trainer = Bf16Trainer(model, learning_rate=rate, num_steps=num_steps)
     done = 0.0 if start is None else _CHECK_FROM
     began, totals = time.process_time(), torch.zeros(3)

@@ -1,7 +1,8 @@
 """Countdown puzzles: three to six numbers and a target, each number to be used once.
 
 The level is the number of numbers. A hash of the sorted numbers and the target decides which split
-a puzzle belongs to. A step of a solution is one operation. It prints the numbers that are left:
+a puzzle belongs to. A step of a solution is one operation. It prints the numbers that are left, and
+the last one prints the target too:
 
     <code>
     print((25 - 4), 8, 3)
@@ -92,7 +93,7 @@ class Countdown:
     @property
     def steps(self) -> tuple[str, ...]:
         """Texts of the nodes of a solution, as a search would hold them, with the observations."""
-        return write_steps(self.numbers, self.moves)
+        return write_steps(self.numbers, self.moves, self.target)
 
 
 def countdown(index: int, seed: int, split: Literal["train", "held_out"], level: int) -> Countdown:
@@ -142,11 +143,16 @@ def write_expressions(numbers: Sequence[int], made: Sequence[Move]) -> list[str]
     return left
 
 
-def write_steps(numbers: Sequence[int], made: Sequence[Move]) -> tuple[str, ...]:
-    """Return the node texts of operations on numbers, and of the answer that they give."""
+def write_steps(numbers: Sequence[int], made: Sequence[Move], target: int) -> tuple[str, ...]:
+    """Return the node texts of operations on numbers, and of the answer that they give.
+
+    The operation that leaves one number prints the target beside it, to compare.
+    """
     texts = []
     for count in range(1, len(made) + 1):
         left = write_expressions(numbers, made[:count])
+        if len(left) == 1:
+            left.append(str(target))
         # As Python prints it: a number that was divided is printed as in 5.0.
         printed = " ".join(str(eval(expression)) for expression in left)
         begin = CODE if count == 1 else f"\n{CODE}"

@@ -35,10 +35,14 @@ def printed(step: str) -> list[str]:
     return step.split("<output>")[1].removesuffix("<end_of_output>").split()
 
 
-def pattern(wording: str) -> str:
-    """Return a pattern of the questions in a wording, whose group is the target."""
-    escaped = re.escape(wording)
-    return escaped.replace(r"\{target\}", r"(\d+)").replace(r"\{numbers\}", "[0-9, ]+")
+def puzzle_of(question: str) -> tuple[list[int], int]:
+    """Return the numbers of a puzzle, and its target."""
+    for wording in WORDINGS:
+        escaped = re.escape(wording).replace(r"\{target\}", r"(?P<target>\d+)")
+        pattern = escaped.replace(r"\{numbers\}", "(?P<numbers>[0-9, ]+)")
+        if found := re.fullmatch(pattern, question):
+            return list(map(int, found["numbers"].split(", "))), int(found["target"])
+    raise AssertionError(question)
 
 
 def learnt(lesson: Lesson) -> str:
@@ -86,23 +90,26 @@ def test_tokens_are_learnt_up_to_the_first_mistake() -> None:
     assert learnt(Lesson("q", [TaughtStep(wrong, False, learnt=False)])) == "<eos>"
 
 
-def test_puzzles_are_judged_by_their_reach() -> None:
+def test_puzzles_are_judged_by_their_reach_and_by_what_was_copied() -> None:
     rng, seen = random.Random(1), set()
-    for _ in range(60):
+    for _ in range(120):
         lesson = puzzle(rng, JUDGED)
-        target = next(
-            int(found[1])
-            for wording in WORDINGS
-            if (found := re.fullmatch(pattern(wording), lesson.question))
-        )
-        for step in lesson.steps[:-1]:
+        numbers, target = puzzle_of(lesson.question)
+        *begin, last, answer = lesson.steps
+        for step in (*begin, last):
+            left = [int(float(number)) for number in printed(step.text)]
+            written = sorted(map(int, re.findall(r"\d+", step.text.split(END_OF_CODE)[0])))
+            # The last operation prints the target too.
+            copied = written == sorted([*numbers, target] if step is last else numbers)
+            reached = reachable(left[:1] if step is last else left, target)
             if step.right is not None:
-                left = [int(float(number)) for number in printed(step.text)]
-                assert step.right == reachable(left, target)
-                seen.add(step.right)
-        value = read_expression(final_answer(lesson.steps[-1].text))
-        assert value and lesson.steps[-1].right == (value.value == target)
-    assert seen == {True, False}
+                assert step.right == (copied and reached)
+                assert copied or not step.learnt
+                seen.add((copied, reached))
+        value = read_expression(final_answer(answer.text))
+        assert value
+        assert answer.right == (sorted(value.numbers) == sorted(numbers) and value.value == target)
+    assert seen == {(True, True), (True, False), (False, True), (False, False)}
 
 
 def test_the_last_nodes_of_events_and_equations_are_judged_by_what_they_show() -> None:
