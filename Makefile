@@ -112,6 +112,7 @@ $(TRAINERS)/installed: pyproject.toml constraints-trainers.txt CMakeLists.txt rs
 	$(PYTHON) -m venv $(TRAINERS)
 	$(TRAINERS_INSTALL) --upgrade pip
 	$(TRAINERS_INSTALL) torch verl verifiers cachetools fastapi uvicorn TransferQueue pytest pytest-timeout
+	$(TRAINERS_INSTALL) --no-deps openrlhf
 	$(TRAINERS_INSTALL) --group build
 	$(TRAINERS_INSTALL) --no-build-isolation --config-settings=build-dir=build/trainers \
 	    --editable '.[local,sandbox,server]'

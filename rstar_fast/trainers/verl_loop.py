@@ -1,6 +1,5 @@
 """An agent loop of `verl` whose rollout is a search."""
 
-from functools import cache
 from typing import Any, get_args
 
 import torch
@@ -14,15 +13,11 @@ from verl.trainer.ppo.core_algos import register_adv_est
 
 from rstar_fast.checks import check_choice
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ConfigError, SearchError
-from rstar_fast.failure import Failure
+from rstar_fast.errors import ConfigError
 from rstar_fast.problems import Problem
-from rstar_fast.search import Searcher
-from rstar_fast.search.searcher import step_runner
-from rstar_fast.trainers.verl_policy import ManagerPolicy
-from rstar_fast.training_samples import Credit, Sample, TreeValues, choose_leaves, samples
-from rstar_fast.tree import Tree
-from rstar_fast.verify import MathVerifier
+from rstar_fast.trainers.one_tree import solutions, weighted_advantages
+from rstar_fast.trainers.token_policy import TokenPolicy, Written
+from rstar_fast.training_samples import Credit, Sample
 
 NAME = "rstar_tree"
 
@@ -90,26 +85,32 @@ class TreeAgentLoop(AgentLoopBase):
         Raises:
             SearchError: The search failed.
         """
+
+        async def write(key: str, prompt_ids: list[int], sampling: dict[str, Any]) -> Written:
+            # Only verl's vLLM servers take a seed.
+            if self.rollout_config.name != "vllm":
+                del sampling["seed"]
+            output = await self.server_manager.generate(
+                key, prompt_ids=prompt_ids, sampling_params={**sampling_params, **sampling}
+            )
+            version = output.extra_fields.get("global_steps") or 0
+            return Written(output.token_ids, output.log_probs or (), version)
+
         config = self._search.with_changes(
             temperature=sampling_params["temperature"],
             top_p=sampling_params["top_p"],
             top_k=max(sampling_params["top_k"], 0),
         )
-        policy = ManagerPolicy(
-            self.server_manager,
-            self.tokenizer,
-            config.prompt,
-            sampling_params,
-            seeded=self.rollout_config.name == "vllm",
-        )
-        searcher = Searcher(policy, config, **_workers(self._search))
-        found: list[Sample] = []
-        async for ended in searcher.asearch([self._problem(fields)]):
-            if isinstance(ended, Failure):
-                raise SearchError(ended.summary)
-            found = self._samples(ended, policy)
-        total = sum(one.share for one in found)
-        outputs = [self._output(one, one.share / total * len(found)) for one in found]
+        policy = TokenPolicy(write, self.tokenizer, config.prompt, "verl's server")
+        rule = self._credit or "outcome"
+        every = await solutions(policy, config, self._problem(fields), self._leaves, rule)
+        found = [
+            one
+            for one in every
+            if len(one.completion_ids) <= self.rollout_config.response_length
+            and len(one.prompt_ids) <= self.rollout_config.prompt_length
+        ]
+        outputs = list(map(self._output, found, weighted_advantages(found)))
         if outputs:
             # verl's trainer asks the last output for it.
             outputs[-1].extra_fields.setdefault("reward_extra_info", {})
@@ -124,23 +125,10 @@ class TreeAgentLoop(AgentLoopBase):
         copy = step * int(self.rollout_config.n) + session
         return Problem(str(fields.get("uid", fields.get("index", 0))), question, answers, copy)
 
-    def _samples(self, tree: Tree, policy: ManagerPolicy) -> list[Sample]:
-        leaves = list(TreeValues.of(tree).rewards)
-        if len(leaves) > self._leaves:
-            leaves = choose_leaves(tree, self._leaves)
-        found = samples(tree, policy.prefix, leaves, self._credit or "outcome", end="eos")
-        return [
-            one
-            for one in found
-            if len(one.completion_ids) <= self.rollout_config.response_length
-            and len(one.prompt_ids) <= self.rollout_config.prompt_length
-        ]
-
-    def _output(self, one: Sample, weight: float) -> TreeOutput:
+    def _output(self, one: Sample, advantages: list[float]) -> TreeOutput:
+        scores = advantages
         if self._credit is None:
             scores = [*[0.0] * (len(one.completion_ids) - 1), one.reward]
-        else:
-            scores = [weight * advantage for advantage in one.advantages]
         versions = [version for version in one.versions if version >= 0]
         return TreeOutput(
             prompt_ids=list(one.prompt_ids),
@@ -165,10 +153,3 @@ def tree_advantages(
     """Return the scores of the tokens as their advantages. For `TreeAgentLoop` with a credit."""
     advantages = token_level_rewards * response_mask
     return advantages, advantages
-
-
-@cache
-def _workers(config: SearchConfig) -> dict[str, Any]:
-    """Runner and verifier of all loops of this process."""
-    runner = step_runner(config).__enter__()
-    return {"runner": runner, "verifier": MathVerifier(limit_s=config.grade_limit_s)}

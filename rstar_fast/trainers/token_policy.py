@@ -1,8 +1,10 @@
-"""A policy over the server manager of `verl`."""
+"""A policy over whatever writes tokens behind tokens: the engine of a trainer."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.marks import STOP_MARKS
@@ -12,50 +14,63 @@ from rstar_fast.policy.endings import Endings
 from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.prompts import PromptStyle
 
+_SEED = (1 << 31) - 1
 
-class ManagerPolicy:
-    """An `AsyncPolicy` that draws from the servers of `verl`, token ids in and out.
 
-    All requests of a problem go to the same server, which keeps their common beginnings. A
-    candidate has the number of the training step of the weights that drew it.
+class Written(NamedTuple):
+    """What an engine wrote.
+
+    Attributes:
+        token_ids: Token ids, one at least, with that of the mark or end of the text at the end.
+        logprobs: Log-probability of each token id, nats. Empty where the engine does not tell.
+        version: Number of the weights that drew them, >= 0.
+    """
+
+    token_ids: Sequence[int]
+    logprobs: Sequence[float] = ()
+    version: int = 0
+
+
+Write = Callable[[str, list[int], dict[str, Any]], Awaitable[Written]]
+"""A function of the problem's key, the token ids of a prefix, and how to go on behind it.
+
+The last has `temperature`, `top_p`, `top_k` (-1 for all), `max_tokens`, `stop_token_ids` and `seed`
+(31 bits).
+"""
+
+
+class TokenPolicy:
+    """An `AsyncPolicy` over a coroutine function that writes one candidate.
+
+    The function runs in the event loop in which the policy was made, as the engines of trainers
+    belong to theirs.
 
     Args:
-        manager: Server manager of verl (`LLMServerClient`).
+        write: Function that writes.
         tokenizer: Tokenizer of the model, which has the marks as tokens.
         prompt: Way to put the question to the model.
-        sampling: Sampling parameters that verl asks for. Those of a request win.
-        seeded: Whether each draw has its own seed, which verl's vLLM servers take.
+        name: Name of the engine in messages.
 
     Raises:
         PolicyError: The tokenizer has a mark that is no token.
     """
 
-    name = "verl"
-
     def __init__(
-        self,
-        manager: Any,
-        tokenizer: Any,
-        prompt: PromptStyle,
-        sampling: dict[str, Any],
-        seeded: bool,
+        self, write: Write, tokenizer: Any, prompt: PromptStyle, name: str = "the engine"
     ) -> None:
+        self.name = name
         self.stats = PolicyStats()
         self.prefix = PrefixTokens(tokenizer, prompt)
         eos = tokenizer.eos_token_id
-        self._endings = Endings(
-            tokenizer, frozenset(() if eos is None else (eos,)), self.prefix.lead
-        )
+        ends = frozenset(() if eos is None else (eos,))
+        self._endings = Endings(tokenizer, ends, self.prefix.lead)
         self._marks = self._endings.stop_marks(STOP_MARKS)
         if not self._marks.all_tokens:
             raise PolicyError(
                 f"expected a tokenizer with the marks {', '.join(STOP_MARKS)} as tokens; "
                 "`train_policy` adds them"
             )
-        self._manager = manager
-        self._sampling = sampling
-        self._seeded = seeded
-        # The actors of verl answer in the loop of the agents.
+        self._write = write
         self._loop = asyncio.get_running_loop()
 
     def submit(self, request: ExpandRequest) -> "Future[Expansion]":
@@ -69,33 +84,20 @@ class ManagerPolicy:
 
     async def _draw(self, request: ExpandRequest, sample: int, tokens: list[int]) -> Candidate:
         sampling = {
-            **self._sampling,
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
             "top_k": request.sampling.top_k or -1,
             "max_tokens": request.sampling.max_tokens,
             "stop_token_ids": sorted(self._marks.tokens),
+            "seed": request.draw_key(sample) & _SEED,
         }
-        if self._seeded:
-            sampling["seed"] = request.draw_key(sample) >> 1
-        output = await self._manager.generate(
-            request.problem_id, prompt_ids=tokens, sampling_params=sampling
-        )
-        ids = list(output.token_ids)
-        if not ids:
-            raise PolicyError(f"{request.problem_id}: verl's server wrote no token")
+        written = await self._write(request.problem_id, tokens, sampling)
+        ids = list(written.token_ids)
         self.stats.generated_tokens += len(ids)
+        # It ends with its last token: by a mark, by the end of a text, or cut.
         group = Group(request, tokens, len(ids), self._marks)
-        found = self._endings.candidate(Draft(group, sample, ids, list(output.log_probs or ())))
+        draft = Draft(group, sample, ids, list(written.logprobs))
+        found = self._endings.candidate(draft) if ids else None
         if found is None:
-            raise PolicyError(f"{request.problem_id}: verl's server stopped without an end")
-        version = output.extra_fields.get("global_steps") or 0
-        return Candidate(
-            found.text,
-            found.token_ids,
-            found.logprobs,
-            found.finish,
-            found.exact,
-            found.ends_with_token,
-            version,
-        )
+            raise PolicyError(f"{self.name} wrote no token for {request.problem_id}")
+        return replace(found, version=written.version)
