@@ -7,11 +7,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # cmake and ninja come from PyPI.
 export PATH := $(BIN):$(PATH)
 
-# vLLM wants other versions, so it has an environment of its own.
+# vLLM wants other versions, and so do verifiers and verl. Each has an environment of its own.
 ENGINES := .venv-engines
+TRAINERS := .venv-trainers
+TRAINERS_INSTALL := $(TRAINERS)/bin/python -m pip install --quiet --constraint constraints-trainers.txt
 ENGINES_INSTALL := $(ENGINES)/bin/python -m pip install --quiet --constraint constraints-engines.txt
 
-.PHONY: demo test test-engines sanitize wheel bench clean
+.PHONY: demo test test-engines test-trainers sanitize wheel bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -26,12 +28,17 @@ test: $(VENV)/installed $(VENV)/test-tools
 	    --allowlist tests/core/stubtest_allowlist.txt
 # The interpreted kernels run beside the rest. Each of the two keeps one core busy.
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/kernels/interpret & interpreted=$$!; \
-	    $(BIN)/python -m pytest --ignore=tests/kernels/interpret --ignore=tests/engines; rest=$$?; \
+	    $(BIN)/python -m pytest --ignore=tests/kernels/interpret --ignore=tests/engines \
+	        --ignore=tests/trainers; rest=$$?; \
 	    wait $$interpreted && exit $$rest
 
 # Real engines on the CPU: vLLM in process and its server, and llama.cpp's server.
 test-engines: $(ENGINES)/installed
 	$(ENGINES)/bin/python -m pytest tests/engines
+
+# Real trainers on the CPU: verifiers, and verl's agent loops.
+test-trainers: $(TRAINERS)/installed
+	$(TRAINERS)/bin/python -m pytest tests/trainers tests/sandbox/test_clients.py
 
 # The tree core under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: $(VENV)/build-tools
@@ -66,7 +73,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/samples.py --quick
 
 clean:
-	rm -rf $(VENV) $(ENGINES) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) $(TRAINERS) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Stamp files: each is newer than what it was made from.
 $(VENV)/build-tools: pyproject.toml constraints.txt
@@ -97,4 +104,16 @@ $(ENGINES)/installed: pyproject.toml constraints-engines.txt CMakeLists.txt rsta
 	$(ENGINES)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(ENGINES_INSTALL) --no-build-isolation --config-settings=build-dir=build/engines \
 	    --editable '.[local,server]'
+	touch $@
+
+# 2 GB. Of torch the CPU build will do, as above.
+$(TRAINERS)/installed: pyproject.toml constraints-trainers.txt CMakeLists.txt rstar_fast/_core.pyi \
+    $(shell find csrc -type f)
+	$(PYTHON) -m venv $(TRAINERS)
+	$(TRAINERS_INSTALL) --upgrade pip
+	$(TRAINERS_INSTALL) torch verl verifiers cachetools fastapi uvicorn TransferQueue pytest pytest-timeout
+	$(TRAINERS_INSTALL) --no-deps openrlhf
+	$(TRAINERS_INSTALL) --group build
+	$(TRAINERS_INSTALL) --no-build-isolation --config-settings=build-dir=build/trainers \
+	    --editable '.[local,sandbox,server]'
 	touch $@

@@ -7,6 +7,7 @@ from rstar_fast.data.merging import merged
 from rstar_fast.data.pairs import PairGroup
 from rstar_fast.data.trajectories import Trajectory, trajectories
 from rstar_fast.errors import DataError
+from rstar_fast.marks import unescape
 from rstar_fast.problems import Problem
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.tree import Tree
@@ -70,24 +71,38 @@ def group_of_row(row: DataRow) -> PairGroup:
         ) from error
 
 
-def flat_pair_rows(groups: Iterable[PairGroup]) -> list[DataRow]:
-    """Return one row for every pair, as TRL's trainers read them.
+def flat_pair_rows(groups: Iterable[PairGroup], steps: bool = False) -> list[DataRow]:
+    """Return one row for every pair of whole solutions, as TRL's DPOTrainer reads them.
 
-    A row has `prompt`, `chosen` and `rejected`, the pair's `weight` in the loss, and its `margin`
-    of Q.
+    A row has `prompt`, `chosen` and `rejected`, the pair's `weight` in the loss, and the difference
+    `q_gain` of Q. TRL looks at the first three. Pairs with a text that only spells a mark are left
+    out, as a trainer that reads plain text would learn the backslash of its escaped form.
+
+    Args:
+        groups: Groups of pairs.
+        steps: Whether there are rows of pairs of steps too. They are only for trainers that append
+            nothing. TRL appends the end of a text, from which a policy learns to stop behind a
+            step.
     """
-    return [
+    rows = [
         {
             "id": group.problem.id,
             "prompt": finetuned_prompt(group.problem.question) + "".join(group.prefix),
             "chosen": "".join(group.chosen[i]),
             "rejected": "".join(group.rejected[j]),
             "weight": group.weight,
-            "margin": group.chosen_q[i] - group.rejected_q[j],
+            # Not `margin`: TRL's RewardTrainer takes a column of that name into its loss.
+            "q_gain": group.chosen_q[i] - group.rejected_q[j],
         }
         for group in groups
+        if steps or group.kind == "trajectory"
         for i, j in group.pairs
     ]
+    return [row for row in rows if not _is_escaped(row)]
+
+
+def _is_escaped(row: DataRow) -> bool:
+    return any(unescape(row[key]) != row[key] for key in ("prompt", "chosen", "rejected"))
 
 
 def trajectory_rows(trees: Iterable[Tree], per_problem: int | None = None) -> list[DataRow]:

@@ -26,9 +26,10 @@ from rstar_fast.tree import Tree
 def make_data(stage: DataStage, context: Context) -> dict[str, Any]:
     """Write the rows to learn from, and return counts.
 
-    The files are `sft.jsonl` (solutions), `pairs.jsonl` and, flat, `trl_pairs.jsonl` (pairs to
-    train on), `held_out_pairs.jsonl` (pairs to measure by, no file without any) and
-    `trajectories.jsonl`. Problems whose pairs measure are in none of the others, in any round.
+    The files are `sft.jsonl` (solutions), `pairs.jsonl` (pairs to train on), `trl_pairs.jsonl`
+    (those of whole solutions, for TRL), `held_out_pairs.jsonl` (pairs to measure by) and
+    `trajectories.jsonl`. Of `trl_pairs.jsonl` and `held_out_pairs.jsonl` there is none where it
+    would have no row. Problems whose pairs measure are in none of the others, in any round.
 
     Raises:
         DataError: No problem was solved, or no step is preferred to another.
@@ -54,12 +55,13 @@ def make_data(stage: DataStage, context: Context) -> dict[str, Any]:
     with fresh_folder(context.run / stage.name) as folder:
         write_rows(folder / "sft.jsonl", solutions + kept)
         write_rows(folder / "pairs.jsonl", [pair_group_row(group) for group in groups])
-        write_rows(folder / "trl_pairs.jsonl", flat_pair_rows(groups))
         write_rows(folder / "trajectories.jsonl", trajectory_rows(learnt, config.trajectories))
-        if held_out:
-            write_rows(
-                folder / "held_out_pairs.jsonl", [pair_group_row(group) for group in held_out]
-            )
+        for name, rows in (
+            ("trl_pairs.jsonl", flat_pair_rows(groups)),
+            ("held_out_pairs.jsonl", [pair_group_row(group) for group in held_out]),
+        ):
+            if rows:
+                write_rows(folder / name, rows)
     classes = Counter(map(difficulty, trees))
     return {
         "problems": len(trees),

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from rstar_fast.search.activity import Activity
@@ -31,7 +32,7 @@ class Lane:
         self.activity: Activity = model.activity
         self._model = model
         self._send = send
-        self._inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Any] | Callable[[], None]] = queue.SimpleQueue()
         self._stopped = False
         self.thread = threading.Thread(
             target=self._run, name=f"{type(model).__name__} of a search", daemon=True
@@ -43,6 +44,10 @@ class Lane:
         if requests:
             self.activity.opened(len(requests))
             self._inbox.put(requests)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have a function called in the thread, between two calls of the model."""
+        self._inbox.put(function)
 
     def stop(self) -> None:
         """End the thread once the call that is under way returns."""
@@ -68,5 +73,9 @@ class Lane:
         while not self._stopped:
             if self._inbox.empty() and self._model.num_open:
                 return True
-            self._model.add(self._inbox.get())
+            taken = self._inbox.get()
+            if callable(taken):
+                taken()
+            else:
+                self._model.add(taken)
         return False

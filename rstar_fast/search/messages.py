@@ -62,7 +62,56 @@ class StopAsked:
     """A wish to end the search early."""
 
 
-Message = ProblemDrawn | ProblemsExhausted | LaneAnswered | FutureEnded | ThreadFailed | StopAsked
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightUpdate:
+    """A wish to change the weights of the policy. See `Searcher.update`.
+
+    Attributes:
+        change: Function that changes the weights and tells the policy.
+        version: Number of the new weights.
+        finish: Whether the problems under way end first.
+        staleness: Number of versions that a step of a tree under way may lie behind. None for any.
+        done: Future that ends with the change.
+    """
+
+    change: Callable[[], None]
+    version: int
+    finish: bool
+    staleness: int | None
+    done: "Future[None]"
+
+    def perform(self) -> BaseException | None:
+        """Change the weights. Returns the exception of a change that failed."""
+        try:
+            self.change()
+        except BaseException as error:
+            return error
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyUpdated:
+    """A change of weights that was made, behind all answers of the old ones.
+
+    Attributes:
+        update: The change.
+        error: Exception of the change. None if it went well.
+    """
+
+    update: WeightUpdate
+    error: BaseException | None
+
+
+Message = (
+    ProblemDrawn
+    | ProblemsExhausted
+    | LaneAnswered
+    | FutureEnded
+    | ThreadFailed
+    | WeightUpdate
+    | PolicyUpdated
+    | StopAsked
+)
 Send = Callable[[Message], None]
 
 

@@ -82,6 +82,9 @@ class Search:
         recording: Record of what engines tell. Trees go on where it says that they were. None to
             keep none. Whoever drives the search flushes it.
 
+    Attributes:
+        held: Whether no further problem is begun for now. May be changed.
+
     Raises:
         ConfigError: The trees of this configuration need more than 2**31 - 1 nodes in all.
     """
@@ -104,6 +107,7 @@ class Search:
         self._pending: dict[int, _Active] = {}
         self._work = self._new_work()
         self._ended: deque[Tree | Failure] = deque()
+        self.held = False
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Queue problems. At most `config.max_active` are searched at once.
@@ -148,7 +152,7 @@ class Search:
 
     def ask(self) -> Work:
         """Return all requests that have come up since the last call. Each request is asked once."""
-        while self._waiting and len(self._active) < self.config.max_active:
+        while self._waiting and not self.held and len(self._active) < self.config.max_active:
             self._start(self._waiting.popleft())
         work, self._work = self._work, self._new_work()
         return work
@@ -211,6 +215,18 @@ class Search:
             if self._pending.pop(request.id, None) is not None:
                 self._work.dropped.append(request.id)
         self._ended.append(Failure.of(ended.tree.problem, error))
+
+    def drop_older(self, version: int) -> None:
+        """End the problems under way that have a step of older weights, each as a `Failure`.
+
+        Args:
+            version: Number of the oldest weights with whose steps a tree may go on.
+        """
+        for key, active in list(self._active.items()):
+            oldest = min((node.version for node in active.tree.nodes[1:]), default=version)
+            if oldest < version:
+                reason = f"dropped: a step is of weights {oldest}, expected {version} or later"
+                self.fail(key, SearchError(reason))
 
     def finished(self) -> list[Tree | Failure]:
         """Return the problems that ended since the last call, in the order in which they ended."""

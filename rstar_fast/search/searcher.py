@@ -3,8 +3,10 @@
 import asyncio
 import queue
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 
+from rstar_fast.checks import check_integer
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, SearchError
 from rstar_fast.failure import Failure
@@ -12,7 +14,7 @@ from rstar_fast.policy.base import AsyncPolicy, Policy
 from rstar_fast.ppm.base import AsyncScorer, Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
-from rstar_fast.search.messages import Delivery, SearchEnded
+from rstar_fast.search.messages import Delivery, SearchEnded, WeightUpdate
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.search import Progress
 from rstar_fast.search.session import SearchSession
@@ -100,6 +102,58 @@ class Searcher:
         """Return how far the problems under way are. Zeros while no search is under way."""
         session = self._session
         return Progress() if session is None else session.progress()
+
+    def update(
+        self,
+        version: int,
+        change: Callable[[], None] | None = None,
+        *,
+        finish: bool = False,
+        staleness: int | None = None,
+    ) -> None:
+        """Change the weights of the policy, also in the middle of a search, and wait for it.
+
+        The change is made between two steps of the policy. Its caches are dropped, and requests
+        under way begin again, so that all tokens of a candidate are of the same weights. A tree
+        goes on with the new weights from where it is, and each node says which drew it
+        (`Node.version`). Results that wait for the caller stay.
+
+        May be called from any thread, also between two trees that `search` yields.
+
+        Args:
+            version: Number of the new weights, >= 0.
+            change: Function that changes the weights. It is called while the policy rests. None if
+                they have been changed while no search was under way.
+            finish: Whether the problems under way end with the old weights before the change.
+                Others are not begun meanwhile.
+            staleness: Number of versions that a step may lie behind, >= 0. After the change, trees
+                with an older step end as failures: with 0, all that have a step of other weights.
+                None for any number.
+
+        Raises:
+            ConfigError: The policy cannot be updated, or a number is out of range.
+        """
+        if staleness is not None:
+            check_integer("staleness", staleness, low=0)
+        if not hasattr(self.policy, "update"):
+            raise ConfigError(
+                f"policy {self.policy.name!r}: expected one with a method update(version), as "
+                "TransformersPolicy and VLLMPolicy have"
+            )
+        policy = self.policy
+
+        def whole() -> None:
+            if change is not None:
+                change()
+            policy.update(version)
+
+        session = self._session
+        if session is None:
+            whole()
+            return
+        update = WeightUpdate(whole, version, finish, staleness, Future())
+        session.update(update)
+        update.done.result()
 
     def search(
         self, problems: Iterable[Problem], recording: Recording | None = None

@@ -34,11 +34,13 @@ from rstar_fast.search.messages import (
     FutureEnded,
     LaneAnswered,
     Message,
+    PolicyUpdated,
     ProblemDrawn,
     ProblemsExhausted,
     SearchEnded,
     StopAsked,
     ThreadFailed,
+    WeightUpdate,
 )
 from rstar_fast.search.models import PolicyModel, ScorerModel
 from rstar_fast.search.recording import Recording
@@ -92,6 +94,10 @@ class SearchSession:
         self._stopped = False
         self._reason: BaseException | None = None
         self._all_drawn = False
+        self._updates: list[WeightUpdate] = []
+        self._updating = False
+        self._ended = False
+        self._end_lock = threading.Lock()
         send, resources = self._inbox.put, stats.resources
         self._runs: Workers[RunRequest] = Workers(
             lambda run: runner.submit(run.steps),
@@ -136,6 +142,14 @@ class SearchSession:
         """Give a place back: the caller has taken one delivered result."""
         self._feeder.free_place()
 
+    def update(self, update: WeightUpdate) -> None:
+        """Begin to change the weights of the policy. `update.done` ends with it."""
+        with self._end_lock:
+            if not self._ended:
+                self._inbox.put(update)
+                return
+        _end(update, update.perform())
+
     def stop(self, reason: BaseException | None = None) -> None:
         """Begin to end the search early.
 
@@ -164,11 +178,14 @@ class SearchSession:
         error: BaseException | None = None
         started, before = time.perf_counter(), self._stats.wall_s
         try:
-            while not self._stopped and not (self._all_drawn and self._search.done):
+            while not self._stopped and (
+                self._updates or not (self._all_drawn and self._search.done)
+            ):
                 messages = self._wait()
                 woken = time.perf_counter()
                 num_results = self._take_in(messages)
                 self._hand_out()
+                self._begin_updates()
                 if self._recording is not None and self._recording.wait_s() == 0:
                     self._recording.flush()
                 self._stats.resources["tree"].called(woken, num_results)
@@ -180,6 +197,7 @@ class SearchSession:
             self._record_rest()
         except Exception as caught:
             error = error or caught
+        self._end_updates()
         for activity in self._stats.resources.values():
             activity.opened(-activity.open)
         self._stats.wall_s = before + time.perf_counter() - started
@@ -198,6 +216,7 @@ class SearchSession:
         """Tell the search everything that arrived. Returns the number of results."""
         results: list[RequestResult] = []
         problems: list[Problem] = []
+        updated: list[PolicyUpdated] = []
         broken: BaseException | None = None
         for message in messages:
             match message:
@@ -215,6 +234,10 @@ class SearchSession:
                     self._all_drawn = True
                 case ThreadFailed():
                     broken = broken or message.error
+                case WeightUpdate():
+                    self._updates.append(message)
+                case PolicyUpdated():
+                    updated.append(message)
                 case StopAsked():
                     pass
         for request_id, result in results:
@@ -223,7 +246,49 @@ class SearchSession:
         if broken is not None:
             raise broken
         self._search.add(problems)
+        # What the old weights answered is told by now.
+        for one in updated:
+            self._take_in_update(one)
         return len(results)
+
+    def _begin_updates(self) -> None:
+        """Hand the first of the changes that wait to the policy, once its time has come."""
+        if not self._updates or self._updating:
+            return
+        update = self._updates[0]
+        self._search.held = update.finish
+        if update.finish and self._search.num_active:
+            return
+        self._updating = True
+
+        def perform() -> None:
+            self._inbox.put(PolicyUpdated(update, update.perform()))
+
+        if isinstance(self._policy, Lane):
+            self._policy.call(perform)
+        else:
+            perform()
+
+    def _take_in_update(self, message: PolicyUpdated) -> None:
+        update = self._updates.pop(0)
+        self._updating = self._search.held = False
+        if message.error is None and update.staleness is not None:
+            self._search.drop_older(update.version - update.staleness)
+        _end(update, message.error)
+
+    def _end_updates(self) -> None:
+        """Make the changes that wait, now that nobody uses the policy for this search any more."""
+        with self._end_lock:
+            self._ended = True
+        while not self._inbox.empty():
+            match message := self._inbox.get():
+                case PolicyUpdated():
+                    _end(self._updates.pop(0), message.error)
+                case WeightUpdate():
+                    self._updates.append(message)
+        for update in self._updates:
+            _end(update, update.perform())
+        self._updates.clear()
 
     def _hand_out(self) -> None:
         """Give every queue what the search asks for, and the caller what has ended."""
@@ -250,6 +315,10 @@ class SearchSession:
                     results = message.results
                 case FutureEnded():
                     results = message.take(message.future)
+                case WeightUpdate():
+                    self._updates.append(message)
+                case PolicyUpdated():
+                    _end(self._updates.pop(0), message.error)
             for request_id, result in results:
                 self._search.tell(request_id, result)
         self._recording.flush()
@@ -270,3 +339,10 @@ class SearchSession:
         self, submit: "Callable[[Q], Future[A] | Awaitable[A]]"
     ) -> "Callable[[Q], Future[A]]":
         return lambda request: as_future(submit(request), self._coroutines)
+
+
+def _end(update: WeightUpdate, error: BaseException | None) -> None:
+    if error is None:
+        update.done.set_result(None)
+    else:
+        update.done.set_exception(error)

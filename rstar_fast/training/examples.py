@@ -31,7 +31,7 @@ def pair_trees(groups: Iterable[PairGroup], texts: Texts) -> tuple[list[TokenTre
                 texts.pieces(group.problem.question, steps, observations)
                 for steps, observations in zip(*side, strict=True)
             ]
-            for side in _sides(group, texts.reads_observations)
+            for side in sides_of(group, texts.reads_observations)
         )
         rejected_fits = [texts.fault(pieces, [()]) is None for pieces in rejected]
         for i, pieces in enumerate(chosen):
@@ -92,7 +92,7 @@ def target_trees(
     return [tree for tree in trees.values() if tree.targets], left_out
 
 
-def _sides(group: PairGroup, observed: bool) -> list[tuple[list[StepTexts], list[StepTexts]]]:
+def sides_of(group: PairGroup, observed: bool) -> list[tuple[list[StepTexts], list[StepTexts]]]:
     """Return the steps and the observations of every preferred, and of every other continuation.
 
     Args:

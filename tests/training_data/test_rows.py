@@ -46,7 +46,7 @@ def test_rows_of_pairs() -> None:
         "chosen_observations": [[""]],
         "rejected_observations": [[""], [""]],
     }
-    flat = flat_pair_rows(groups)
+    flat = flat_pair_rows(groups, steps=True)
     assert len(flat) == 9
     assert flat[3] == {
         "id": "p",
@@ -54,10 +54,21 @@ def test_rows_of_pairs() -> None:
         "chosen": "A1 ",
         "rejected": "A3 ",
         "weight": 0.5,
-        "margin": pytest.approx(1.2),
+        "q_gain": pytest.approx(1.2),
     }
+    # Whole solutions, unless steps are asked for.
+    whole = [row for row in flat if row["prompt"] == finetuned_prompt("How many?")][-4:]
+    assert flat_pair_rows(groups) == whole and whole[0]["chosen"] == "C C1 right by C1"
     with pytest.raises(DataError, match=r"KeyError: 'chosen'"):
         group_of_row({"id": "p", "question": "q", "kind": "step", "prefix": []})
+
+
+def test_text_that_only_spells_a_mark_is_in_no_plain_text() -> None:
+    def rows(right: str) -> list[dict[str, Any]]:
+        return flat_pair_rows(pair_groups(make_tree((right, 1.0, True), ("b", -1.0, False))))
+
+    assert len(rows("a")) == 1
+    assert rows("'<\\end_of_step>'") == []
 
 
 def rounded(value: Any) -> Any:

@@ -1,0 +1,65 @@
+"""The search of one problem inside the event loop of a trainer, as samples."""
+
+from functools import cache
+from typing import Any
+
+from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError, SearchError
+from rstar_fast.failure import Failure
+from rstar_fast.problems import Problem
+from rstar_fast.search import Searcher
+from rstar_fast.search.searcher import step_runner
+from rstar_fast.trainers.token_policy import TokenPolicy
+from rstar_fast.training_samples import Credit, Sample, TreeValues, choose_leaves, samples
+from rstar_fast.verify import MathVerifier
+
+
+async def solutions(
+    policy: TokenPolicy,
+    config: SearchConfig,
+    problem: Problem,
+    leaves: int = 8,
+    credit: Credit = "siblings",
+) -> list[Sample]:
+    """Search a problem, and return some of its solutions. Finished ones have the end of a text.
+
+    Programs and grades run in workers that all searches of this process share.
+
+    Args:
+        policy: Policy over the trainer's engine.
+        config: Configuration of the search, without a PPM.
+        problem: Problem with accepted answers.
+        leaves: Largest number of solutions.
+        credit: Rule by which the steps share the reward.
+
+    Raises:
+        ConfigError: The search needs a PPM.
+        SearchError: The search failed.
+    """
+    if config.use_scores:
+        raise ConfigError("use_scores: expected False, as rollouts have no PPM")
+    limits = (config.wall_limit_s, config.memory_limit_mb, config.observation)
+    with Searcher(policy, config, **_workers(config.grade_limit_s, *limits)) as searcher:
+        async for ended in searcher.asearch([problem]):
+            if isinstance(ended, Failure):
+                raise SearchError(ended.summary)
+            chosen = list(TreeValues.of(ended).rewards)
+            if len(chosen) > leaves:
+                chosen = choose_leaves(ended, leaves)
+            return samples(ended, policy.prefix, chosen, credit, end="eos")
+    raise SearchError(f"problem {problem.key!r}: the search was ended")
+
+
+def weighted_advantages(found: list[Sample]) -> list[list[float]]:
+    """Return the advantages of each sample's tokens for a trainer that counts samples as equals."""
+    total = sum(one.share for one in found)
+    return [[one.share / total * len(found) * value for value in one.advantages] for one in found]
+
+
+@cache
+def _workers(
+    grade_limit_s: float, wall_s: float, memory_mb: int, observation: Any
+) -> dict[str, Any]:
+    config = SearchConfig(wall_limit_s=wall_s, memory_limit_mb=memory_mb, observation=observation)
+    runner = step_runner(config).__enter__()
+    return {"runner": runner, "verifier": MathVerifier(limit_s=grade_limit_s)}
