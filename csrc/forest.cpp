@@ -7,6 +7,7 @@
 #include "errors.hpp"
 #include "parallel.hpp"
 #include "stream.hpp"
+#include "uct.hpp"
 
 namespace rstar_fast {
 
@@ -62,18 +63,18 @@ std::vector<TreeId> Forest::new_trees(std::int64_t count) {
     trees.reserve(static_cast<std::size_t>(count));
     for (TreeId slot = lowest_free_; std::ssize(trees) < count; ++slot)
         if (num_nodes_[slot] == 0) trees.push_back(slot);
-    std::vector<NodeId> roots;
-    for (const TreeId tree : trees) {
-        num_nodes_[tree] = 1;
-        roots.push_back(root_of(tree));
-    }
+    const auto num_slots = static_cast<std::size_t>(trees.back()) + 1;
+    if (paths_.size() < num_slots) paths_.resize(num_slots);
+    for (const TreeId tree : trees) num_nodes_[tree] = 1;
     try {
-        charge("new_trees", roots);
+        charge("new_trees", trees);
     } catch (const CapacityError&) {
         for (const TreeId tree : trees) num_nodes_[tree] = 0;
         throw;
     }
-    for (const NodeId root : roots) make_children(NO_NODE, root, 1, nullptr);
+    for (const TreeId tree : trees)
+        make_children(NO_NODE, root_of(tree), 1, nullptr, current_simd());
+    stream_end();
     num_trees_ += static_cast<std::int32_t>(count);
     lowest_free_ = trees.back() + 1;
     return trees;
@@ -90,13 +91,14 @@ void Forest::free_trees(std::span<const TreeId> trees) {
     for (const TreeId tree : sorted) {
         if (is_widened(tree)) end_widening(tree);
         num_nodes_[tree] = 0;
+        paths_[static_cast<std::size_t>(tree)].forget();
         if (keeps_values()) given_[static_cast<std::size_t>(tree)] = {};
     }
     num_trees_ -= static_cast<std::int32_t>(sorted.size());
     if (!sorted.empty()) lowest_free_ = std::min(lowest_free_, sorted.front());
 }
 
-NodeId Forest::reserve_children(std::span<const NodeId> nodes, std::size_t index,
+NodeId Forest::reserve_children(std::span<const NodeId> nodes, std::size_t index, TreeId tree,
                                 std::int32_t count) {
     const NodeId node = nodes[index];
     if (count < 1 || count > MAX_CHILDREN)
@@ -111,7 +113,6 @@ NodeId Forest::reserve_children(std::span<const NodeId> nodes, std::size_t index
     }
     if (nodes_.state(node) & TERMINAL)
         throw ForestError(concat("expand: node ", node, " is terminal"));
-    const TreeId tree = tree_of(node);
     if (count > nodes_per_tree_ - num_nodes_[tree])
         throw CapacityError(concat("expand: tree ", tree, " has capacity ", nodes_per_tree_, ", ",
                                    num_nodes_[tree], " nodes in use, got ", count,
@@ -132,16 +133,15 @@ void Forest::release_children(NodeId node) {
     nodes_.state(node) &= FLAGS;
 }
 
-void Forest::make_children(NodeId parent, NodeId first, std::int32_t count, const double* values) {
+void Forest::make_children(NodeId parent, NodeId first, std::int32_t count, const double* values,
+                           const Simd& simd) {
     for_parts(nodes_, first, count,
               [&](NodeBlock& block, std::int32_t lane, std::int32_t here, std::int32_t done) {
-                  if (values != nullptr)
-                      stream_copy(block.value_sum + lane, here, values + done);
+                  const double* from = values != nullptr ? values + done : nullptr;
+                  if (here == BLOCK)
+                      simd.make_block(block, parent, from);
                   else
-                      stream_fill(block.value_sum + lane, here, 0.0);
-                  stream_fill(block.visits + lane, here, values != nullptr ? 1 : 0);
-                  stream_fill(block.state + lane, here, std::uint16_t{0});
-                  stream_fill(block.parent + lane, here, parent);
+                      stream_siblings(block, lane, here, parent, from);
               });
 }
 
@@ -153,7 +153,7 @@ void Forest::expand(std::span<const NodeId> nodes, std::span<const std::int32_t>
             concat("expand: ", nodes.size(), " nodes but ", counts.size(), " counts"));
     if (values) check_finite("expand", *values);
     // Before any tree grows: a node that this call makes is not one that it may expand.
-    check_nodes("expand", nodes);
+    const std::span<const TreeId> trees = trees_of("expand", nodes);
 
     // A reservation changes only the parent's own entry and the size of its tree. A refused batch
     // is therefore undone by releasing what was reserved. To reserve first also finds nodes that
@@ -162,17 +162,19 @@ void Forest::expand(std::span<const NodeId> nodes, std::span<const std::int32_t>
     try {
         std::size_t num_children = 0;
         for (; reserved < nodes.size(); ++reserved) {
-            first_children[reserved] = reserve_children(nodes, reserved, counts[reserved]);
+            first_children[reserved] =
+                reserve_children(nodes, reserved, trees[reserved], counts[reserved]);
             num_children += static_cast<std::size_t>(counts[reserved]);
         }
         if (values && values->size() != num_children)
             throw ForestError(
                 concat("expand: ", num_children, " children but ", values->size(), " values"));
-        charge("expand", nodes);
+        charge("expand", trees);
     } catch (const ForestError&) {
         while (reserved > 0) release_children(nodes[--reserved]);
         throw;
     }
+    const Simd& simd = current_simd();
     const std::size_t num_parts = worthwhile_threads(nodes.size(), threads_);
     in_parallel(num_parts, [&](std::size_t part) {
         const std::size_t begin = nodes.size() * part / num_parts,
@@ -182,14 +184,14 @@ void Forest::expand(std::span<const NodeId> nodes, std::span<const std::int32_t>
                          std::accumulate(counts.data(), counts.data() + begin, std::int64_t{0})
                    : nullptr;
         for (std::size_t i = begin; i < end; ++i) {
-            make_children(nodes[i], first_children[i], counts[i], next);
+            make_children(nodes[i], first_children[i], counts[i], next, simd);
             if (next != nullptr) next += counts[i];
         }
         stream_end();
     });
     for (const NodeId node : nodes) end_claim(node);
     for (std::size_t i = 0; !siblings_.empty() && i < nodes.size(); ++i)
-        if (is_widened(tree_of(nodes[i]))) link_children(first_children[i], counts[i]);
+        if (is_widened(trees[i])) link_children(first_children[i], counts[i]);
     if (values && keeps_values()) keep_children_values(first_children, counts, *values);
 }
 
@@ -212,6 +214,19 @@ TreeId Forest::checked_tree(const char* call, std::int64_t tree) const {
 void Forest::check_nodes(const char* call, std::span<const NodeId> nodes) const {
     for (std::size_t i = 0; i < nodes.size(); ++i)
         if (!in_use(nodes[i])) refuse_node(call, i, nodes[i]);
+}
+
+std::span<const TreeId> Forest::trees_of(const char* call, std::span<const NodeId> nodes) {
+    batch_trees_.resize(nodes.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        const NodeId node = nodes[i];
+        if (static_cast<std::uint32_t>(node) >= static_cast<std::uint32_t>(capacity()))
+            refuse_node(call, i, node);
+        const TreeId tree = tree_of(node);
+        if (node - root_of(tree) >= num_nodes_[tree]) refuse_node(call, i, node);
+        batch_trees_[i] = tree;
+    }
+    return batch_trees_;
 }
 
 void Forest::refuse_node(const char* call, std::size_t index, NodeId node) const {

@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "arena.hpp"
+#include "path.hpp"
 #include "siblings.hpp"
+#include "simd.hpp"
+#include "tree_order.hpp"
 
 namespace rstar_fast {
 
@@ -129,14 +132,18 @@ class Forest {
 
     TreeId checked_tree(const char* call, std::int64_t tree) const;
     void check_nodes(const char* call, std::span<const NodeId> nodes) const;
+    // Checks the nodes and returns the tree of each. The span is valid until the next call.
+    std::span<const TreeId> trees_of(const char* call, std::span<const NodeId> nodes);
     static void check_finite(const char* call, std::span<const double> values);
-    void check_values(const char* call, std::span<const NodeId> nodes,
-                      std::span<const double> values) const;
+    static void check_values(const char* call, std::span<const NodeId> nodes,
+                             std::span<const double> values);
     [[noreturn]] void refuse_node(const char* call, std::size_t index, NodeId node) const;
 
-    NodeId reserve_children(std::span<const NodeId> nodes, std::size_t index, std::int32_t count);
+    NodeId reserve_children(std::span<const NodeId> nodes, std::size_t index, TreeId tree,
+                            std::int32_t count);
     void release_children(NodeId node);
-    void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values);
+    void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values,
+                       const Simd& simd);
 
     // Whether the siblings of a tree are kept as lists, because `append` or `redraw` was called.
     bool is_widened(TreeId tree) const {
@@ -181,7 +188,8 @@ class Forest {
     class Walker;
 
     template <bool upward>
-    void give(std::span<const NodeId> nodes, std::span<const double> values);
+    void give(std::span<const NodeId> nodes, std::span<const TreeId> trees,
+              std::span<const double> values);
     const std::vector<Given>& given_of(TreeId tree) const {
         return given_[static_cast<std::size_t>(tree)];
     }
@@ -197,9 +205,9 @@ class Forest {
 
     // memory.cpp
     std::int64_t slot_bytes(TreeId tree, std::int32_t num_nodes) const;
-    // Adds the growth of these nodes' trees to the account of memory. Throws CapacityError and
-    // leaves the account as it was if the limit would be passed.
-    void charge(const char* call, std::span<const NodeId> nodes);
+    // Adds the growth of these trees to the account of memory. Throws CapacityError and leaves the
+    // account as it was if the limit would be passed.
+    void charge(const char* call, std::span<const TreeId> trees);
     void return_free_slots();
 
     template <auto field, class To>
@@ -228,10 +236,15 @@ class Forest {
     std::vector<std::int32_t> num_nodes_;
     // The most nodes that each slot has held since its memory was last given back.
     std::vector<std::int32_t> most_nodes_;
+    // Of every slot up to the highest that was ever in use.
+    std::vector<Path> paths_;
     // The lists of siblings of each widened tree. Empty before the first tree is widened.
     std::vector<std::vector<Sibling>> siblings_;
     // The values given to each tree's nodes. Empty if values are not kept.
     std::vector<std::vector<Given>> given_;
+    // Used by one call after another.
+    std::vector<TreeId> batch_trees_;
+    TreeOrder order_;
 };
 
 }  // namespace rstar_fast

@@ -53,10 +53,9 @@ std::int64_t Forest::slot_bytes(TreeId tree, std::int32_t num_nodes) const {
            floor_to(page, begin_byte(root_of(tree)));
 }
 
-void Forest::charge(const char* call, std::span<const NodeId> nodes) {
+void Forest::charge(const char* call, std::span<const TreeId> trees) {
     std::vector<std::pair<TreeId, std::int32_t>> most_before;
-    for (const NodeId node : nodes) {
-        const TreeId tree = tree_of(node);
+    for (const TreeId tree : trees) {
         if (num_nodes_[tree] <= most_nodes_[tree]) continue;
         most_before.emplace_back(tree, most_nodes_[tree]);
         slots_bytes_ += slot_bytes(tree, num_nodes_[tree]) - slot_bytes(tree, most_nodes_[tree]);

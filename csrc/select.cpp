@@ -17,25 +17,27 @@ struct Forest::Walk {
     std::int32_t entry;
     NodeId node;
     std::int32_t moves_left;
+    Path* path;
 };
 
 // Does the walks of some entries of a batch. Walks in different trees go down side by side, level
 // by level: each requests the cache lines of its next level, and the others use theirs meanwhile.
 class Forest::Walker {
    public:
-    Walker(Forest& forest, std::span<const NodeId> nodes, std::span<const std::int32_t> moves,
-           double c, bool claim, const Widening& widening, std::span<NodeId> reached,
-           std::span<std::int32_t> moves_left)
+    Walker(Forest& forest, std::span<const NodeId> nodes, std::span<const TreeId> trees,
+           std::span<const std::int32_t> moves, double c, bool claim, const Widening& widening,
+           std::span<NodeId> reached, std::span<std::int32_t> moves_left)
         : forest_(forest),
           arrays_(forest.nodes_),
           nodes_(nodes),
+          trees_(trees),
           moves_(moves),
           c_(c),
           claim_(claim),
           widening_(widening),
           reached_(reached),
           moves_left_(moves_left),
-          shortlist_(current_shortlist()) {}
+          simd_(current_simd()) {}
 
     void walk(std::span<const std::int32_t> order) {
         std::array<Walk, WIDTH> walks;
@@ -45,9 +47,11 @@ class Forest::Walker {
             // The second walk in a tree waits until the first has ended, because that may leave
             // nodes terminal or in flight.
             for (; num_walks < WIDTH && next < order.size(); ++next) {
-                const TreeId tree = forest_.tree_of(nodes_[static_cast<std::size_t>(order[next])]);
+                const TreeId tree = trees_[static_cast<std::size_t>(order[next])];
                 if (num_walks > 0 && tree <= last_tree) break;
                 last_tree = tree;
+                if (next + WIDTH < order.size())
+                    fetch(nodes_[static_cast<std::size_t>(order[next + WIDTH])]);
                 if (start(walks[num_walks], order[next])) ++num_walks;
             }
             for (std::size_t i = 0; i < num_walks; ++i) fetch_children(walks[i]);
@@ -64,7 +68,9 @@ class Forest::Walker {
     // Starts the walk of an entry. Returns whether it goes on.
     bool start(Walk& walk, std::int32_t entry) {
         const auto index = static_cast<std::size_t>(entry);
-        walk = {entry, nodes_[index], moves_[index]};
+        walk = {entry, nodes_[index], moves_[index],
+                &forest_.paths_[static_cast<std::size_t>(trees_[index])]};
+        walk.path->begin(walk.node);
         const std::uint16_t flags = arrays_.state(walk.node) & FLAGS;
         if (flags != 0) return end(walk, flags & TERMINAL ? NO_NODE : BUSY);
         return arrive(walk);
@@ -102,6 +108,13 @@ class Forest::Walker {
         return true;
     }
 
+    // Requests what a walk reads first.
+    void fetch(NodeId node) const {
+        __builtin_prefetch(&std::as_const(arrays_).block(node).state[place_of(node).lane]);
+        __builtin_prefetch(&std::as_const(arrays_).block(node).first_child[place_of(node).lane]);
+        __builtin_prefetch(&std::as_const(arrays_).block(node).visits[place_of(node).lane]);
+    }
+
     void fetch_children(const Walk& walk) {
         if (!forest_.siblings_.empty()) return;
         const std::int32_t near = std::min(forest_.num_children_of(walk.node), BLOCK);
@@ -118,6 +131,7 @@ class Forest::Walker {
         const NodeId best = best_below(walk.node);
         if (best == NO_NODE) return turn_back(walk);
         walk.node = best;
+        walk.path->go_to(best);
         --walk.moves_left;
         return arrive(walk);
     }
@@ -128,7 +142,7 @@ class Forest::Walker {
         const NodeId first = arrays_.first_child(node);
         const std::int32_t count = forest_.num_children_of(node), visits = arrays_.visits(node);
         if (!forest_.is_widened(forest_.tree_of(node))) {
-            const std::int32_t best = best_child(arrays_, first, count, visits, c_, shortlist_);
+            const std::int32_t best = best_child(arrays_, first, count, visits, c_, simd_);
             return best < 0 ? NO_NODE : first + best;
         }
         const double log_parent_visits = log_visits(visits);
@@ -166,13 +180,14 @@ class Forest::Walker {
     Forest& forest_;
     Arena& arrays_;
     std::span<const NodeId> nodes_;
+    std::span<const TreeId> trees_;
     std::span<const std::int32_t> moves_;
     double c_;
     bool claim_;
     Widening widening_;
     std::span<NodeId> reached_;
     std::span<std::int32_t> moves_left_;
-    Shortlist shortlist_;
+    const Simd& simd_;
 };
 
 void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c,
@@ -190,17 +205,17 @@ void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t>
     if (widening.max_draws < 1 || widening.max_draws > MAX_CHILDREN)
         throw ForestError(
             concat("select: max_draws must be in 1..", MAX_CHILDREN, ", got ", widening.max_draws));
-    check_nodes("select", nodes);
-    for (std::size_t i = 0; i < moves.size(); ++i)
+    const std::span<const TreeId> trees = trees_of("select", nodes);
+    std::int32_t all_moves = 0;
+    for (const std::int32_t most : moves) all_moves |= most;
+    for (std::size_t i = 0; all_moves < 0 && i < moves.size(); ++i)
         if (moves[i] < 0)
             throw ForestError(
                 concat("select: moves must not be negative, got ", moves[i], " at index ", i));
 
-    const TreeOrder order(
-        nodes.size(), worthwhile_threads(nodes.size(), threads_),
-        [&](std::int32_t entry) { return tree_of(nodes[static_cast<std::size_t>(entry)]); });
-    Walker walker(*this, nodes, moves, c, claim, widening, reached, moves_left);
-    in_parallel(order.num_parts(), [&](std::size_t part) { walker.walk(order.part(part)); });
+    order_.arrange(trees, worthwhile_threads(nodes.size(), threads_));
+    Walker walker(*this, nodes, trees, moves, c, claim, widening, reached, moves_left);
+    in_parallel(order_.num_parts(), [&](std::size_t part) { walker.walk(order_.part(part)); });
 }
 
 void Forest::set_terminal(std::span<const NodeId> nodes) {
