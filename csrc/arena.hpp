@@ -33,9 +33,10 @@
 //
 // All blocks are reserved at once and never move. They cost memory page by page as nodes are first
 // made. Arenas of medium size ask for huge pages: without them the translation of addresses takes
-// up to a third of a walk. Large arenas do not ask, because every tree would then fill at least one
-// huge page. All fields of a node but first_child are written when the node is made, so it is
-// enough to set num_nodes to 0 to forget a tree.
+// up to a third of a walk. So do large arenas of which a huge page holds several trees. Others do
+// not ask, because every tree would then fill at least one huge page. All fields of a node but
+// first_child are written when the node is made, so it is enough to set num_nodes to 0 to forget a
+// tree.
 #pragma once
 
 #include <algorithm>
@@ -83,7 +84,7 @@ class Arena {
    public:
     // `limit_bytes` bounds the memory that the nodes may ever take; a small limit rules out huge
     // pages.
-    Arena(std::int64_t num_nodes, std::int64_t limit_bytes);
+    Arena(std::int64_t num_nodes, std::int64_t nodes_per_tree, std::int64_t limit_bytes);
 
     double& value_sum(NodeId node) { return block(node).value_sum[place_of(node).lane]; }
     std::int32_t& visits(NodeId node) { return block(node).visits[place_of(node).lane]; }

@@ -71,6 +71,14 @@ class Forest {
                 bool claim, const Widening& widening, std::span<NodeId> reached,
                 std::span<std::int32_t> moves_left);
 
+    // simulate.cpp: `expand`, `backup` of the same nodes and then `select` from `starts`.
+    void simulate(std::span<const NodeId> nodes, std::span<const std::int32_t> counts,
+                  std::optional<std::span<const double>> child_values,
+                  std::span<const double> values, std::span<const NodeId> starts,
+                  std::span<const std::int32_t> moves, double c, bool claim,
+                  std::span<NodeId> first_children, std::span<NodeId> reached,
+                  std::span<std::int32_t> moves_left);
+
     // backup.cpp: adds values[i] and a visit to nodes[i]. `backup` adds them to every ancestor too.
     // The entries are added in order, and a node may be named more than once.
     void backup(std::span<const NodeId> nodes, std::span<const double> values);
@@ -133,17 +141,40 @@ class Forest {
     TreeId checked_tree(const char* call, std::int64_t tree) const;
     void check_nodes(const char* call, std::span<const NodeId> nodes) const;
     // Checks the nodes and returns the tree of each. The span is valid until the next call.
-    std::span<const TreeId> trees_of(const char* call, std::span<const NodeId> nodes);
+    std::span<const TreeId> trees_of(const char* call, std::span<const NodeId> nodes) {
+        trees_of(call, nodes, batch_trees_);
+        return batch_trees_;
+    }
+    void trees_of(const char* call, std::span<const NodeId> nodes,
+                  std::vector<TreeId>& trees) const;
     static void check_finite(const char* call, std::span<const double> values);
     static void check_values(const char* call, std::span<const NodeId> nodes,
                              std::span<const double> values);
     [[noreturn]] void refuse_node(const char* call, std::size_t index, NodeId node) const;
 
-    NodeId reserve_children(std::span<const NodeId> nodes, std::size_t index, TreeId tree,
-                            std::int32_t count);
+    // The arguments of `expand`.
+    struct Expansion {
+        std::span<const NodeId> nodes;
+        std::span<const std::int32_t> counts;
+        std::optional<std::span<const double>> values;
+        std::span<NodeId> first_children;
+
+        // The values from that of the first child of nodes[index] on; null without values.
+        const double* values_from(std::size_t index) const;
+    };
+    // Gives the children their ids, or throws and changes nothing.
+    void reserve(const char* call, const Expansion& expansion, std::span<const TreeId> trees);
+    NodeId reserve_children(const char* call, std::span<const NodeId> nodes, std::size_t index,
+                            TreeId tree, std::int32_t count);
     void release_children(NodeId node);
+    // Makes the reserved children of the nodes with the indices `begin` to `end`. `values` has
+    // those of the first one. Returns the values of the next node.
+    const double* make_reserved(const Expansion& expansion, std::size_t begin, std::size_t end,
+                                const double* values);
     void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values,
                        const Simd& simd);
+    // What remains to do of an expansion, apart from claims.
+    void end_expansion(const Expansion& expansion, std::span<const TreeId> trees);
 
     // Whether the siblings of a tree are kept as lists, because `append` or `redraw` was called.
     bool is_widened(TreeId tree) const {
@@ -183,13 +214,19 @@ class Forest {
     // Clears IN_FLIGHT and BLOCKED of a node, and BLOCKED of the ancestors that it blocked.
     void end_claim(NodeId node);
 
-    // select.cpp
+    static void check_walks(const char* call, std::span<const NodeId> nodes,
+                            std::span<const std::int32_t> moves, double c);
+    // walker.hpp
     struct Walk;
     class Walker;
 
     template <bool upward>
     void give(std::span<const NodeId> nodes, std::span<const TreeId> trees,
               std::span<const double> values);
+    // Adds to the nodes that these entries name, in order.
+    template <bool upward>
+    void give_entries(std::span<const std::int32_t> entries, std::span<const NodeId> nodes,
+                      std::span<const TreeId> trees, std::span<const double> values);
     const std::vector<Given>& given_of(TreeId tree) const {
         return given_[static_cast<std::size_t>(tree)];
     }
@@ -244,6 +281,7 @@ class Forest {
     std::vector<std::vector<Given>> given_;
     // Used by one call after another.
     std::vector<TreeId> batch_trees_;
+    std::vector<TreeId> start_trees_;
     TreeOrder order_;
 };
 

@@ -8,12 +8,12 @@ namespace rstar_fast {
 void TreeOrder::arrange(std::span<const std::int32_t> trees, std::size_t num_parts) {
     order_.resize(trees.size());
     std::iota(order_.begin(), order_.end(), 0);
-    bool apart = true;
-    for (std::size_t i = 1; i < trees.size(); ++i) apart &= trees[i - 1] < trees[i];
+    ascending_ = true;
+    for (std::size_t i = 1; i < trees.size(); ++i) ascending_ &= trees[i - 1] < trees[i];
     const auto tree_at = [&](std::size_t place) {
         return trees[static_cast<std::size_t>(order_[place])];
     };
-    if (!apart)
+    if (!ascending_)
         std::stable_sort(order_.begin(), order_.end(), [&](std::int32_t a, std::int32_t b) {
             return trees[static_cast<std::size_t>(a)] < trees[static_cast<std::size_t>(b)];
         });
@@ -24,7 +24,7 @@ void TreeOrder::arrange(std::span<const std::int32_t> trees, std::size_t num_par
         while (end > 0 && end < trees.size() && tree_at(end) == tree_at(end - 1)) ++end;
         ends_.push_back(std::max(end, ends_.back()));
     }
-    for (std::size_t part = 0; !apart && part < num_parts; ++part)
+    for (std::size_t part = 0; !ascending_ && part < num_parts; ++part)
         spread(trees, ends_[part], ends_[part + 1]);
 }
 

@@ -16,6 +16,9 @@ class TreeOrder {
     // `trees[i]` is the tree of entry i. The parts are valid until the next call.
     void arrange(std::span<const std::int32_t> trees, std::size_t num_parts);
 
+    // Whether every entry has a higher tree than the one before it. The order is then that of the
+    // batch.
+    bool is_ascending() const { return ascending_; }
     std::size_t num_parts() const { return ends_.size() - 1; }
     std::span<const std::int32_t> part(std::size_t part) const {
         return std::span(order_).subspan(ends_[part], ends_[part + 1] - ends_[part]);
@@ -24,6 +27,7 @@ class TreeOrder {
    private:
     void spread(std::span<const std::int32_t> trees, std::size_t begin, std::size_t end);
 
+    bool ascending_ = true;
     // The memory is used again by the next batch.
     std::vector<std::int32_t> order_;
     std::vector<std::size_t> ends_;
