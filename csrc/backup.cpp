@@ -56,9 +56,6 @@ void Forest::give_entries(std::span<const std::int32_t> entries, std::span<const
         for (; node != NO_NODE; node = nodes_.parent(node)) add_to(node);
     }
 }
-// simulate.cpp uses it too.
-template void Forest::give_entries<true>(std::span<const std::int32_t>, std::span<const NodeId>,
-                                         std::span<const TreeId>, std::span<const double>);
 
 template <bool upward>
 void Forest::give(std::span<const NodeId> nodes, std::span<const TreeId> trees,
@@ -68,6 +65,12 @@ void Forest::give(std::span<const NodeId> nodes, std::span<const TreeId> trees,
         give_entries<upward>(order_.part(part), nodes, trees, values);
     });
 }
+
+// simulate.cpp uses both.
+template void Forest::give_entries<true>(std::span<const std::int32_t>, std::span<const NodeId>,
+                                         std::span<const TreeId>, std::span<const double>);
+template void Forest::give<true>(std::span<const NodeId>, std::span<const TreeId>,
+                                 std::span<const double>);
 
 void Forest::backup(std::span<const NodeId> nodes, std::span<const double> values) {
     check_values("backup", nodes, values);
