@@ -121,8 +121,9 @@ def test_a_path_longer_than_what_is_kept() -> None:
 def test_one_call_for_a_simulation() -> None:
     """`simulate` does what its three calls do, in batches of one group and of several."""
     random = np.random.default_rng(1)
-    for trees, children, order in ((5, 32, 1), (300, 5, 1), (300, 32, -1)):
+    for trees, children, order in ((5, 32, 1), (300, 5, 1), (300, 32, -1), (3000, 2, 1)):
         one, three = (Forest(trees, 40 * children, keep_values=True) for _ in range(2))
+        one.threads = 3
         roots = (one.new_trees(trees) * np.int32(one.nodes_per_tree))[::order].copy()
         three.new_trees(trees)
         moves, counts = np.full(trees, 9, np.int32), np.full(trees, children, np.int32)

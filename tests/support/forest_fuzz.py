@@ -157,12 +157,13 @@ def call_forest(forest: Forest, name: str, arguments: list[Any]) -> Any:
         )
     if name == "simulate":
         *arrays, c, claim = arguments
-        dtypes = [np.int32, np.int32, np.float64, np.float64, np.int32, np.int32]
-        return forest.simulate(
-            *(None if a is None else np.array(a, d) for a, d in zip(arrays, dtypes, strict=True)),  # type: ignore[arg-type]
-            c,
-            claim=claim,
-        )
+        types = [np.int32, np.int32, np.float64, np.float64, np.int32, np.int32]
+        given: list[Any] = [
+            None if one is None else np.array(one, dtype)
+            for one, dtype in zip(arrays, types, strict=True)
+        ]
+        simulate: Any = forest.simulate
+        return simulate(*given, c, claim=claim)
     dtypes = [np.int32, np.float64 if name in ("backup", "add") else np.int32, np.float64]
     return getattr(forest, name)(
         *(
