@@ -9,6 +9,7 @@ compare:
 
 - numbers of trees and weights of exploration c;
 - the instruction sets, and one and two threads;
+- "in one call": `simulate` in place of the three calls;
 - memory that was used before, as in a search, and "fresh memory";
 - "unscored" children: an unvisited child has UCT 0 and a visited one nearly always more, so walks
   go down one long chain;
@@ -27,7 +28,7 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from lib.card import print_card
@@ -53,6 +54,7 @@ class Work:
         sims: Number of simulations in each tree.
         c: Weight of exploration.
         scored: Whether children get scores.
+        in_one: Whether `simulate` makes the three calls in one.
         scores: First values of children, float64 [SCORE_SETS, trees * CHILDREN].
         values: Values that are backed up, float64 [sims, trees].
     """
@@ -61,6 +63,7 @@ class Work:
     sims: int
     c: float
     scored: bool = True
+    in_one: bool = False
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(0)
@@ -80,8 +83,15 @@ def grow(forest: Forest, work: Work) -> NDArray[np.int32]:
     counts = np.full(work.trees, CHILDREN, np.int32)
     moves = np.full(work.trees, work.sims, np.int32)
     for sim in range(work.sims):
-        leaves, _ = forest.select(roots, moves, work.c)
-        forest.expand(leaves, counts, work.scores[sim % SCORE_SETS] if work.scored else None)
+        if not (work.in_one and sim):
+            leaves, _ = forest.select(roots, moves, work.c)
+        scores = work.scores[sim % SCORE_SETS] if work.scored else None
+        if work.in_one and sim + 1 < work.sims:
+            _, leaves, _ = forest.simulate(
+                leaves, counts, scores, work.values[sim], roots, moves, work.c
+            )
+            continue
+        forest.expand(leaves, counts, scores)
         forest.backup(leaves, work.values[sim])
     return trees
 
@@ -99,11 +109,11 @@ def check(work: Work) -> None:
     """End the bench unless all implementations grow the same trees."""
     grown = []
     for level in simd_levels():
-        for threads in (1, 2):
+        for threads, in_one in ((1, False), (2, False), (1, True)):
             use_simd_level(level)
             forest = Forest(work.trees, work.nodes_per_tree)
             forest.threads = threads
-            grow(forest, work)
+            grow(forest, replace(work, in_one=in_one))
             grown.append(
                 [(forest.visits(tree), forest.value_sums(tree)) for tree in range(work.trees)]
             )
@@ -112,7 +122,8 @@ def check(work: Work) -> None:
         for (visits, sums), (visits_too, sums_too) in zip(grown[0], other, strict=True):
             if not (np.array_equal(visits, visits_too) and np.array_equal(sums, sums_too)):
                 raise SystemExit(
-                    "two instruction sets or numbers of threads grew different trees: no result"
+                    "two instruction sets, numbers of threads or kinds of calls grew different "
+                    "trees: no result"
                 )
     for tree in range(0, work.trees, max(1, work.trees // 4)):
         visits, total = grown[0][tree][0], sorted(grown[0][tree][0])
@@ -226,6 +237,8 @@ def main() -> None:
     best = simd_levels()[0]
     main_work = Work(256, sims, 2.0)
     forest = Forest(main_work.trees, main_work.nodes_per_tree)
+    few_work = Work(16, sims, 2.0)
+    few = Forest(few_work.trees, few_work.nodes_per_tree)
     one = Forest(1, main_work.nodes_per_tree)
     many = [Work(4096, many_sims, c) for c in (2.0, 0.1)]
     many_forest = Forest(4096, many[0].nodes_per_tree)
@@ -242,6 +255,16 @@ def main() -> None:
             for level in simd_levels()[1:]
         ),
         fresh_row(main_work),
+        *(
+            forest_row(
+                f"{work.trees} trees, c = 2{', in one call' * work.in_one}", work, some, best
+            )
+            for work, some in (
+                (replace(main_work, in_one=True), forest),
+                (few_work, few),
+                (replace(few_work, in_one=True), few),
+            )
+        ),
         *(forest_row(f"1 tree, c = {c:g}", Work(1, sims, c), one, best) for c in (2.0, 0.5, 0.1)),
         *(forest_row(f"4096 trees, c = {work.c:g}", work, many_forest, best) for work in many),
         *(

@@ -15,7 +15,7 @@
 //   visits       i32    number of values added to the node                         4  | 16 bytes
 //   first_child  i32    id of the first child; undefined where there are none      4  /
 //   parent       i32    id of the parent; NO_NODE at a root                        4
-//   state        u16    number of children (0: not expanded) and flags, flags.hpp  2
+//   state        u16    number of children (0: not expanded) and flags, block.hpp  2
 //                                                                                 22 in all
 //
 // A tree takes ids from the front of its own range, in order. Its ids therefore do not depend on
@@ -33,9 +33,10 @@
 //
 // All blocks are reserved at once and never move. They cost memory page by page as nodes are first
 // made. Arenas of medium size ask for huge pages: without them the translation of addresses takes
-// up to a third of a walk. Large arenas do not ask, because every tree would then fill at least one
-// huge page. All fields of a node but first_child are written when the node is made, so it is
-// enough to set num_nodes to 0 to forget a tree.
+// up to a third of a walk. So do large arenas of which a huge page holds several trees. Others do
+// not ask, because every tree would then fill at least one huge page. All fields of a node but
+// first_child are written when the node is made, so it is enough to set num_nodes to 0 to forget a
+// tree.
 #pragma once
 
 #include <algorithm>
@@ -46,11 +47,10 @@
 #include <memory>
 #include <new>
 
-#include "flags.hpp"
+#include "block.hpp"
 
 namespace rstar_fast {
 
-using NodeId = std::int32_t;
 using TreeId = std::int32_t;
 
 // Stands for no node: a root's parent, the first child of a node without children, the end of a
@@ -61,17 +61,9 @@ inline constexpr NodeId BUSY = -2;
 
 inline constexpr std::int64_t MAX_NODES = std::numeric_limits<NodeId>::max();
 
-inline constexpr std::size_t LINE_BYTES = 64;
 inline constexpr std::int64_t PAGE_BYTES = 4096;
 inline constexpr std::int64_t HUGE_PAGE_BYTES = 2 << 20;
 
-struct alignas(LINE_BYTES) NodeBlock {
-    double value_sum[BLOCK];
-    std::int32_t visits[BLOCK];
-    std::uint16_t state[BLOCK];
-    NodeId first_child[BLOCK];
-    NodeId parent[BLOCK];
-};
 inline constexpr std::size_t STATISTICS_BYTES =
     sizeof(double) + sizeof(std::int32_t) + sizeof(NodeId);
 inline constexpr std::size_t NODE_BYTES = STATISTICS_BYTES + sizeof(NodeId) + sizeof(std::uint16_t);
@@ -92,7 +84,7 @@ class Arena {
    public:
     // `limit_bytes` bounds the memory that the nodes may ever take; a small limit rules out huge
     // pages.
-    Arena(std::int64_t num_nodes, std::int64_t limit_bytes);
+    Arena(std::int64_t num_nodes, std::int64_t nodes_per_tree, std::int64_t limit_bytes);
 
     double& value_sum(NodeId node) { return block(node).value_sum[place_of(node).lane]; }
     std::int32_t& visits(NodeId node) { return block(node).visits[place_of(node).lane]; }

@@ -73,6 +73,7 @@ std::vector<NodeId> Forest::compact(const char* call, TreeId tree, const std::ve
         ++nodes_.state(parent);
     }
     num_nodes_[tree] = next - begin;
+    paths_[static_cast<std::size_t>(tree)].forget();
     if (is_widened(tree)) compact_siblings(tree, new_ids);
     return new_ids;
 }

@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "arena.hpp"
+#include "path.hpp"
 #include "siblings.hpp"
+#include "simd.hpp"
+#include "tree_order.hpp"
 
 namespace rstar_fast {
 
@@ -67,6 +70,14 @@ class Forest {
     void select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c,
                 bool claim, const Widening& widening, std::span<NodeId> reached,
                 std::span<std::int32_t> moves_left);
+
+    // simulate.cpp: `expand`, `backup` of the same nodes and then `select` from `starts`.
+    void simulate(std::span<const NodeId> nodes, std::span<const std::int32_t> counts,
+                  std::optional<std::span<const double>> child_values,
+                  std::span<const double> values, std::span<const NodeId> starts,
+                  std::span<const std::int32_t> moves, double c, bool claim,
+                  std::span<NodeId> first_children, std::span<NodeId> reached,
+                  std::span<std::int32_t> moves_left);
 
     // backup.cpp: adds values[i] and a visit to nodes[i]. `backup` adds them to every ancestor too.
     // The entries are added in order, and a node may be named more than once.
@@ -129,14 +140,41 @@ class Forest {
 
     TreeId checked_tree(const char* call, std::int64_t tree) const;
     void check_nodes(const char* call, std::span<const NodeId> nodes) const;
+    // Checks the nodes and returns the tree of each. The span is valid until the next call.
+    std::span<const TreeId> trees_of(const char* call, std::span<const NodeId> nodes) {
+        trees_of(call, nodes, batch_trees_);
+        return batch_trees_;
+    }
+    void trees_of(const char* call, std::span<const NodeId> nodes,
+                  std::vector<TreeId>& trees) const;
     static void check_finite(const char* call, std::span<const double> values);
-    void check_values(const char* call, std::span<const NodeId> nodes,
-                      std::span<const double> values) const;
+    static void check_values(const char* call, std::span<const NodeId> nodes,
+                             std::span<const double> values);
     [[noreturn]] void refuse_node(const char* call, std::size_t index, NodeId node) const;
 
-    NodeId reserve_children(std::span<const NodeId> nodes, std::size_t index, std::int32_t count);
+    // The arguments of `expand`.
+    struct Expansion {
+        std::span<const NodeId> nodes;
+        std::span<const std::int32_t> counts;
+        std::optional<std::span<const double>> values;
+        std::span<NodeId> first_children;
+
+        // The values from that of the first child of nodes[index] on; null without values.
+        const double* values_from(std::size_t index) const;
+    };
+    // Gives the children their ids, or throws and changes nothing.
+    void reserve(const char* call, const Expansion& expansion, std::span<const TreeId> trees);
+    NodeId reserve_children(const char* call, std::span<const NodeId> nodes, std::size_t index,
+                            TreeId tree, std::int32_t count);
     void release_children(NodeId node);
-    void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values);
+    // Makes the reserved children of the nodes with the indices `begin` to `end`. `values` has
+    // those of the first one. Returns the values of the next node.
+    const double* make_reserved(const Expansion& expansion, std::size_t begin, std::size_t end,
+                                const double* values);
+    void make_children(NodeId parent, NodeId first, std::int32_t count, const double* values,
+                       const Simd& simd);
+    // What remains to do of an expansion, apart from claims.
+    void end_expansion(const Expansion& expansion, std::span<const TreeId> trees);
 
     // Whether the siblings of a tree are kept as lists, because `append` or `redraw` was called.
     bool is_widened(TreeId tree) const {
@@ -176,12 +214,19 @@ class Forest {
     // Clears IN_FLIGHT and BLOCKED of a node, and BLOCKED of the ancestors that it blocked.
     void end_claim(NodeId node);
 
-    // select.cpp
+    static void check_walks(const char* call, std::span<const NodeId> nodes,
+                            std::span<const std::int32_t> moves, double c);
+    // walker.hpp
     struct Walk;
     class Walker;
 
     template <bool upward>
-    void give(std::span<const NodeId> nodes, std::span<const double> values);
+    void give(std::span<const NodeId> nodes, std::span<const TreeId> trees,
+              std::span<const double> values);
+    // Adds to the nodes that these entries name, in order.
+    template <bool upward>
+    void give_entries(std::span<const std::int32_t> entries, std::span<const NodeId> nodes,
+                      std::span<const TreeId> trees, std::span<const double> values);
     const std::vector<Given>& given_of(TreeId tree) const {
         return given_[static_cast<std::size_t>(tree)];
     }
@@ -197,9 +242,9 @@ class Forest {
 
     // memory.cpp
     std::int64_t slot_bytes(TreeId tree, std::int32_t num_nodes) const;
-    // Adds the growth of these nodes' trees to the account of memory. Throws CapacityError and
-    // leaves the account as it was if the limit would be passed.
-    void charge(const char* call, std::span<const NodeId> nodes);
+    // Adds the growth of these trees to the account of memory. Throws CapacityError and leaves the
+    // account as it was if the limit would be passed.
+    void charge(const char* call, std::span<const TreeId> trees);
     void return_free_slots();
 
     template <auto field, class To>
@@ -228,10 +273,16 @@ class Forest {
     std::vector<std::int32_t> num_nodes_;
     // The most nodes that each slot has held since its memory was last given back.
     std::vector<std::int32_t> most_nodes_;
+    // Of every slot up to the highest that was ever in use.
+    std::vector<Path> paths_;
     // The lists of siblings of each widened tree. Empty before the first tree is widened.
     std::vector<std::vector<Sibling>> siblings_;
     // The values given to each tree's nodes. Empty if values are not kept.
     std::vector<std::vector<Given>> given_;
+    // Used by one call after another.
+    std::vector<TreeId> batch_trees_;
+    std::vector<TreeId> start_trees_;
+    TreeOrder order_;
 };
 
 }  // namespace rstar_fast

@@ -15,6 +15,7 @@ namespace rstar_fast {
 namespace {
 
 constexpr std::int64_t BLOCK_BYTES = sizeof(NodeBlock);
+// Larger arenas ask for huge pages only if several slots share one.
 constexpr std::int64_t MOST_HUGE_BYTES = 256 << 20;
 
 constexpr std::int64_t floor_to(std::int64_t unit, std::int64_t byte) { return byte / unit * unit; }
@@ -30,10 +31,12 @@ constexpr std::int64_t end_byte(NodeId last) {
 
 }  // namespace
 
-Arena::Arena(std::int64_t num_nodes, std::int64_t limit_bytes)
+Arena::Arena(std::int64_t num_nodes, std::int64_t nodes_per_tree, std::int64_t limit_bytes)
     : reserved_bytes_(end_byte(static_cast<NodeId>(num_nodes - 1))), page_bytes_(PAGE_BYTES) {
     const std::int64_t huge_bytes = ceil_to(HUGE_PAGE_BYTES, reserved_bytes_);
-    if (reserved_bytes_ >= HUGE_PAGE_BYTES && huge_bytes <= std::min(MOST_HUGE_BYTES, limit_bytes))
+    const std::int64_t slot_bytes = nodes_per_tree * static_cast<std::int64_t>(NODE_BYTES);
+    if (reserved_bytes_ >= HUGE_PAGE_BYTES && huge_bytes <= limit_bytes &&
+        (huge_bytes <= MOST_HUGE_BYTES || slot_bytes <= HUGE_PAGE_BYTES / 2))
         page_bytes_ = HUGE_PAGE_BYTES;
     reserved_bytes_ = ceil_to(page_bytes_, reserved_bytes_);
     const auto size = static_cast<std::size_t>(reserved_bytes_);
@@ -53,10 +56,9 @@ std::int64_t Forest::slot_bytes(TreeId tree, std::int32_t num_nodes) const {
            floor_to(page, begin_byte(root_of(tree)));
 }
 
-void Forest::charge(const char* call, std::span<const NodeId> nodes) {
+void Forest::charge(const char* call, std::span<const TreeId> trees) {
     std::vector<std::pair<TreeId, std::int32_t>> most_before;
-    for (const NodeId node : nodes) {
-        const TreeId tree = tree_of(node);
+    for (const TreeId tree : trees) {
         if (num_nodes_[tree] <= most_nodes_[tree]) continue;
         most_before.emplace_back(tree, most_nodes_[tree]);
         slots_bytes_ += slot_bytes(tree, num_nodes_[tree]) - slot_bytes(tree, most_nodes_[tree]);

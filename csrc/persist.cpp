@@ -214,7 +214,7 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
                 static_cast<std::size_t>(header.max_trees) * sizeof(std::int32_t));
     std::vector<char> widened(static_cast<std::size_t>(header.max_trees));
     reader.take(widened.data(), widened.size());
-    std::vector<NodeId> roots;
+    std::vector<TreeId> trees;
     for (TreeId tree = 0; tree < forest.max_trees_; ++tree) {
         const std::int32_t count = forest.num_nodes_[tree];
         if (count == 0) continue;
@@ -243,15 +243,14 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
                               " has a first child and no children"));
         if (const std::string fault = forest.tree_fault(tree); !fault.empty())
             refuse("load", source, concat("damaged: tree ", tree, ": ", fault));
-        roots.push_back(forest.root_of(tree));
+        trees.push_back(tree);
     }
-    for (std::size_t i = 0; forest.keeps_values() && i < roots.size(); ++i) {
+    for (std::size_t i = 0; forest.keeps_values() && i < trees.size(); ++i) {
         std::int64_t count = 0;
         reader.take(&count, sizeof(count));
         if (count < 0 || static_cast<std::uint64_t>(count) > reader.left() / sizeof(Given))
             refuse("load", source, "damaged: the sizes of its parts do not add up");
-        std::vector<Given>& given =
-            forest.given_[static_cast<std::size_t>(forest.tree_of(roots[i]))];
+        std::vector<Given>& given = forest.given_[static_cast<std::size_t>(trees[i])];
         given.resize(static_cast<std::size_t>(count));
         reader.take(given.data(), given.size() * sizeof(Given));
     }
@@ -260,8 +259,9 @@ Forest Forest::from_bytes(const std::string& source, std::span<const char> bytes
         if (widened[tree] != forest.is_widened(static_cast<TreeId>(tree)))
             refuse("load", source,
                    concat("damaged: tree ", tree, " is marked as neither widened nor not"));
-    forest.num_trees_ = static_cast<std::int32_t>(roots.size());
-    forest.charge("load", roots);
+    forest.num_trees_ = static_cast<std::int32_t>(trees.size());
+    if (!trees.empty()) forest.paths_.resize(static_cast<std::size_t>(trees.back()) + 1);
+    forest.charge("load", trees);
     return forest;
 }
 

@@ -1,187 +1,31 @@
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 
 #include "errors.hpp"
 #include "forest.hpp"
 #include "parallel.hpp"
-#include "prefetch.hpp"
-#include "uct.hpp"
+#include "walker.hpp"
 
 namespace rstar_fast {
 
-// One walk under way.
-struct Forest::Walk {
-    // Index of the walk in the batch.
-    std::int32_t entry;
-    NodeId node;
-    std::int32_t moves_left;
-};
-
-// Does the walks of some entries of a batch. Walks in different trees go down side by side, level
-// by level: each requests the cache lines of its next level, and the others use theirs meanwhile.
-class Forest::Walker {
-   public:
-    Walker(Forest& forest, std::span<const NodeId> nodes, std::span<const std::int32_t> moves,
-           double c, bool claim, const Widening& widening, std::span<NodeId> reached,
-           std::span<std::int32_t> moves_left)
-        : forest_(forest),
-          arrays_(forest.nodes_),
-          nodes_(nodes),
-          moves_(moves),
-          c_(c),
-          claim_(claim),
-          widening_(widening),
-          reached_(reached),
-          moves_left_(moves_left),
-          shortlist_(current_shortlist()) {}
-
-    void walk(std::span<const std::int32_t> order) {
-        std::array<Walk, WIDTH> walks;
-        std::size_t num_walks = 0, next = 0;
-        TreeId last_tree = -1;
-        while (num_walks > 0 || next < order.size()) {
-            // The second walk in a tree waits until the first has ended, because that may leave
-            // nodes terminal or in flight.
-            for (; num_walks < WIDTH && next < order.size(); ++next) {
-                const TreeId tree = forest_.tree_of(nodes_[static_cast<std::size_t>(order[next])]);
-                if (num_walks > 0 && tree <= last_tree) break;
-                last_tree = tree;
-                if (start(walks[num_walks], order[next])) ++num_walks;
-            }
-            for (std::size_t i = 0; i < num_walks; ++i) fetch_children(walks[i]);
-            std::size_t going_on = 0;
-            for (std::size_t i = 0; i < num_walks; ++i)
-                if (descend(walks[i])) walks[going_on++] = walks[i];
-            num_walks = going_on;
-        }
-    }
-
-   private:
-    static constexpr std::size_t WIDTH = 16;
-
-    // Starts the walk of an entry. Returns whether it goes on.
-    bool start(Walk& walk, std::int32_t entry) {
-        const auto index = static_cast<std::size_t>(entry);
-        walk = {entry, nodes_[index], moves_[index]};
-        const std::uint16_t flags = arrays_.state(walk.node) & FLAGS;
-        if (flags != 0) return end(walk, flags & TERMINAL ? NO_NODE : BUSY);
-        return arrive(walk);
-    }
-
-    // Notes the result of a walk. Returns false: the walk does not go on.
-    bool end(const Walk& walk, NodeId reached) {
-        reached_[static_cast<std::size_t>(walk.entry)] = reached;
-        moves_left_[static_cast<std::size_t>(walk.entry)] = walk.moves_left;
-        return false;
-    }
-
-    std::int32_t draws_at(NodeId node) const {
-        std::int32_t draws = 0;
-        forest_.for_children(node, [&](NodeId, std::int32_t of_child) { draws += of_child; });
-        return draws;
-    }
-
-    // Whether a walk with moves left ends at this node.
-    bool wants_children(NodeId node) const {
-        if (widening_.factor > 0)
-            return widening_.is_due(draws_at(node), std::as_const(arrays_).visits(node));
-        return forest_.num_children_of(node) == 0;
-    }
-
-    // Ends the walk at a node without children or without moves. Returns whether it goes on.
-    bool arrive(Walk& walk) {
-        if (walk.moves_left == 0) return end(walk, walk.node);
-        if (wants_children(walk.node)) {
-            if (claim_) arrays_.state(walk.node) |= IN_FLIGHT;
-            return end(walk, walk.node);
-        }
-        __builtin_prefetch(
-            &std::as_const(arrays_).block(walk.node).first_child[place_of(walk.node).lane]);
-        return true;
-    }
-
-    void fetch_children(const Walk& walk) {
-        if (!forest_.siblings_.empty()) return;
-        const std::int32_t near = std::min(forest_.num_children_of(walk.node), BLOCK);
-        for_parts(arrays_, arrays_.first_child(walk.node), near,
-                  [](const NodeBlock& block, std::int32_t lane, std::int32_t count, std::int32_t) {
-                      prefetch(block.value_sum + lane, count);
-                      prefetch(block.visits + lane, count);
-                      prefetch(block.state + lane, count);
-                  });
-    }
-
-    // Goes to the best child, or turns back if none can be selected. Returns whether it goes on.
-    bool descend(Walk& walk) {
-        const NodeId best = best_below(walk.node);
-        if (best == NO_NODE) return turn_back(walk);
-        walk.node = best;
-        --walk.moves_left;
-        return arrive(walk);
-    }
-
-    // Returns the child with the highest UCT of those without flags, or NO_NODE. The first of
-    // equals wins.
-    NodeId best_below(NodeId node) const {
-        const NodeId first = arrays_.first_child(node);
-        const std::int32_t count = forest_.num_children_of(node), visits = arrays_.visits(node);
-        if (!forest_.is_widened(forest_.tree_of(node))) {
-            const std::int32_t best = best_child(arrays_, first, count, visits, c_, shortlist_);
-            return best < 0 ? NO_NODE : first + best;
-        }
-        const double log_parent_visits = log_visits(visits);
-        NodeId best = NO_NODE;
-        double best_score = 0.0;
-        forest_.for_children(node, [&](NodeId child, std::int32_t) {
-            if (arrays_.state(child) & FLAGS) return;
-            const double score =
-                uct(arrays_.value_sum(child), arrays_.visits(child), log_parent_visits, c_);
-            if (best != NO_NODE && !(score > best_score)) return;
-            best = child;
-            best_score = score;
-        });
-        return best;
-    }
-
-    // Marks a node none of whose children can be selected. The walk ends if the node is exhausted,
-    // and starts again if it is blocked. With widening, a node whose children are all terminal is
-    // exhausted once it may have no more of them, and the walk starts again. Before that the walk
-    // ends there, without a move.
-    bool turn_back(Walk& walk) {
-        bool all_terminal = true;
-        forest_.for_children(walk.node, [&](NodeId child, std::int32_t) {
-            all_terminal &= (arrays_.state(child) & TERMINAL) != 0;
-        });
-        if (widening_.factor > 0 && all_terminal && draws_at(walk.node) < widening_.max_draws) {
-            walk.moves_left = 0;
-            return end(walk, walk.node);
-        }
-        arrays_.state(walk.node) |= all_terminal ? TERMINAL : BLOCKED;
-        if (widening_.factor == 0 && all_terminal) return end(walk, NO_NODE);
-        return start(walk, walk.entry);
-    }
-
-    Forest& forest_;
-    Arena& arrays_;
-    std::span<const NodeId> nodes_;
-    std::span<const std::int32_t> moves_;
-    double c_;
-    bool claim_;
-    Widening widening_;
-    std::span<NodeId> reached_;
-    std::span<std::int32_t> moves_left_;
-    Shortlist shortlist_;
-};
+void Forest::check_walks(const char* call, std::span<const NodeId> nodes,
+                         std::span<const std::int32_t> moves, double c) {
+    if (nodes.size() != moves.size())
+        throw ForestError(concat(call, ": ", nodes.size(), " nodes but ", moves.size(), " moves"));
+    if (!std::isfinite(c) || c < 0)
+        throw ForestError(concat(call, ": c must be finite and not negative, got ", c));
+    std::int32_t all_moves = 0;
+    for (const std::int32_t most : moves) all_moves |= most;
+    for (std::size_t i = 0; all_moves < 0 && i < moves.size(); ++i)
+        if (moves[i] < 0)
+            throw ForestError(
+                concat(call, ": moves must not be negative, got ", moves[i], " at index ", i));
+}
 
 void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t> moves, double c,
                     bool claim, const Widening& widening, std::span<NodeId> reached,
                     std::span<std::int32_t> moves_left) {
-    if (nodes.size() != moves.size())
-        throw ForestError(concat("select: ", nodes.size(), " nodes but ", moves.size(), " moves"));
-    if (!std::isfinite(c) || c < 0)
-        throw ForestError(concat("select: c must be finite and not negative, got ", c));
+    check_walks("select", nodes, moves, c);
     for (const auto& [name, value] :
          {std::pair("widening", widening.factor), {"widening_exponent", widening.exponent}})
         if (!std::isfinite(value) || value < 0)
@@ -190,17 +34,10 @@ void Forest::select(std::span<const NodeId> nodes, std::span<const std::int32_t>
     if (widening.max_draws < 1 || widening.max_draws > MAX_CHILDREN)
         throw ForestError(
             concat("select: max_draws must be in 1..", MAX_CHILDREN, ", got ", widening.max_draws));
-    check_nodes("select", nodes);
-    for (std::size_t i = 0; i < moves.size(); ++i)
-        if (moves[i] < 0)
-            throw ForestError(
-                concat("select: moves must not be negative, got ", moves[i], " at index ", i));
-
-    const TreeOrder order(
-        nodes.size(), worthwhile_threads(nodes.size(), threads_),
-        [&](std::int32_t entry) { return tree_of(nodes[static_cast<std::size_t>(entry)]); });
-    Walker walker(*this, nodes, moves, c, claim, widening, reached, moves_left);
-    in_parallel(order.num_parts(), [&](std::size_t part) { walker.walk(order.part(part)); });
+    const std::span<const TreeId> trees = trees_of("select", nodes);
+    order_.arrange(trees, worthwhile_threads(nodes.size(), threads_));
+    Walker walker(*this, nodes, trees, moves, c, claim, widening, reached, moves_left);
+    in_parallel(order_.num_parts(), [&](std::size_t part) { walker.walk(order_.part(part)); });
 }
 
 void Forest::set_terminal(std::span<const NodeId> nodes) {

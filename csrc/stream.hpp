@@ -10,7 +10,7 @@
 #include <emmintrin.h>
 #endif
 
-#include "arena.hpp"
+#include "block.hpp"
 
 namespace rstar_fast {
 
@@ -66,5 +66,18 @@ inline void stream_copy(T* first, std::int64_t count, const T* from) {
 inline void stream_end() {}
 
 #endif
+
+// Writes the fields of `count` new siblings that lie in one block. `values` are their first values,
+// or null.
+inline void stream_siblings(NodeBlock& block, std::int32_t lane, std::int32_t count, NodeId parent,
+                            const double* values) {
+    if (values != nullptr)
+        stream_copy(block.value_sum + lane, count, values);
+    else
+        stream_fill(block.value_sum + lane, count, 0.0);
+    stream_fill(block.visits + lane, count, values != nullptr ? 1 : 0);
+    stream_fill(block.state + lane, count, std::uint16_t{0});
+    stream_fill(block.parent + lane, count, parent);
+}
 
 }  // namespace rstar_fast

@@ -6,37 +6,31 @@
 #include <bit>
 
 #include "errors.hpp"
-#include "flags.hpp"
 
 namespace rstar_fast {
 
 namespace {
 
-struct Level {
-    const char* name;
-    Shortlist shortlist;
-};
-
-std::vector<Level> supported_levels() {
-    std::vector<Level> levels;
+std::vector<const Simd*> supported_levels() {
+    std::vector<const Simd*> levels;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        levels.push_back({"avx512", shortlist_avx512});
+        levels.push_back(&SIMD_AVX512);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        levels.push_back({"avx2", shortlist_avx2});
+        levels.push_back(&SIMD_AVX2);
 #endif
-    levels.push_back({"scalar", shortlist_scalar});
+    levels.push_back(&SIMD_SCALAR);
     return levels;
 }
 
-const std::vector<Level>& levels() {
-    static const std::vector<Level> supported = supported_levels();
+const std::vector<const Simd*>& levels() {
+    static const std::vector<const Simd*> supported = supported_levels();
     return supported;
 }
 
-std::atomic<const Level*> current{levels().data()};
+std::atomic<const Simd*> current{levels().front()};
 
 // Returns sqrt(ln n) rounded to float. Small n are looked up in a table, because a logarithm takes
 // longer than the scan of all siblings.
@@ -53,16 +47,9 @@ float root_log(std::int32_t n) {
 
 }  // namespace
 
-std::uint32_t shortlist_scalar(const Siblings& siblings, float) {
-    std::uint32_t live = 0;
-    for (std::int32_t i = 0; i < siblings.count; ++i)
-        live |= static_cast<std::uint32_t>((siblings.state[i] & FLAGS) == 0) << i;
-    return live;
-}
-
 std::vector<std::string> simd_levels() {
     std::vector<std::string> names;
-    for (const Level& level : levels()) names.emplace_back(level.name);
+    for (const Simd* level : levels()) names.emplace_back(level->name);
     return names;
 }
 
@@ -70,37 +57,38 @@ std::string simd_level() { return current.load()->name; }
 
 void use_simd_level(const std::string& level) {
     const auto found = std::find_if(levels().begin(), levels().end(),
-                                    [&](const Level& known) { return known.name == level; });
+                                    [&](const Simd* known) { return known->name == level; });
     if (found == levels().end()) {
         std::string names;
-        for (const Level& known : levels())
-            names.append(names.empty() ? "" : ", ").append(known.name);
+        for (const Simd* known : levels())
+            names.append(names.empty() ? "" : ", ").append(known->name);
         throw ForestError(concat("use_simd_level: expected one of ", names, ", got '", level, "'"));
     }
-    current.store(&*found);
+    current.store(*found);
 }
 
-Shortlist current_shortlist() { return current.load()->shortlist; }
+const Simd& current_simd() { return *current.load(); }
 
 std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count,
-                        std::int32_t parent_visits, double c, Shortlist shortlist) {
+                        std::int32_t parent_visits, double c, const Simd& simd) {
     const float explore = static_cast<float>(c) * root_log(parent_visits);
     const auto listed_of = [&](const NodeBlock& block, std::int32_t lane, std::int32_t here) {
-        return shortlist({block.value_sum + lane, block.visits + lane, block.state + lane, here},
-                         explore);
+        if (here == BLOCK) return simd.shortlist_block(block, explore);
+        return simd.shortlist(
+            {block.value_sum + lane, block.visits + lane, block.state + lane, here}, explore);
     };
-    if (place_of(first).lane + count <= BLOCK) {
-        const std::uint32_t listed = listed_of(arena.block(first), place_of(first).lane, count);
-        if (listed == 0) return -1;
-        if ((listed & (listed - 1)) == 0) return std::countr_zero(listed);
-    }
-    const double log_parent_visits = log_visits(parent_visits);
     std::int32_t best = -1;
-    double best_score = 0.0;
+    double best_score = 0.0, log_parent_visits = -1.0;
     for_parts(arena, first, count,
               [&](const NodeBlock& block, std::int32_t lane, std::int32_t here, std::int32_t done) {
-                  for (std::uint32_t listed = listed_of(block, lane, here); listed != 0;
-                       listed &= listed - 1) {
+                  std::uint32_t listed = listed_of(block, lane, here);
+                  // The only one listed of all siblings needs no score.
+                  if (here == count && (listed & (listed - 1)) == 0) {
+                      if (listed != 0) best = std::countr_zero(listed);
+                      return;
+                  }
+                  if (log_parent_visits < 0) log_parent_visits = log_visits(parent_visits);
+                  for (; listed != 0; listed &= listed - 1) {
                       const std::int32_t i = std::countr_zero(listed);
                       const double score = uct(block.value_sum[lane + i], block.visits[lane + i],
                                                log_parent_visits, c);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "arena.hpp"
-#include "shortlist.hpp"
+#include "simd.hpp"
 
 namespace rstar_fast {
 
@@ -35,11 +35,11 @@ inline double uct(double value_sum, std::int32_t visits, double log_parent_visit
 std::vector<std::string> simd_levels();
 std::string simd_level();
 void use_simd_level(const std::string& level);
-Shortlist current_shortlist();
+const Simd& current_simd();
 
 // Returns the index of the child with the highest UCT among the `count` children from `first` on. A
 // child with flags is left out, and the first of equals wins. Returns -1 if all have flags.
 std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count,
-                        std::int32_t parent_visits, double c, Shortlist shortlist);
+                        std::int32_t parent_visits, double c, const Simd& simd);
 
 }  // namespace rstar_fast

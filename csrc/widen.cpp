@@ -4,23 +4,24 @@
 #include "errors.hpp"
 #include "forest.hpp"
 #include "stream.hpp"
+#include "uct.hpp"
 
 namespace rstar_fast {
 
 void Forest::append(std::span<const NodeId> nodes, std::span<NodeId> children) {
-    check_nodes("append", nodes);
+    const std::span<const TreeId> trees = trees_of("append", nodes);
     std::size_t reserved = 0;
     std::vector<TreeId> begun;
     try {
         for (; reserved < nodes.size(); ++reserved) {
-            const TreeId tree = tree_of(nodes[reserved]);
+            const TreeId tree = trees[reserved];
             if (!is_widened(tree)) {
                 begin_widening(tree);
                 begun.push_back(tree);
             }
             children[reserved] = reserve_child(nodes[reserved], reserved);
         }
-        charge("append", nodes);
+        charge("append", trees);
     } catch (const ForestError&) {
         while (reserved > 0) {
             const NodeId node = nodes[--reserved];
@@ -32,7 +33,7 @@ void Forest::append(std::span<const NodeId> nodes, std::span<NodeId> children) {
         throw;
     }
     for (std::size_t i = 0; i < nodes.size(); ++i) {
-        make_children(nodes[i], children[i], 1, nullptr);
+        make_children(nodes[i], children[i], 1, nullptr, current_simd());
         link_children(children[i], 1);
         link_last(nodes[i], children[i]);
     }
@@ -59,7 +60,7 @@ NodeId Forest::reserve_child(NodeId node, std::size_t index) {
 }
 
 void Forest::redraw(std::span<const NodeId> nodes) {
-    check_nodes("redraw", nodes);
+    const std::span<const TreeId> trees = trees_of("redraw", nodes);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         const NodeId node = nodes[i];
         if (nodes_.parent(node) == NO_NODE)
@@ -70,13 +71,13 @@ void Forest::redraw(std::span<const NodeId> nodes) {
                                      sibling(node).draws, " draws already"));
     }
     std::vector<TreeId> begun;
-    for (const NodeId node : nodes) {
-        if (is_widened(tree_of(node))) continue;
-        begin_widening(tree_of(node));
-        begun.push_back(tree_of(node));
+    for (const TreeId tree : trees) {
+        if (is_widened(tree)) continue;
+        begin_widening(tree);
+        begun.push_back(tree);
     }
     try {
-        charge("redraw", nodes);
+        charge("redraw", trees);
     } catch (const ForestError&) {
         for (const TreeId tree : begun) end_widening(tree);
         throw;

@@ -123,6 +123,28 @@ py::tuple select(SharedForest& self, const Array<NodeId>& nodes, const Array<std
     return py::make_tuple(std::move(reached), std::move(moves_left));
 }
 
+py::tuple simulate(SharedForest& self, const Array<NodeId>& nodes,
+                   const Array<std::int32_t>& counts,
+                   const std::optional<Array<double>>& child_values, const Array<double>& values,
+                   const Array<NodeId>& starts, const Array<std::int32_t>& moves, double c,
+                   bool claim) {
+    const auto node_span = span_of("simulate", "nodes", nodes);
+    const auto count_span = span_of("simulate", "counts", counts);
+    std::optional<std::span<const double>> child_span;
+    if (child_values) child_span = span_of("simulate", "child_values", *child_values);
+    const auto value_span = span_of("simulate", "values", values);
+    const auto start_span = span_of("simulate", "starts", starts);
+    const auto move_span = span_of("simulate", "moves", moves);
+    Array<NodeId> first_children(nodes.size()), reached(starts.size());
+    Array<std::int32_t> moves_left(starts.size());
+    self.with([&, first_span = span_of(first_children), reached_span = span_of(reached),
+               left_span = span_of(moves_left)](Forest& forest) {
+        forest.simulate(node_span, count_span, child_span, value_span, start_span, move_span, c,
+                        claim, first_span, reached_span, left_span);
+    });
+    return py::make_tuple(std::move(first_children), std::move(reached), std::move(moves_left));
+}
+
 auto add_values(const char* call,
                 void (Forest::*method)(std::span<const NodeId>, std::span<const double>)) {
     return [=](SharedForest& self, const Array<NodeId>& nodes, const Array<double>& values) {
@@ -247,6 +269,10 @@ void register_forest(py::module_& module) {
              py::arg("claim") = false, py::arg("widening") = 0.0,
              py::arg("widening_exponent") = 0.5, py::arg("max_draws") = MAX_CHILDREN,
              docs::Forest_select)
+        .def("simulate", &simulate, nodes, py::arg("counts").noconvert(),
+             py::arg("child_values").noconvert().none(true), values, py::arg("starts").noconvert(),
+             py::arg("moves").noconvert(), py::arg("c"), py::kw_only(), py::arg("claim") = false,
+             docs::Forest_simulate)
         .def("append", &append, nodes, docs::Forest_append)
         .def("redraw", for_ids("redraw", "nodes", &Forest::redraw), nodes, docs::Forest_redraw)
         .def("backup", add_values("backup", &Forest::backup), nodes, values, docs::Forest_backup)

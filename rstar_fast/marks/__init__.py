@@ -40,7 +40,7 @@ _ESCAPED = escaped(ALL_MARKS)
 
 def spells_mark(text: str) -> bool:
     """Return whether a text spells a mark, with or without backslashes in it."""
-    return _SPELT.search(text) is not None
+    return "<" in text and _SPELT.search(text) is not None
 
 
 def escape(text: str) -> str:

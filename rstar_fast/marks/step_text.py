@@ -45,8 +45,10 @@ def stop_end(
 def split_stop(step: str) -> tuple[str, str]:
     """Return a step without the stop mark at its end, and that mark. It is "" if there is none."""
     text = step.rstrip()
-    stop = next((stop for stop in STOP_MARKS if text.endswith(stop)), "")
-    return (text.removesuffix(stop), stop) if stop else (step, "")
+    if not text.endswith(STOP_MARKS):
+        return step, ""
+    start = text.rindex("<")
+    return text[:start], text[start:]
 
 
 def outer_marks(text: str, marks: tuple[str, ...], in_code: bool) -> Iterator[re.Match[str]]:
@@ -79,20 +81,22 @@ def solution_text(
         text: Text that an engine wrote.
         in_code: Whether a `<code>` before it is still open.
         is_whole: Whether the engine is known to have ended the step at its end.
-        before: Solution before the step. A step that was cut within a mark may be its end.
+        before: Solution before the step, or its `open_mark`. A step that was cut within a mark may
+            be its end.
 
     >>> print(solution_text("<code>\nprint('<code>')\n<end_of_code> and more"))
     <code>
     print('<\code>')
     <end_of_code>
     """
-    if _completes_mark(before, text):
+    if before and _completes_mark(before, text):
         text = "\\" + text
     body, stop = split_stop(text)
     if is_whole:
         stop = text[len(body) :]
     inner = body.lstrip()
-    inner = inner.removeprefix(next(filter(inner.startswith, _OPENERS), ""))
+    if inner.startswith(_OPENERS):
+        inner = inner[inner.index(">") + 1 :]
     if not spells_mark(inner):
         return body + stop
     if not is_whole and (end := stop_end(text)) >= 0:
@@ -109,10 +113,16 @@ def solution_text(
     return "".join([*pieces, escape(body[position:]), stop])
 
 
+def open_mark(text: str) -> str:
+    """Return the end of a text in which a mark may begin that it does not spell, or ""."""
+    begun = text[at:] if (at := text.rfind("<")) >= 0 else ""
+    return "" if spells_mark(begun) else begun
+
+
 def _completes_mark(before: str, text: str) -> bool:
     """Return whether a mark begins in one text and ends in the next."""
-    begun = before[at:] if (at := before.rfind("<")) >= 0 else ""
-    return bool(begun) and not spells_mark(begun) and spells_mark(begun + text)
+    begun = open_mark(before)
+    return bool(begun) and spells_mark(begun + text)
 
 
 @lru_cache

@@ -10,6 +10,7 @@ THINKING = {
     "<|channel>thought": "<channel|>",
 }
 """Texts that begin and end a thinking part."""
+_BEGINS = tuple(THINKING)
 THINKING_MARKS = (*THINKING.keys(), *THINKING.values())
 
 _PART = "|".join(
@@ -37,6 +38,9 @@ def without_thinking(text: str) -> str:
     >>> without_thinking("<think>So</think>\n\n<code>"), without_thinking("<think>So ")
     ('<code>', '')
     """
+    # Quicker than the pattern, for all the texts without one.
+    if not text.lstrip().startswith(_BEGINS):
+        return text
     found = _PARTS.match(text)
     return found["before"] + text[found.end() :] if found else text
 

@@ -1,8 +1,9 @@
 """The answers of engines, checked as they arrive. A bad one fails its problem and nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 import numpy as np
 
@@ -35,6 +36,13 @@ class WrittenStep(NamedTuple):
     ends_with_token: bool
     version: int = 0
 
+    def with_text(self, text: str, exact: bool) -> "WrittenStep":
+        """Return the step with another text. `_replace` takes three times as long."""
+        return _new_step((text, *self[1:3], exact, *self[4:]))
+
+
+# A class of tuples makes its objects by a function of Python, which takes four times as long.
+_new_step = cast("Callable[[Iterable[Any]], WrittenStep]", partial(tuple.__new__, WrittenStep))
 
 Answer = list[WrittenStep] | Observation | Grade | list[float]
 """A checked answer to a request for an expansion, a run, a grade or scores."""
@@ -99,7 +107,7 @@ def _expansion(request: ExpandRequest, result: Expansion) -> list[WrittenStep]:
     if set(map(type, exacts + ends)) != {bool}:
         _refuse_texts(candidates, where)
     versions = [one.version for one in candidates]
-    if set(map(type, versions)) != {int} or not all(0 <= one <= MAX_VERSION for one in versions):
+    if set(map(type, versions)) != {int} or min(versions) < 0 or max(versions) > MAX_VERSION:
         raise PolicyError(
             f"the policy gave the versions {', '.join(map(_shown, versions))} {where}; "
             "expected an integer of at least 0 for each candidate"
@@ -117,7 +125,9 @@ def _expansion(request: ExpandRequest, result: Expansion) -> list[WrittenStep]:
                 f"the policy gave {len(of_ids) // 4} token ids and {len(of_logprobs) // 4} "
                 f"log-probabilities for candidate {i} {where}; expected as many, or none"
             )
-    return list(map(WrittenStep, texts, ids, logprobs, exacts, finishes, ends, versions))
+    return list(
+        map(_new_step, zip(texts, ids, logprobs, exacts, finishes, ends, versions, strict=True))
+    )
 
 
 def _refuse_texts(candidates: Sequence[Candidate], where: str) -> None:

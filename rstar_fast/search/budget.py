@@ -32,6 +32,11 @@ class TokenBudget:
         """Whether not even the shortest step so far would fit."""
         return self.left < max(1, self._shortest)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether steps are cut earlier than without a budget."""
+        return self.step_tokens < self._most_per_step
+
     def affordable(self, wanted: int) -> int:
         """Return how many of some draws can be made now, at least 1.
 
@@ -69,7 +74,7 @@ class TokenBudget:
         """Return whether a step was cut for want of tokens."""
         return (
             step.finish == "length"
-            and self.step_tokens < self._most_per_step
+            and self.is_short
             and len(step.id_bytes) // 4 >= self.step_tokens
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from rstar_fast.marks import END_OF_CODE, unescape
-from rstar_fast.marks.step_text import solution_text
+from rstar_fast.marks.step_text import open_mark, solution_text
 from rstar_fast.marks.thinking import without_thinking
 from rstar_fast.programs import program_key
 from rstar_fast.search.answers import WrittenStep
@@ -195,7 +195,7 @@ def solution_steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) ->
     A step has the tokens of a thinking part before it, as they are paid for. It has no
     log-probabilities then, as those of its own tokens depend on the thinking.
     """
-    in_code, before = tree.in_code(node), tree.nodes[node].text
+    in_code, before = tree.in_code(node), open_mark(tree.nodes[node].text)
     steps = []
     for one in written:
         text = without_thinking(one.text)
@@ -203,7 +203,7 @@ def solution_steps(tree: LiveTree, node: int, written: Sequence[WrittenStep]) ->
             one = one._replace(text=text, logprob_bytes=b"", exact=False)
         text = solution_text(text, in_code, one.ends_with_token, before)
         if text != one.text:
-            one = one._replace(text=text, exact=one.exact and unescape(text) == one.text)
+            one = one.with_text(text, one.exact and unescape(text) == one.text)
         steps.append(one)
     return steps
 
@@ -223,13 +223,15 @@ def _distinct(tree: LiveTree, steps: Sequence[WrittenStep]) -> dict[int, int]:
     """
     draws: dict[int, int] = {}
     places: dict[StepForm, int] = {}
+    by_program = tree.config.distinct_programs
     answered = False
     for i, step in enumerate(steps):
         text = step.text
         # A text that was met need not be parsed again.
         place = places.get(text)
         if place is None:
-            place = places[text] = places.setdefault(form_of(tree, text), i)
+            place = places.setdefault(program_key(text), i) if by_program else i
+            places[text] = place
         if place in draws:
             draws[place] += 1
             continue

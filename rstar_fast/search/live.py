@@ -170,9 +170,10 @@ class LiveTree:
             Node(i, parent, depth, text, "", id_bytes, logprob_bytes, exact, finish)
             for i, (text, id_bytes, logprob_bytes, exact, finish, *_) in enumerate(steps, start)
         ]
+        is_short = self.budget.is_short
         for child, step in zip(children, steps, strict=True):
             child.version = step.version
-            if self.budget.cuts(step):
+            if is_short and self.budget.cuts(step):
                 child.end = "budget"
         # The collector need not visit nodes: they hold texts, bytes and numbers only.
         untrack(children)

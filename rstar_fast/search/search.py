@@ -180,7 +180,8 @@ class Search:
                 f"tell: no request {request_id} was ever made; ids up to {self._next_id - 1} were"
             )
         place = request_id - owner.requests[0].id
-        expected = RESULT_OF[type(owner.requests[place])]
+        request = owner.requests[place]
+        expected = RESULT_OF[type(request)]
         if not isinstance(result, expected):
             if isinstance(result, Exception):
                 self.fail(owner.tree.problem.key, result)
@@ -189,17 +190,17 @@ class Search:
                 f"tell: request {request_id} wants {expected.__name__}, got {type(result).__name__}"
             )
         try:
-            answer = checked(owner.requests[place], result)
+            answer = checked(request, result)
         except RStarError as error:
             self.fail(owner.tree.problem.key, error)
             return
         del self._pending[request_id]
         owner.results[place] = answer
         if self._recording is not None:
-            self._recording.note(owner.tree, owner.requests[place], answer)
+            self._recording.note(owner.tree, request, answer)
         owner.missing -= 1
         if not owner.missing:
-            self._account(owner, type(owner.requests[place]))
+            self._account(owner, type(request))
             self._advance(owner)
 
     def fail(self, problem_id: str, error: BaseException) -> None:

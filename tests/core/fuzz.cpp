@@ -3,9 +3,11 @@
 // Makes random calls to forests on several threads, under the sanitizers (`make sanitize`). The
 // results of calls are checked elsewhere, against the oracle in Python. Here every instruction set
 // must select the same nodes as the scalar code, and every state must pass `verify`.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -72,7 +74,7 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
     try {
         const std::vector<NodeId> nodes =
             some_nodes(random, forest, trees, below(random, 20) ? 6 : 4000);
-        switch (below(random, 14)) {
+        switch (below(random, 16)) {
             case 0:
             case 1:
             case 2: {
@@ -127,6 +129,43 @@ bool call(Random& random, Forest& forest, std::vector<TreeId>& trees) {
                         if (in_flight[i] && below(random, 2)) forest.release(std::span(&node, 1));
                     }
                 }
+                return true;
+            }
+            case 14:
+            case 15: {
+                // Of the last nodes of some trees, which are unexpanded.
+                std::vector<NodeId> leaves, starts;
+                std::vector<TreeId> sorted = trees;
+                if (below(random, 4)) std::sort(sorted.begin(), sorted.end());
+                for (const TreeId tree : sorted) {
+                    if (below(random, 3) == 0) continue;
+                    leaves.push_back(forest.root(tree) + forest.num_nodes(tree) - 1);
+                    starts.push_back(forest.root(tree));
+                }
+                if (below(random, 8) == 0) starts = nodes;
+                const std::vector<std::int32_t> counts(
+                    leaves.size(), static_cast<std::int32_t>(1 + below(random, 40)));
+                const std::vector<std::int32_t> moves(starts.size(), 9);
+                std::vector<NodeId> first(leaves.size()), reached(starts.size());
+                std::vector<std::int32_t> left(starts.size());
+                std::optional<std::span<const double>> child_values;
+                const std::vector<double> scores = some_values(
+                    random,
+                    counts.empty() ? 0 : counts.size() * static_cast<std::size_t>(counts[0]));
+                if (below(random, 2)) child_values = scores;
+                const bool claim = below(random, 2);
+                const std::vector<double> values = some_values(random, leaves.size());
+                Forest other = Forest::from_bytes("fuzz", forest.to_bytes("fuzz"), NO_LIMIT);
+                forest.simulate(leaves, counts, child_values, values, starts, moves, 0.5, claim,
+                                first, reached, left);
+                std::vector<NodeId> first_too(leaves.size()), reached_too(starts.size());
+                other.expand(leaves, counts, child_values, first_too);
+                other.backup(leaves, values);
+                other.select(starts, moves, 0.5, claim, {}, reached_too, left);
+                require(first == first_too && reached == reached_too,
+                        "simulate differs from its three calls");
+                require(forest.to_bytes("fuzz") == other.to_bytes("fuzz"),
+                        "simulate makes other trees than its three calls");
                 return true;
             }
             case 12: {

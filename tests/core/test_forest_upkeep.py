@@ -63,6 +63,97 @@ def test_siblings_of_any_number_give_the_first_of_the_highest(level: str, count:
         assert reached[0] - 1 == np.argmax(open_values)
 
 
+def test_a_backup_follows_the_parents_of_today() -> None:
+    """A backup of the node where the last walk ended is done in one go.
+
+    After the ids have moved, the node of that id has other ancestors.
+    """
+    deep = np.array([5, 4, 3, 2, 1], np.float64)
+
+    def walked() -> tuple[Forest, int]:
+        """Return a tree 0 -> 1..5 with children below 1 (6..10) and 6 (11..15), and where a walk
+        ended."""
+        forest = Forest(1, 100, keep_values=True)
+        forest.new_trees(1)
+        for node in (0, 1, 6):
+            forest.expand(ids(node), ids(5), deep)
+        reached, _ = forest.select(ids(0), ids(9), 0.0)
+        assert reached[0] == 11
+        return forest, int(reached[0])
+
+    forest, end = walked()
+    forest.expand(ids(2, 12), ids(5, 5))
+    forest.prune(ids(3))  # Node 11 is now what was node 12.
+    forest.backup(ids(end - 1, end), np.ones(2))
+    forest.verify()
+
+    forest, end = walked()
+    forest.expand(ids(end), ids(9))
+    forest.reroot(1)
+    forest.backup(ids(end), np.ones(1))
+    forest.verify()
+
+    forest, end = walked()
+    forest.free_trees(ids(0))
+    forest.new_trees(1)
+    forest.expand(ids(0), ids(20))
+    forest.backup(ids(end), np.ones(1))
+    forest.verify()
+    assert forest.visits(0).sum() == 2
+
+    forest, end = walked()
+    again = pickle.loads(pickle.dumps(forest))
+    again.backup(ids(end), np.ones(1))
+    again.verify()
+
+
+def test_a_path_longer_than_what_is_kept() -> None:
+    forest = Forest(1, 200, keep_values=True)
+    forest.new_trees(1)
+    for depth in range(1, 60):
+        end, _ = forest.select(ids(0), ids(100), 0.0)
+        forest.expand(end, ids(2), np.array([0.5, 0.1]))
+        forest.backup(end, np.array([1.0]))
+        forest.verify()
+        assert forest.visits(0)[0] == depth and end[0] == (0 if depth == 1 else 2 * depth - 3)
+
+
+def test_one_call_for_a_simulation() -> None:
+    """`simulate` does what its three calls do, in batches of one group and of several."""
+    random = np.random.default_rng(1)
+    for trees, children, order in ((5, 32, 1), (300, 5, 1), (300, 32, -1), (3000, 2, 1)):
+        one, three = (Forest(trees, 40 * children, keep_values=True) for _ in range(2))
+        one.threads = 3
+        roots = (one.new_trees(trees) * np.int32(one.nodes_per_tree))[::order].copy()
+        three.new_trees(trees)
+        moves, counts = np.full(trees, 9, np.int32), np.full(trees, children, np.int32)
+        ends, _ = one.select(roots, moves, 1.0)
+        for step in range(20):
+            scores = random.uniform(-1, 1, trees * children) if step % 4 else None
+            values = random.uniform(-1, 1, trees)
+            first = three.expand(ends, counts, scores)
+            three.backup(ends, values)
+            expected = three.select(roots, moves, 1.0)
+            answer = one.simulate(ends, counts, scores, values, roots, moves, 1.0)
+            assert (answer[0] == first).all()
+            assert (answer[1] == expected[0]).all() and (answer[2] == expected[1]).all()
+            ends = answer[1]
+        assert pickle.dumps(one) == pickle.dumps(three)
+        one.verify()
+
+
+def test_a_large_arena_takes_huge_pages_only_if_trees_share_them() -> None:
+    """Memory is counted in the pages that are asked for."""
+    shared, apart = Forest(4096, 12_832), Forest(1024, 100_000)
+    for forest in (shared, apart):
+        forest.new_trees(1)
+    assert shared.memory_bytes % (2 << 20) == 0
+    assert apart.memory_bytes == 4096
+    limited = Forest(4096, 12_832, memory_limit_bytes=1 << 30)
+    limited.new_trees(1)
+    assert limited.memory_bytes == 4096
+
+
 def test_memory_is_counted_and_limited() -> None:
     forest = Forest(4, 100_000, memory_limit_bytes=1 << 20)
     assert (forest.memory_bytes, forest.memory_limit_bytes) == (0, 1 << 20)

@@ -64,7 +64,9 @@ def random_call(random: Random, oracle: Oracle, widening: bool) -> tuple[str, li
     # Ids that a call which expands or plants a tree would make.
     new = [oracle.ids(tree)[-1] + 1 + random.randrange(3) for tree in oracle.trees()]
     rare = ["new_trees", "free_trees", "set_terminal", "reroot", "prune"]
-    name = random.choice([*rare, *["release"] * 4, *["expand", "select", "backup", "add"] * 8])
+    name = random.choice(
+        [*rare, *["release"] * 4, *["expand", "select", "backup", "add"] * 8, *["simulate"] * 4]
+    )
     if widening and name in ("release", "expand"):
         name = random.choice([name, "append", "redraw"])
     match name:
@@ -84,7 +86,7 @@ def random_call(random: Random, oracle: Oracle, widening: bool) -> tuple[str, li
             return name, [maybe(min(random.choices(known, k=3)), -1, capacity, 2**40)]
         case "prune":
             return name, [nodes[: maybe(1, 0, 2)]]
-        case "expand":
+        case "expand" | "simulate":
             leaves = [
                 id for id, node in oracle.nodes.items() if not node.children and not node.terminal
             ]
@@ -93,10 +95,28 @@ def random_call(random: Random, oracle: Oracle, widening: bool) -> tuple[str, li
             nodes += maybe([], new[:1], new[-1:], chosen[:1])
             counts = [maybe(random.choice([1, 2, 3, 5, 32, 40]), 0, -1, 70000, 300) for _ in nodes]
             values: Any = [random.choice(VALUES) for _ in range(max(0, min(sum(counts), 200)))]
+            values = random.choice([None, maybe(values, [*values, 1.0], [*values[1:], np.nan])])
+            if name == "expand":
+                return name, [nodes, counts, values]
+            results = [maybe(random.choice(VALUES), np.nan) for _ in nodes]
+            roots = [tree * oracle.nodes_per_tree for tree in oracle.trees()]
+            # Mostly the roots of the same trees, in order.
+            starts = sorted(
+                {node // oracle.nodes_per_tree * oracle.nodes_per_tree for node in nodes}
+            )
+            starts = maybe(starts, roots, nodes, new[:1])
+            moves = [maybe(random.randrange(6), -1) for _ in starts]
+            c = maybe(random.choice([0.0, 0.1, 2.0]), -1.0, np.nan)
+            claim = random.random() < 0.5
             return name, [
                 nodes,
                 counts,
-                random.choice([None, maybe(values, [*values, 1.0], [*values[1:], np.nan])]),
+                values,
+                maybe(results, [*results, 1.0]),
+                starts,
+                moves,
+                c,
+                claim,
             ]
         case "select":
             moves = [maybe(random.randrange(6), -1) for _ in nodes]
@@ -135,6 +155,15 @@ def call_forest(forest: Forest, name: str, arguments: list[Any]) -> Any:
             claim=claim,
             **dict(zip(names, schedule, strict=False)),
         )
+    if name == "simulate":
+        *arrays, c, claim = arguments
+        types = [np.int32, np.int32, np.float64, np.float64, np.int32, np.int32]
+        given: list[Any] = [
+            None if one is None else np.array(one, dtype)
+            for one, dtype in zip(arrays, types, strict=True)
+        ]
+        simulate: Any = forest.simulate
+        return simulate(*given, c, claim=claim)
     dtypes = [np.int32, np.float64 if name in ("backup", "add") else np.int32, np.float64]
     return getattr(forest, name)(
         *(

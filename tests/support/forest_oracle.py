@@ -84,6 +84,23 @@ class Oracle:
             self.add([child for node in nodes for child in self.nodes[node].children], values)
         return first_children
 
+    def simulate(
+        self,
+        nodes: Sequence[int],
+        counts: Sequence[int],
+        child_values: Sequence[float] | None,
+        values: Sequence[float],
+        starts: Sequence[int],
+        moves: Sequence[int],
+        c: float,
+        claim: bool = False,
+    ) -> tuple[list[int], list[int], list[int]]:
+        # A node that this call makes is not one that it may start from.
+        _require(all(node in self.nodes for node in starts))
+        first_children = self.expand(nodes, counts, child_values)
+        self.backup(nodes, values)
+        return (first_children, *self.select(starts, moves, c, claim))
+
     def append(self, nodes: Sequence[int]) -> list[int]:
         _require(all(node in self.nodes for node in nodes))
         children = []

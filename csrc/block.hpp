@@ -1,13 +1,26 @@
-// Constants of the layout. They have a file of their own because some files that need them are
-// compiled for particular processors and must include little else.
+// One block of the arena (arena.hpp). It has a file of its own because some files that need it are
+// compiled for particular processors. They must include no inline function: the linker might use
+// their copy of it in the rest of the program.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace rstar_fast {
 
-// Number of nodes in one block of the arena.
+using NodeId = std::int32_t;
+
+// Number of nodes in one block.
 inline constexpr std::int32_t BLOCK = 32;
+inline constexpr std::size_t LINE_BYTES = 64;
+
+struct alignas(LINE_BYTES) NodeBlock {
+    double value_sum[BLOCK];
+    std::int32_t visits[BLOCK];
+    std::uint16_t state[BLOCK];
+    NodeId first_child[BLOCK];
+    NodeId parent[BLOCK];
+};
 
 // A node's `state` holds its number of children and these flags. Selection passes over a node that
 // has any flag.

@@ -2,8 +2,7 @@
 // processor has both.
 #include <immintrin.h>
 
-#include "flags.hpp"
-#include "shortlist.hpp"
+#include "simd.hpp"
 
 namespace rstar_fast {
 
@@ -66,16 +65,13 @@ inline float highest_lane(__m256 values) {
     return _mm_cvtss_f32(_mm_max_ss(highest, _mm_movehdup_ps(highest)));
 }
 
-}  // namespace
-
-std::uint32_t shortlist_avx2(const Siblings& siblings, float explore_all) {
-    const __m256 explore = _mm256_set1_ps(explore_all);
+template <class BoundsOf>
+inline std::uint32_t shortlist_groups(int groups, const BoundsOf& bounds_of_group) {
     __m256 high[BLOCK / LANES];
     __m256 live[BLOCK / LANES];
     __m256 low = _mm256_set1_ps(-__builtin_inff());
-    const int groups = (siblings.count + LANES - 1) / LANES;
     for (int group = 0; group < groups; ++group) {
-        const Bounds found = bounds(siblings, group * LANES, explore);
+        const Bounds found = bounds_of_group(group * LANES);
         high[group] = found.high;
         live[group] = found.live;
         low = _mm256_max_ps(low, _mm256_blendv_ps(low, found.low, found.live));
@@ -89,5 +85,49 @@ std::uint32_t shortlist_avx2(const Siblings& siblings, float explore_all) {
     }
     return listed;
 }
+
+std::uint32_t shortlist(const Siblings& siblings, float explore_all) {
+    const __m256 explore = _mm256_set1_ps(explore_all);
+    return shortlist_groups((siblings.count + LANES - 1) / LANES,
+                            [&](int begin) { return bounds(siblings, begin, explore); });
+}
+
+std::uint32_t shortlist_block(const NodeBlock& block, float explore_all) {
+    const __m256 explore = _mm256_set1_ps(explore_all);
+    return shortlist_groups(BLOCK / LANES, [&](int begin) {
+        return bounds_of(block.value_sum + begin, block.visits + begin, block.state + begin,
+                         explore);
+    });
+}
+
+void make_block(NodeBlock& block, NodeId parent, const double* values) {
+    for (int i = 0; i < BLOCK; i += 4)
+        _mm256_stream_pd(block.value_sum + i,
+                         values != nullptr ? _mm256_loadu_pd(values + i) : _mm256_setzero_pd());
+    const auto fill = [](auto* first, __m256i piece) {
+        for (auto* at = first; at < first + BLOCK; at += sizeof(piece) / sizeof(*first))
+            _mm256_stream_si256(reinterpret_cast<__m256i*>(at), piece);
+    };
+    fill(block.visits, _mm256_set1_epi32(values != nullptr ? 1 : 0));
+    fill(block.state, _mm256_setzero_si256());
+    fill(block.parent, _mm256_set1_epi32(parent));
+}
+
+bool all_finite(const double* values, std::size_t count) {
+    // A number minus itself is 0, or NaN if it is not finite.
+    __m256d sum = _mm256_setzero_pd();
+    std::size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const __m256d four = _mm256_loadu_pd(values + i);
+        sum = _mm256_or_pd(sum, _mm256_sub_pd(four, four));
+    }
+    double rest = 0.0;
+    for (; i < count; ++i) rest += values[i] - values[i];
+    return _mm256_movemask_pd(_mm256_cmp_pd(sum, sum, _CMP_UNORD_Q)) == 0 && rest == 0.0;
+}
+
+}  // namespace
+
+const Simd SIMD_AVX2{"avx2", shortlist, shortlist_block, make_block, all_finite};
 
 }  // namespace rstar_fast
