@@ -190,8 +190,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _count_done(folder: "RunFolder", wanted: set[str], totals: "Totals") -> None:
-    for tree in folder.trees():
-        if tree.problem.key in wanted:
+    for tree in folder.summaries():
+        if tree.id in wanted:
             totals.add(tree)
 
 
