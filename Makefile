@@ -67,6 +67,8 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/tree.py --quick
 	$(BIN)/python bench/expansion.py --quick
 	$(BIN)/python bench/recording.py --quick
+	$(BIN)/python bench/index.py --quick
+	$(BIN)/python bench/first_calls.py --quick
 	$(BIN)/python bench/score.py --quick
 	$(BIN)/python bench/kernels.py --quick
 	$(BIN)/python bench/credit.py --quick

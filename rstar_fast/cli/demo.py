@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rstar_fast.cli.console import Exit
+from rstar_fast.cli.loading import loading
 from rstar_fast.cli.progress import Progress
 from rstar_fast.config import SearchConfig
 from rstar_fast.errors import ConfigError, StoreError
@@ -88,12 +90,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     problems = held_out_problems(args.problems, seed=SEED)
     console.print("\nloading the models", soft_wrap=True)
     after = f"after round {rounds}"
-    with (
-        open_searcher(SEARCH, EMBEDDED, EMBEDDED) as searcher,
-        open_searcher(GREEDY, base_path(), dtype="float32") as base,
-        _same_engines(searcher, GREEDY) as policy,
-        _same_engines(searcher, SAMPLES) as sampler,
-    ):
+    with ExitStack() as stack:
+        with loading():
+            searcher = stack.enter_context(open_searcher(SEARCH, EMBEDDED, EMBEDDED))
+            base = stack.enter_context(open_searcher(GREEDY, base_path(), dtype="float32"))
+        policy = stack.enter_context(_same_engines(searcher, GREEDY))
+        sampler = stack.enter_context(_same_engines(searcher, SAMPLES))
         before = _solve(console, "base, greedy", base, problems)
         greedy = _solve(console, f"{after}, greedy", policy, problems)
         search = _solve(console, f"{after}, search", searcher, problems)

@@ -121,6 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Search the problems that are not done yet, and print how the whole run went."""
+    from rstar_fast.cli.loading import loading
     from rstar_fast.cli.progress import Progress
     from rstar_fast.search.engines import open_searcher
     from rstar_fast.search.run import Totals, run_config, search_to_folder
@@ -153,22 +154,23 @@ def run(args: argparse.Namespace, console: Console) -> int:
             if totals.trees < len(problems):
                 models = f"{given.policy} and {given.ppm}" if given.ppm else given.policy
                 console.print(f"loading {models}", soft_wrap=True)
-                searcher = stack.enter_context(
-                    open_searcher(
-                        config,
-                        given.policy,
-                        given.ppm,
-                        workers=given.workers,
-                        device=given.device,
-                        dtype=given.dtype,
-                        max_rows=given.max_rows,
-                        policy_memory=given.policy_memory,
-                        ppm_memory=given.ppm_memory,
-                        require_isolation=not given.unconfined,
-                        tokenizer=given.tokenizer,
-                        ppm_folder=given.ppm_folder,
+                with loading():
+                    searcher = stack.enter_context(
+                        open_searcher(
+                            config,
+                            given.policy,
+                            given.ppm,
+                            workers=given.workers,
+                            device=given.device,
+                            dtype=given.dtype,
+                            max_rows=given.max_rows,
+                            policy_memory=given.policy_memory,
+                            ppm_memory=given.ppm_memory,
+                            require_isolation=not given.unconfined,
+                            tokenizer=given.tokenizer,
+                            ppm_folder=given.ppm_folder,
+                        )
                     )
-                )
                 # The folder is made last, so that a policy that cannot be loaded leaves none.
                 folder = folder or stack.enter_context(RunFolder.open(given.out, as_run))
                 run = stack.enter_context(closing(search_to_folder(searcher, problems, folder)))
@@ -190,8 +192,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _count_done(folder: "RunFolder", wanted: set[str], totals: "Totals") -> None:
-    for tree in folder.trees():
-        if tree.problem.key in wanted:
+    for tree in folder.summaries():
+        if tree.id in wanted:
             totals.add(tree)
 
 

@@ -70,7 +70,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         _print_json(args, folder, console)
         return Exit.OK
     if args.id is None:
-        console.print(run_view(folder))
+        for view in run_view(folder):
+            console.print(view)
         return Exit.OK
     tree = _find(folder, args.id)
     if args.trajectory:
@@ -91,7 +92,7 @@ def _print_json(args: argparse.Namespace, folder: "RunFolder", console: Console)
         told = tree_to_record(_find(folder, args.id))
     else:
         totals = Totals()
-        for tree in folder.trees():
+        for tree in folder.summaries():
             totals.add(tree)
         failures = folder.failures()
         totals.failures = len(failures)
@@ -105,9 +106,8 @@ def _print_json(args: argparse.Namespace, folder: "RunFolder", console: Console)
 
 
 def _find(folder: "RunFolder", problem_id: str) -> Tree:
-    for tree in folder.trees():
-        if tree.problem.key == problem_id:
-            return tree
+    if problem_id in folder.done:
+        return folder.tree(problem_id)
     for failure in folder.failures():
         if failure.problem.key == problem_id:
             raise StoreError(

@@ -85,8 +85,8 @@ def _search(
     with closing(search_to_folder(searcher, wanted, folder)) as run:
         for _ in run:
             pass
-    keys = {problem.key for problem in wanted}
-    return {tree.problem.key: tree for tree in folder.trees() if tree.problem.key in keys}
+    keys = {problem.key for problem in wanted} & folder.done
+    return {key: folder.tree(key) for key in sorted(keys)}
 
 
 def independent(search: SearchConfig, paths: int) -> SearchConfig:

@@ -6,7 +6,7 @@ from typing import Any
 from rstar_fast.errors import SearchError
 from rstar_fast.evaluate.run import next_copies
 from rstar_fast.evolve.context import Context
-from rstar_fast.evolve.folders import trees_in
+from rstar_fast.evolve.folders import summaries_in
 from rstar_fast.evolve.groups import solved_by_group
 from rstar_fast.evolve.problems import problems_of
 from rstar_fast.evolve.stage import SearchStage
@@ -14,7 +14,7 @@ from rstar_fast.failure import Failure
 from rstar_fast.search import Searcher
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.search.run import Totals, search_to_folder
-from rstar_fast.store import RunFolder
+from rstar_fast.store import RunFolder, TreeSummary
 from rstar_fast.tree import Tree
 
 
@@ -30,16 +30,16 @@ def search(stage: SearchStage, context: Context) -> dict[str, Any]:
     solved: list[tuple[str, bool]] = []
     generated: dict[str, int] = {}
 
-    def count(ended: Tree | Failure) -> None:
+    def count(ended: TreeSummary | Failure) -> None:
         totals.add(ended)
-        if isinstance(ended, Tree):
-            solved.append((ended.problem.id, ended.solved))
-            generated[ended.problem.key] = ended.counts.get("generated_tokens", 0)
+        if isinstance(ended, TreeSummary):
+            solved.append((ended.problem_id, ended.solved))
+            generated[ended.id] = ended.tokens
 
     written = {"stage": stage.name, "options": stage.to_dict()}
     with RunFolder.open(context.run / stage.name, written) as folder, ExitStack() as engines:
-        for tree in trees_in(folder):
-            count(tree)
+        for summary in summaries_in(folder):
+            count(summary)
         searcher: Searcher | None = None
         wanted, num_problems = problems, len(problems)
         tokens = {problem.id: stage.tokens or 0 for problem in problems}
@@ -48,7 +48,7 @@ def search(stage: SearchStage, context: Context) -> dict[str, Any]:
                 searcher = searcher or engines.enter_context(_open(stage, context))
                 with closing(search_to_folder(searcher, wanted, folder)) as run:
                     for ended in run:
-                        count(ended)
+                        count(TreeSummary.of(ended) if isinstance(ended, Tree) else ended)
             wanted = next_copies(wanted, generated, tokens)
             num_problems += len(wanted)
         failures = folder.failures()

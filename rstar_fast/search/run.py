@@ -14,7 +14,7 @@ from rstar_fast.remote.identity import Identity
 from rstar_fast.search.naming import parse_model_name
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.searcher import Searcher
-from rstar_fast.store import RunFolder
+from rstar_fast.store import RunFolder, TreeSummary
 from rstar_fast.tree import Tree
 
 
@@ -151,21 +151,21 @@ class Totals:
     nodes: int = 0
     generated_tokens: int = 0
 
-    def add(self, ended: Tree | Failure) -> None:
+    def add(self, ended: Tree | TreeSummary | Failure) -> None:
         """Count one more problem."""
         if isinstance(ended, Failure):
             self.failures += 1
             return
+        tree = TreeSummary.of(ended) if isinstance(ended, Tree) else ended
         self.trees += 1
-        self.nodes += len(ended.nodes) - 1
-        self.generated_tokens += ended.counts.get("generated_tokens", 0)
-        if ended.problem.answers:
-            best, majority = ended.best(), ended.majority()
+        self.nodes += tree.nodes
+        self.generated_tokens += tree.tokens
+        if tree.expected is not None:
             self.graded += 1
-            self.solved += ended.solved
-            self.best_correct += bool(best and best.correct)
-            self.majority_correct += bool(majority and majority.correct)
-            self.unsure += sum(node.unsure for node in ended.nodes)
+            self.solved += tree.solved
+            self.best_correct += bool(tree.best_correct)
+            self.majority_correct += tree.majority_correct
+            self.unsure += tree.unsure
 
 
 def _absolute(name: str) -> str:

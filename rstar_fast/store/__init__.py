@@ -2,5 +2,6 @@
 
 from rstar_fast.store.records import record_to_tree, tree_to_record
 from rstar_fast.store.run_folder import RunFolder
+from rstar_fast.store.summary import TreeSummary
 
-__all__ = ["RunFolder", "record_to_tree", "tree_to_record"]
+__all__ = ["RunFolder", "TreeSummary", "record_to_tree", "tree_to_record"]

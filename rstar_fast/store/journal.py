@@ -7,7 +7,7 @@ as a kill leaves it. Such a line does not count. Any other damage is an error.
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,20 @@ class Line:
 
     Attributes:
         number: Number of the line, from 1.
-        end: Number of bytes from the start of the file to the end of the line.
+        offset: Number of bytes from the start of the file to the start of the line.
+        raw: The line itself.
         record: Object on the line, without its checksum. It has a string `id`.
     """
 
     number: int
-    end: int
+    offset: int
+    raw: bytes
     record: dict[str, Any]
+
+    @property
+    def end(self) -> int:
+        """Number of bytes from the start of the file to the end of the line."""
+        return self.offset + len(self.raw)
 
 
 def sealed_line(record: dict[str, Any]) -> bytes:
@@ -57,19 +64,29 @@ def seal(line: bytes) -> bytes:
     return body + _seal(body)
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def unsealed(line: bytes) -> bytes | None:
+    """Return the JSON object of a sealed line, or None if its checksum is missing or differs."""
+    body = line[:-_SEAL_BYTES]
+    return body + b"}" if line[-_SEAL_BYTES:] == _seal(body) else None
+
+
+def read_lines(path: Path, offset: int = 0, number: int = 1) -> Iterator[Line]:
     """Yield the lines of a journal without a torn last line. A missing file has no lines.
 
     Lines without a checksum, which older versions wrote, are read too.
+
+    Args:
+        path: The file.
+        offset: Number of bytes before the first line to read.
+        number: Number of that line.
 
     Raises:
         StoreError: A line is damaged, or the file cannot be read.
     """
     try:
         with open_to_read(path) as file:
-            end = number = 0
+            file.seek(offset)
             while raw := file.readline(_MAX_LINE_BYTES):
-                number += 1
                 try:
                     record = _record_of(raw)
                 except ValueError as error:
@@ -79,12 +96,22 @@ def read_lines(path: Path) -> Iterator[Line]:
                     ) from error
                 if record is None:
                     return
-                end += len(raw)
-                yield Line(number, end, record)
+                yield Line(number, offset, raw, record)
+                offset += len(raw)
+                number += 1
     except FileNotFoundError:
         return
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def at(path: Path, line: Line) -> Iterator[None]:
+    """Say in errors where a record stands."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{path}:{line.number}: {error}") from error
 
 
 class Journal:
@@ -92,6 +119,7 @@ class Journal:
 
     Attributes:
         path: The file.
+        size: Number of bytes of its whole lines.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -102,7 +130,7 @@ class Journal:
         """
         self.path = path
         self._absolute = path.absolute()
-        self._size = size
+        self.size = size
         self._fd = open_to_append(path)
         try:
             os.ftruncate(self._fd, size)
@@ -111,8 +139,8 @@ class Journal:
             os.close(self._fd)
             raise
 
-    def append(self, record: dict[str, Any], what: str) -> None:
-        """Write one line and wait until it is on disk.
+    def append(self, record: dict[str, Any], what: str) -> bytes:
+        """Write one line, wait until it is on disk, and return it.
 
         Args:
             record: Object to write. It has a string `id`.
@@ -124,7 +152,7 @@ class Journal:
         """
         line = sealed_line(record)
         try:
-            write_behind(self._fd, self._size, line)
+            write_behind(self._fd, self.size, line)
             os.fsync(self._fd)
         except OSError as error:
             self._undo()
@@ -134,9 +162,19 @@ class Journal:
         except BaseException:
             self._undo()
             raise
-        self._size += len(line)
+        self.size += len(line)
         if not same_file(self._fd, self._absolute):
             raise StoreError(f"{self.path}: deleted or replaced while a run was writing to it")
+        return line
+
+    def finish(self) -> None:
+        """Close the file for good, without what an append that failed may have left behind.
+
+        Raises:
+            OSError: The disk refuses. The journal is still open.
+        """
+        os.ftruncate(self._fd, self.size)
+        self.close()
 
     def close(self) -> None:
         """Close the file. The journal cannot be used after that."""
@@ -145,7 +183,7 @@ class Journal:
     def _undo(self) -> None:
         # If even this fails, the next append tries again, and readers ignore a torn last line.
         with suppress(OSError):
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self.size)
 
 
 def _seal(body: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """A run on disk: its configuration, every finished tree and every failure.
 
     RUN/config.json      configuration of the run
-    RUN/trees.jsonl      one line per finished tree, see `records`
+    RUN/trees*.jsonl     one line per finished tree, see `finished`
+    RUN/index.jsonl      where these lines stand, see `index`
     RUN/failures.jsonl   one line per failure: id, copy, question, answers, reason, error_type,
                          traceback, time
     RUN/sessions.jsonl   one line per process that wrote here and was not killed: how it ended, and
@@ -14,8 +15,7 @@ is finished stays, a torn last line is dropped and its problem is searched again
 problems are tried again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from errno import ELOOP
@@ -35,15 +35,15 @@ from rstar_fast.store.config_file import (
     write_config,
 )
 from rstar_fast.store.files import sync_folder
-from rstar_fast.store.journal import Journal, Line, read_lines
+from rstar_fast.store.finished import FinishedTrees, find_parts
+from rstar_fast.store.journal import Journal, at, read_lines
 from rstar_fast.store.lock import FolderLock
 from rstar_fast.store.records import (
     check_session,
     failure_to_record,
     record_to_failure,
-    record_to_tree,
-    tree_to_record,
 )
+from rstar_fast.store.summary import TreeSummary
 from rstar_fast.tree import Tree
 
 
@@ -53,7 +53,6 @@ class RunFolder:
     Attributes:
         path: The folder.
         config: Configuration as in config.json.
-        done: Keys (`Problem.key`) of the problems whose trees are on disk.
     """
 
     def __init__(self, path: Path, config: dict[str, Any], lock: FolderLock | None) -> None:
@@ -63,31 +62,21 @@ class RunFolder:
         """
         self.path = path
         self.config = config
-        self.done: set[str] = set()
-        # Question and answers of every problem that is done.
-        self._searched: dict[str, tuple[str, list[str]]] = {}
         self._lock = lock
-        self._trees: Journal | None = None
+        self._finished = FinishedTrees(path, writable=lock is not None)
         self._failures: Journal | None = None
         self._sessions: Journal | None = None
         self._checkpoints: Checkpoints | None = None
-        size = 0
-        for line in read_lines(path / "trees.jsonl"):
-            key = line.record["id"]
-            if key in self.done:
-                raise StoreError(
-                    f"{path / 'trees.jsonl'}:{line.number}: damaged: "
-                    f"a second tree of problem {key!r}"
-                )
-            self.done.add(key)
-            self._searched[key] = line.record.get("question", ""), line.record.get("answers", [])
-            size = line.end
         if lock is not None:
-            self._trees = Journal(path / "trees.jsonl", size)
             self._failures = _reopened(path / "failures.jsonl")
             self._sessions = _reopened(path / "sessions.jsonl")
             self._checkpoints = Checkpoints(path, lock, config, self.done)
             sync_folder(path)
+
+    @property
+    def done(self) -> KeysView[str]:
+        """Keys (`Problem.key`) of the problems whose trees are on disk."""
+        return self._finished.keys
 
     @classmethod
     def open(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
@@ -111,8 +100,8 @@ class RunFolder:
         try:
             if (path / CONFIG).exists():
                 refuse_other_config(path, read_config(path), wanted)
-            elif (path / "trees.jsonl").exists():
-                raise StoreError(f"{path}: damaged: trees.jsonl without config.json")
+            elif parts := find_parts(path):
+                raise StoreError(f"{path}: damaged: {parts[0].name} without config.json")
             else:
                 write_config(path, wanted)
             return cls(path, wanted, lock)
@@ -145,12 +134,12 @@ class RunFolder:
                 other answers.
         """
         for problem in problems:
-            if problem.key not in self.done:
+            if problem.key not in self.done or self._finished.is_of(problem):
                 continue
-            question, answers = self._searched[problem.key]
+            searched = self._finished.tree(problem.key).problem
             for what, was, now in (
-                ("another question", question, problem.question),
-                ("other answers", answers, list(problem.answers)),
+                ("another question", searched.question, problem.question),
+                ("other answers", list(searched.answers), list(problem.answers)),
             ):
                 if was != now:
                     raise StoreError(
@@ -165,12 +154,10 @@ class RunFolder:
             StoreError: The problem has a tree already, the folder is not open for writing, or the
                 disk refuses. The file is as before.
         """
-        journal, problem = self._writable(self._trees), tree.problem
-        if problem.key in self.done:
-            raise StoreError(f"{self.path}: problem {problem.key!r} has a tree already")
-        journal.append(tree_to_record(tree), f"the tree of problem {problem.key!r}")
-        self.done.add(problem.key)
-        self._searched[problem.key] = problem.question, list(problem.answers)
+        self._check_lock()
+        if tree.problem.key in self.done:
+            raise StoreError(f"{self.path}: problem {tree.problem.key!r} has a tree already")
+        self._finished.append(tree)
 
     def fail(self, failure: Failure) -> None:
         """Note that a problem could not be searched. The next run tries it again.
@@ -218,7 +205,7 @@ class RunFolder:
         path = self.path / "sessions.jsonl"
         notes = []
         for line in read_lines(path):
-            with _at(path, line):
+            with at(path, line):
                 check_session(line.record)
             notes.append(line.record)
         return notes
@@ -229,11 +216,26 @@ class RunFolder:
         Raises:
             StoreError: A line is damaged, or of another version of the format.
         """
-        path = self.path / "trees.jsonl"
-        for line in read_lines(path):
-            with _at(path, line):
-                tree = record_to_tree(line.record)
-            yield tree
+        return self._finished.trees()
+
+    def tree(self, key: str) -> Tree:
+        """Return the finished tree of a problem. No other is read.
+
+        Args:
+            key: Key of the problem, one of `done`.
+
+        Raises:
+            KeyError: The problem has no tree.
+            StoreError: The record is damaged.
+        """
+        return self._finished.tree(key)
+
+    def summaries(self) -> Iterator[TreeSummary]:
+        """Yield a summary of every finished tree, in order of finishing. No tree is read.
+
+        They are of the trees that were there when the folder was opened, and of those appended.
+        """
+        return self._finished.summaries()
 
     def failures(self) -> list[Failure]:
         """Return the last failure of every problem that has no tree yet.
@@ -246,16 +248,17 @@ class RunFolder:
         path = self.path / "failures.jsonl"
         last: dict[str, Failure] = {}
         for line in read_lines(path):
-            with _at(path, line):
+            with at(path, line):
                 last[line.record["id"]] = record_to_failure(line.record)
         return [failure for key, failure in last.items() if key not in self.done]
 
     def close(self) -> None:
         """Close the files and release the lock. Nothing is lost without it. May be called again."""
-        for part in (self._trees, self._failures, self._sessions, self._checkpoints, self._lock):
+        self._finished.close()
+        for part in (self._failures, self._sessions, self._checkpoints, self._lock):
             if part is not None:
                 part.close()
-        self._trees = self._failures = self._sessions = self._checkpoints = self._lock = None
+        self._failures = self._sessions = self._checkpoints = self._lock = None
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -269,10 +272,14 @@ class RunFolder:
         self.close()
 
     def _writable(self, journal: Journal | None) -> Journal:
-        if journal is None or self._lock is None:
+        self._check_lock()
+        assert journal is not None
+        return journal
+
+    def _check_lock(self) -> None:
+        if self._lock is None:
             raise StoreError(f"{self.path}: not open for writing")
         self._lock.check()
-        return journal
 
 
 def _reason(error: OSError) -> str:
@@ -284,15 +291,6 @@ def _reason(error: OSError) -> str:
 def _reopened(path: Path) -> Journal:
     """Open a journal for more lines. A torn last line is cut off."""
     return Journal(path, max((line.end for line in read_lines(path)), default=0))
-
-
-@contextmanager
-def _at(path: Path, line: Line) -> Iterator[None]:
-    """Say in errors where a record stands."""
-    try:
-        yield
-    except StoreError as error:
-        raise StoreError(f"{path}:{line.number}: {error}") from error
 
 
 def _short(value: object) -> str:

@@ -1,54 +1,48 @@
 """The view of a run: its configuration, a row for every problem, and its totals."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from rstar_fast.search.run import Totals
 from rstar_fast.store import RunFolder
-from rstar_fast.tree import Node, Tree
+from rstar_fast.viewer.table import table_of
 from rstar_fast.viewer.text import clean, counted, duration, one_line
 
 MAX_ANSWER = 32
 MAX_REASON = 300
 
 
-def run_view(folder: RunFolder) -> RenderableType:
-    """Return all that `rstar-fast show RUN` prints.
+def run_view(folder: RunFolder) -> Iterator[RenderableType]:
+    """Yield all that `rstar-fast show RUN` prints, piece by piece.
 
     Raises:
         StoreError: The folder is damaged.
     """
-    table = Table(
-        "problem", "solved", "chosen", "expected", box=None, pad_edge=False, header_style="bold"
-    )
-    table.columns[0].overflow = "fold"
-    for name in ("nodes", "tokens", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
     totals = Totals()
-    for tree in folder.trees():
-        totals.add(tree)
-        table.add_row(*_row(tree))
+    for summary in folder.summaries():
+        totals.add(summary)
     failures = folder.failures()
+    sessions = folder.sessions()
     totals.failures = len(failures)
-    parts: list[RenderableType] = [_config_view(folder), Text("")]
+    yield _config_view(folder)
+    yield ""
     if totals.trees:
-        parts += [table, Text("")]
+        yield from table_of(folder)
+        yield ""
     if failures:
-        parts.append(Text("could not be searched:", "bold"))
-        parts += [
-            Padding(
-                Text(f"{clean(one.problem.key)}: {one_line(one.summary, MAX_REASON)}"), (0, 0, 0, 2)
-            )
-            for one in failures
-        ]
-        parts.append(Text(""))
-    parts += [totals_view(totals), *(_session_line(session) for session in folder.sessions())]
-    return Group(*parts)
+        yield Text("could not be searched:", "bold")
+        for one in failures:
+            told = f"{clean(one.problem.key)}: {one_line(one.summary, MAX_REASON)}"
+            yield Padding(Text(told), (0, 0, 0, 2))
+        yield ""
+    yield totals_view(totals)
+    yield from map(_session_line, sessions)
 
 
 def totals_view(totals: Totals) -> RenderableType:
@@ -106,29 +100,6 @@ def _session_line(session: dict[str, Any]) -> Text:
     until = one_line(session["id"], MAX_ANSWER)
     line = f"session until {until}: {took}, {counts}, {ended}; busy: {busy_line(session)}"
     return Text(line, "dim")
-
-
-def _row(tree: Tree) -> tuple[Text, ...]:
-    if not tree.problem.answers:
-        solved = Text("-")
-    else:
-        solved = Text("yes", "green") if tree.solved else Text("no", "red")
-    return (
-        Text(clean(tree.problem.key)),
-        solved,
-        _chosen(tree.best()),
-        Text(", ".join(one_line(answer, MAX_ANSWER) for answer in tree.problem.answers) or "-"),
-        Text(f"{len(tree.nodes) - 1:,}"),
-        Text(f"{tree.counts.get('generated_tokens', 0):,}"),
-        Text(f"{tree.timings.get('total', 0.0):.1f}"),
-    )
-
-
-def _chosen(best: Node | None) -> Text:
-    if best is None:
-        return Text("-")
-    style = {True: "green", False: "red", None: ""}[best.correct]
-    return Text(one_line(best.answer, MAX_ANSWER) or "(none)", style)
 
 
 def _config_view(folder: RunFolder) -> RenderableType:

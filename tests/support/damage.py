@@ -34,7 +34,7 @@ ODD: list[Any] = [
     *([], {}, [[]], {"id": 1}, [None], [0, 0], {"$x^$": [1, 2]}),
 ]
 """Values that stand for others, of the same type or not."""
-SEARCH_FILES = ("trees.jsonl", "failures.jsonl", "sessions.jsonl", "config.json")
+SEARCH_FILES = ("trees.jsonl", "index.jsonl", "failures.jsonl", "sessions.jsonl", "config.json")
 REPORT_FILES = (
     "config.json",
     "round-0/greedy/manifest.json",

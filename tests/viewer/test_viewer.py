@@ -1,6 +1,7 @@
 """Views of trees and runs, as they are printed."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from rstar_fast.viewer import clean, run_view, trajectory_view, tree_view
 from rstar_fast.viewer.text import duration, one_line
 
 
-def printed(view: RenderableType, width: int = 120, terminal: bool = False) -> str:
+def printed(
+    view: RenderableType | Iterator[RenderableType], width: int = 120, terminal: bool = False
+) -> str:
     console = Console(
         file=io.StringIO(),
         width=width,
@@ -24,7 +27,8 @@ def printed(view: RenderableType, width: int = 120, terminal: bool = False) -> s
         markup=False,
         emoji=False,
     )
-    console.print(view)
+    for part in view if isinstance(view, Iterator) else [view]:
+        console.print(part)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -39,13 +39,18 @@ _RESERVE_BYTES = 64 << 20
 _MAX_PROCESSES = 4096
 """Largest number of processes and threads of all programs and snapshots together."""
 
-_WARM_UP = """
-x = sympy.symbols("x")
+WARM_UP = """
+x, y = sympy.symbols("x y")
 sympy.solve(sympy.Eq(x**2 - 5 * x + 6, 0), x)
+sympy.solve([x + y - 3, x * y - 2], [x, y])
+sympy.solveset(x**2 - 2, x, sympy.S.Reals)
 sympy.simplify(sympy.sin(x) ** 2 + sympy.cos(x) ** 2 + sympy.sqrt(8))
 sympy.integrate(x * sympy.exp(x), x)
+sympy.integrate(x**2 * sympy.sin(x), (x, 0, sympy.pi))
+sympy.Matrix([[2, 1, 0], [1, 3, 1], [0, 1, 4]]).eigenvals()
 sympy.N(sympy.factor(x**2 - 1).subs(x, sympy.pi), 20)
 """
+"""Calls of sympy that a zygote makes, so that the first call of a program sets less up."""
 
 _WARM_UPS = (
     "x = 3\ny = x**2 + 1\nprint(x, y)\n",
@@ -252,7 +257,7 @@ def _preload(modules: Iterable[str], seed: int) -> None:
             loaded[name] = import_module(name)
     if "sympy" in loaded:
         with contextlib.suppress(Exception):
-            exec(_WARM_UP, {"sympy": loaded["sympy"]})
+            exec(WARM_UP, {"sympy": loaded["sympy"]})
         loaded["sympy"].core.random.seed(seed)
     if "numpy" in loaded:
         loaded["numpy"].random.seed(seed % 2**32)
