@@ -62,7 +62,6 @@ inline constexpr NodeId BUSY = -2;
 inline constexpr std::int64_t MAX_NODES = std::numeric_limits<NodeId>::max();
 
 inline constexpr std::size_t LINE_BYTES = 64;
-inline constexpr std::int64_t PAGE_BYTES = 4096;
 inline constexpr std::int64_t HUGE_PAGE_BYTES = 2 << 20;
 
 struct alignas(LINE_BYTES) NodeBlock {

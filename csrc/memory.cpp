@@ -3,6 +3,7 @@
 // charged to both. So the account is an upper bound, except for the border pages of slots whose
 // memory was given back.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -31,7 +32,8 @@ constexpr std::int64_t end_byte(NodeId last) {
 }  // namespace
 
 Arena::Arena(std::int64_t num_nodes, std::int64_t limit_bytes)
-    : reserved_bytes_(end_byte(static_cast<NodeId>(num_nodes - 1))), page_bytes_(PAGE_BYTES) {
+    : reserved_bytes_(end_byte(static_cast<NodeId>(num_nodes - 1))),
+      page_bytes_(::sysconf(_SC_PAGESIZE)) {
     const std::int64_t huge_bytes = ceil_to(HUGE_PAGE_BYTES, reserved_bytes_);
     if (reserved_bytes_ >= HUGE_PAGE_BYTES && huge_bytes <= std::min(MOST_HUGE_BYTES, limit_bytes))
         page_bytes_ = HUGE_PAGE_BYTES;

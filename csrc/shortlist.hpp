@@ -34,5 +34,6 @@ inline constexpr float UNDERFLOW_SLACK = 1e-30F;
 std::uint32_t shortlist_scalar(const Siblings& siblings, float explore);
 std::uint32_t shortlist_avx2(const Siblings& siblings, float explore);
 std::uint32_t shortlist_avx512(const Siblings& siblings, float explore);
+std::uint32_t shortlist_neon(const Siblings& siblings, float explore);
 
 }  // namespace rstar_fast

@@ -26,6 +26,8 @@ std::vector<Level> supported_levels() {
         levels.push_back({"avx512", shortlist_avx512});
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         levels.push_back({"avx2", shortlist_avx2});
+#elif defined(__aarch64__)
+    levels.push_back({"neon", shortlist_neon});
 #endif
     levels.push_back({"scalar", shortlist_scalar});
     return levels;
