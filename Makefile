@@ -55,7 +55,8 @@ wheels: $(VENV)/build-tools $(VENV)/wheel-tools
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --quick
-	$(BIN)/python bench/throughput.py --simulate --quick
+	$(BIN)/python bench/throughput.py --engine simulate --quick
+	$(BIN)/python bench/scheduler.py --quick
 	$(BIN)/python bench/concurrency.py --quick
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick

@@ -13,6 +13,7 @@ from rstar_fast.ppm.base import AsyncScorer, Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
 from rstar_fast.search.messages import Delivery, SearchEnded
+from rstar_fast.search.observing import Observer
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.search import Progress
 from rstar_fast.search.session import SearchSession
@@ -49,6 +50,7 @@ class Searcher:
 
     Attributes:
         stats: Counts of the engines' work over all searches, up to date while one is under way.
+        observer: Observer of the requests of the searches that begin from now on. None for none.
 
     Raises:
         ConfigError: `config.use_scores` and `scorer` do not fit together.
@@ -79,6 +81,7 @@ class Searcher:
             MathVerifier(limit_s=config.grade_limit_s)
         )
         self.stats = Stats()
+        self.observer: Observer | None = None
         self._session: SearchSession | None = None
 
     def __enter__(self) -> "Searcher":
@@ -179,6 +182,7 @@ class Searcher:
             deliver,
             self.stats,
             recording,
+            self.observer,
         )
         return self._session
 
