@@ -118,6 +118,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
 def _counts(searcher: Searcher, times: RequestTimes) -> dict[str, Any]:
     """Return running totals of now. `clock_s` leaves out what a simulated machine was late."""
     now = time.perf_counter()
+    idle_s, open_s = times.totals()
     policy: Any = searcher.policy
     scorer = getattr(searcher.scorer, "stats", None)
     return {
@@ -125,9 +126,10 @@ def _counts(searcher: Searcher, times: RequestTimes) -> dict[str, Any]:
         "clock_s": now - getattr(policy, "late_s", 0.0),
         "problems": len(times.problems),
         "tokens": policy.stats.generated_tokens,
-        "idle": times.idle(),
+        "idle": idle_s,
+        "open": open_s,
         "resources": {
-            name: (one.requests, one.batches, one.busy_s or one.open_s, one.open_seconds)
+            name: (one.requests, one.batches, one.busy_s or one.open_s)
             for name, one in searcher.stats.resources.items()
         },
         "policy": (policy.stats.reused_tokens, policy.stats.encoded_tokens),
@@ -157,17 +159,17 @@ def _resources(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[
     wall_s = after["wall_s"] - before["wall_s"]
     rows: dict[str, dict[str, Any]] = {}
     for name in RESOURCES:
-        requests, batches, busy_s, open_seconds = (
+        requests, batches, busy_s = (
             now - was
             for now, was in zip(after["resources"][name], before["resources"][name], strict=True)
         )
         rows[name] = {
             "busy": min(1.0, busy_s / wall_s),
-            "in_flight": open_seconds / wall_s,
             "requests_per_s": requests / wall_s,
             "mean_batch": requests / max(1, batches),
         }
         if name != "tree":
+            rows[name]["in_flight"] = (after["open"][name] - before["open"][name]) / wall_s
             waited = {
                 other: (after["idle"][name][other] - before["idle"][name][other]) / wall_s
                 for other in RESOURCES

@@ -74,7 +74,7 @@ def resources_table(report: dict[str, Any]) -> Table:
         table.add_row(
             name,
             f"{one['busy']:.1%}",
-            f"{one['in_flight']:.1f}",
+            f"{one['in_flight']:.1f}" if "in_flight" in one else "",
             f"{one['requests_per_s']:.1f}",
             f"{one['mean_batch']:.1f}",
             f"{one['idle']:.1%}" if "idle" in one else "",

@@ -86,6 +86,7 @@ class RequestTimes:
         idle_s: Seconds in which a resource had no request, keyed by its name and by that of the
             resource that was waited for. "tree" stands for the thread of the trees.
         last_failure: Reason of the last failure. "" without one.
+        open_s: Open requests of each resource, integrated over time.
     """
 
     def __init__(self) -> None:
@@ -95,6 +96,7 @@ class RequestTimes:
         self.num_failures = 0
         self.last_failure = ""
         self.idle_s = {name: dict.fromkeys(RESOURCES, 0.0) for name in RESOURCES if name != "tree"}
+        self.open_s = dict.fromkeys(self.idle_s, 0.0)
         self._lock = threading.Lock()
         self._open: dict[int, RequestTime] = {}
         self._num_open = dict.fromkeys(self.idle_s, 0)
@@ -150,11 +152,11 @@ class RequestTimes:
             done = [one for one in self.expansions if all(part.told_s for part in one.requests)]
         return [one for one in done if begin_s <= one.told_s <= end_s]
 
-    def idle(self) -> dict[str, dict[str, float]]:
-        """Return a copy of `idle_s` up to now."""
+    def totals(self) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+        """Return copies of `idle_s` and `open_s` up to now."""
         with self._lock:
             self._advance()
-            return {name: dict(reasons) for name, reasons in self.idle_s.items()}
+            return {name: dict(one) for name, one in self.idle_s.items()}, dict(self.open_s)
 
     def _begin(self, resource: str, request: Request, now: float) -> None:
         rows = len(getattr(request, "children", ()))
@@ -183,6 +185,7 @@ class RequestTimes:
         took, self._changed_s = now - self._changed_s, now
         waited_for = [name for name, count in self._num_open.items() if count] or ["tree"]
         for name, count in self._num_open.items():
+            self.open_s[name] += took * count
             for other in waited_for if not count else ():
                 self.idle_s[name][other] += took / len(waited_for)
         return now
