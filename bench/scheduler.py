@@ -9,7 +9,6 @@ last line is one JSON document.
 
 import argparse
 import json
-import time
 from contextlib import closing
 from dataclasses import asdict
 
@@ -18,6 +17,7 @@ from lib.lockstep import LockStep
 
 from rstar_fast.bench.machine import Machine
 from rstar_fast.bench.simulated import (
+    Clock,
     InstantVerifier,
     SimulatedPolicy,
     SimulatedRunner,
@@ -53,16 +53,16 @@ def main() -> None:
 def lock_step(machine: Machine, active: int, seconds: float) -> float:
     """Return the tokens per second of a lock-step loop, after one round of warm-up."""
     config = SearchConfig(rollouts=8, max_depth=8, candidates=8, max_active=active)
-    policy = SimulatedPolicy(machine)
-    with closing(SimulatedRunner(machine)) as runner:
-        scorer, verifier = SimulatedScorer(machine), InstantVerifier()
+    clock = Clock()
+    policy = SimulatedPolicy(machine, clock)
+    with closing(SimulatedRunner(machine, clock)) as runner:
+        scorer, verifier = SimulatedScorer(machine, clock), InstantVerifier()
         loop = LockStep(config, policy, scorer, runner, verifier, endless_problems())
         loop.round()
-        tokens, late_s, began = policy.stats.generated_tokens, policy.late_s, time.perf_counter()
-        while time.perf_counter() < began + seconds:
+        tokens, began = policy.stats.generated_tokens, clock.now()
+        while clock.now() < began + seconds:
             loop.round()
-        took = time.perf_counter() - began - (policy.late_s - late_s)
-        return (policy.stats.generated_tokens - tokens) / took
+        return (policy.stats.generated_tokens - tokens) / (clock.now() - began)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 from rstar_fast.bench.machine import Machine
 from rstar_fast.bench.simulated import (
+    Clock,
     InstantVerifier,
     SimulatedPolicy,
     SimulatedRunner,
@@ -46,9 +47,10 @@ def open_bench(
             option is given that it does not take.
     """
     if engine == SIMULATE:
-        with closing(SimulatedRunner(machine)) as runner:
-            scorer = SimulatedScorer(machine) if config.use_scores else None
-            policy, verifier = SimulatedPolicy(machine), InstantVerifier()
+        clock = Clock()
+        with closing(SimulatedRunner(machine, clock)) as runner:
+            scorer = SimulatedScorer(machine, clock) if config.use_scores else None
+            policy, verifier = SimulatedPolicy(machine, clock), InstantVerifier()
             with Searcher(policy, config, scorer, runner=runner, verifier=verifier) as searcher:
                 yield searcher
     elif is_factory(engine):

