@@ -13,7 +13,7 @@ TRAINERS := .venv-trainers
 TRAINERS_INSTALL := $(TRAINERS)/bin/python -m pip install --quiet --constraint constraints-trainers.txt
 ENGINES_INSTALL := $(ENGINES)/bin/python -m pip install --quiet --constraint constraints-engines.txt
 
-.PHONY: demo test test-engines test-trainers sanitize wheel bench clean
+.PHONY: demo test test-engines test-trainers sanitize wheel wheels bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -56,9 +56,14 @@ wheel: $(VENV)/build-tools
 	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 	$(BIN)/python tests/packaging/wheel_check.py dist/*.whl
 
+# The release: a source distribution, and a wheel for every interpreter that is found here.
+wheels: $(VENV)/build-tools $(VENV)/wheel-tools
+	$(BIN)/python tests/packaging/build_wheels.py
+
 bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --quick
-	$(BIN)/python bench/throughput.py --simulate --quick
+	$(BIN)/python bench/throughput.py --engine simulate --quick
+	$(BIN)/python bench/scheduler.py --quick
 	$(BIN)/python bench/concurrency.py --quick
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick
@@ -75,7 +80,8 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/samples.py --quick
 
 clean:
-	rm -rf $(VENV) $(ENGINES) $(TRAINERS) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) $(TRAINERS) build dist wheelhouse .mypy_cache .pytest_cache \
+	    .ruff_cache .hypothesis
 
 # Stamp files: each is newer than what it was made from.
 $(VENV)/build-tools: pyproject.toml constraints.txt
@@ -88,6 +94,10 @@ $(VENV)/build-tools: pyproject.toml constraints.txt
 
 $(VENV)/installed: $(VENV)/build-tools CMakeLists.txt rstar_fast/_core.pyi $(shell find csrc -type f)
 	$(INSTALL) --no-build-isolation --editable '.[local,sandbox,server]'
+	touch $@
+
+$(VENV)/wheel-tools: $(VENV)/build-tools
+	$(INSTALL) --group wheels
 	touch $@
 
 $(VENV)/test-tools: $(VENV)/build-tools

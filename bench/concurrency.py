@@ -29,16 +29,16 @@ from itertools import islice
 from typing import Any
 
 from lib.card import print_card
-from lib.simulated import (
+
+from rstar_fast import FunctionPolicy, SearchConfig, Searcher, Tree
+from rstar_fast.bench.machine import Machine
+from rstar_fast.bench.simulated import (
     InstantVerifier,
-    Machine,
     SimulatedRunner,
     SimulatedScorer,
     endless_problems,
     write,
 )
-
-from rstar_fast import FunctionPolicy, SearchConfig, Searcher, Tree
 from rstar_fast.policy import Candidate, ExpandRequest
 from rstar_fast.seeding import stream
 

@@ -17,9 +17,9 @@ import time
 
 import numpy as np
 from lib.card import print_card
-from lib.resident import resident_bytes
-from lib.simulated import endless_problems, write
 
+from rstar_fast.bench.resident import resident_bytes
+from rstar_fast.bench.simulated import endless_problems, write
 from rstar_fast.config import SearchConfig
 from rstar_fast.policy.base import Expansion
 from rstar_fast.ppm.base import Scores

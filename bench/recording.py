@@ -21,15 +21,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lib.card import print_card
-from lib.simulated import (
+
+from rstar_fast.bench.machine import Machine
+from rstar_fast.bench.simulated import (
     InstantVerifier,
-    Machine,
     SimulatedPolicy,
     SimulatedRunner,
     SimulatedScorer,
     endless_problems,
 )
-
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems
 from rstar_fast.problems import Problem

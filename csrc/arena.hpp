@@ -61,7 +61,6 @@ inline constexpr NodeId BUSY = -2;
 
 inline constexpr std::int64_t MAX_NODES = std::numeric_limits<NodeId>::max();
 
-inline constexpr std::int64_t PAGE_BYTES = 4096;
 inline constexpr std::int64_t HUGE_PAGE_BYTES = 2 << 20;
 
 inline constexpr std::size_t STATISTICS_BYTES =

@@ -3,6 +3,7 @@
 // charged to both. So the account is an upper bound, except for the border pages of slots whose
 // memory was given back.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -32,7 +33,8 @@ constexpr std::int64_t end_byte(NodeId last) {
 }  // namespace
 
 Arena::Arena(std::int64_t num_nodes, std::int64_t nodes_per_tree, std::int64_t limit_bytes)
-    : reserved_bytes_(end_byte(static_cast<NodeId>(num_nodes - 1))), page_bytes_(PAGE_BYTES) {
+    : reserved_bytes_(end_byte(static_cast<NodeId>(num_nodes - 1))),
+      page_bytes_(::sysconf(_SC_PAGESIZE)) {
     const std::int64_t huge_bytes = ceil_to(HUGE_PAGE_BYTES, reserved_bytes_);
     const std::int64_t slot_bytes = nodes_per_tree * static_cast<std::int64_t>(NODE_BYTES);
     if (reserved_bytes_ >= HUGE_PAGE_BYTES && huge_bytes <= limit_bytes &&

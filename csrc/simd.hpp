@@ -46,5 +46,6 @@ inline constexpr float UNDERFLOW_SLACK = 1e-30F;
 extern const Simd SIMD_SCALAR;
 extern const Simd SIMD_AVX2;
 extern const Simd SIMD_AVX512;
+extern const Simd SIMD_NEON;
 
 }  // namespace rstar_fast

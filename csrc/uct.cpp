@@ -20,6 +20,8 @@ std::vector<const Simd*> supported_levels() {
         levels.push_back(&SIMD_AVX512);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         levels.push_back(&SIMD_AVX2);
+#elif defined(__aarch64__)
+    levels.push_back(&SIMD_NEON);
 #endif
     levels.push_back(&SIMD_SCALAR);
     return levels;

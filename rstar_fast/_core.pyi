@@ -20,8 +20,8 @@ something again."""
 def simd_levels() -> list[str]:
     """Return the instruction sets that this machine can run the selection with, fastest first.
 
-    The names are "avx512", "avx2" and "scalar". All of them select the same nodes, bit for bit. The
-    first one is used unless `use_simd_level` chooses another.
+    The names are "avx512" and "avx2" (x86-64), "neon" (aarch64) and "scalar". All of them select
+    the same nodes, bit for bit. The first one is used unless `use_simd_level` chooses another.
     """
 
 def simd_level() -> str:

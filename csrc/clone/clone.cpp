@@ -182,4 +182,11 @@ PyModuleDef definition = {
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__clone() { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit__clone() {
+    PyObject* const module = PyModule_Create(&definition);
+#ifdef Py_GIL_DISABLED
+    // Zygotes call it, and each of them has one thread. Other processes only import it.
+    if (module != nullptr) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
+#endif
+    return module;
+}

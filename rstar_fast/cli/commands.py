@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from importlib import metadata
 from types import FrameType
 
-from rstar_fast.cli import demo, doctor, evolve, sandbox, search, show, train
+from rstar_fast.cli import bench, demo, doctor, evolve, sandbox, search, show, train
 from rstar_fast.cli.console import Exit, make_console, open_missing_streams
 from rstar_fast.errors import RStarError
 from rstar_fast.viewer.text import clean
@@ -24,6 +24,7 @@ _COMMANDS = {
     "sandbox": sandbox,
     "demo": demo,
     "doctor": doctor,
+    "bench": bench,
 }
 _EPILOG = """\
 examples:

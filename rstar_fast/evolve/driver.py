@@ -21,6 +21,7 @@ from rstar_fast.store.config_file import (
     write_config,
 )
 from rstar_fast.store.lock import FolderLock
+from rstar_fast.verify.pool.machine import require_linux, usable_cores
 
 
 def evolve(
@@ -51,8 +52,10 @@ def evolve(
     Raises:
         ConfigError: An option is unknown or has a wrong value.
         StoreError: The folder was begun with other options, it is in use, or the disk refuses.
+        ExecutorError: This is not Linux.
         StageError: A stage failed. The stages under way were finished first.
     """
+    require_linux("rounds of self-evolution")
     config = EvolveConfig.from_dict(options)
     if processes < 1:
         raise ConfigError(f"processes: expected at least 1, got {processes}")
@@ -60,7 +63,7 @@ def evolve(
     flags = ["--workers", str(workers)] if workers else []
     flags += ["--device", device] if device else []
     flags += ["--unconfined"] if unconfined else []
-    num_threads = threads or max(1, len(os.sched_getaffinity(0)) // processes)
+    num_threads = threads or max(1, usable_cores() // processes)
     environment = {**os.environ, "OMP_NUM_THREADS": str(num_threads)}
     with (
         closing(_begin(run, {"options": dict(options), "files": _digests(config)})),

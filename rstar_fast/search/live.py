@@ -235,7 +235,8 @@ class LiveTree:
         """Make the requests to run the steps of some children of one node."""
         block, ids, problem_id = self._open_block(parent), self._ids, self.problem.key
         return [
-            RunRequest(next(ids), problem_id, child.id, (*block, child.step)) for child in children
+            RunRequest(next(ids), problem_id, child.id, (*block, child.step), parent)
+            for child in children
         ]
 
     def give_grade(self, node: Node) -> None:

@@ -15,6 +15,7 @@ from rstar_fast.ppm.base import AsyncScorer, Scorer
 from rstar_fast.problems import Problem
 from rstar_fast.search.activity import Stats
 from rstar_fast.search.messages import Delivery, SearchEnded, WeightUpdate
+from rstar_fast.search.observing import Observer
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.search import Progress
 from rstar_fast.search.session import SearchSession
@@ -51,6 +52,7 @@ class Searcher:
 
     Attributes:
         stats: Counts of the engines' work over all searches, up to date while one is under way.
+        observer: Observer of the requests of the searches that begin from now on. None for none.
 
     Raises:
         ConfigError: `config.use_scores` and `scorer` do not fit together.
@@ -81,6 +83,7 @@ class Searcher:
             MathVerifier(limit_s=config.grade_limit_s)
         )
         self.stats = Stats()
+        self.observer: Observer | None = None
         self._session: SearchSession | None = None
 
     def __enter__(self) -> "Searcher":
@@ -233,6 +236,7 @@ class Searcher:
             deliver,
             self.stats,
             recording,
+            self.observer,
         )
         return self._session
 

@@ -43,6 +43,7 @@ from rstar_fast.search.messages import (
     WeightUpdate,
 )
 from rstar_fast.search.models import PolicyModel, ScorerModel
+from rstar_fast.search.observing import Observer
 from rstar_fast.search.recording import Recording
 from rstar_fast.search.search import Progress, Search
 from rstar_fast.search.work import GradeRequest, RequestResult, RunRequest
@@ -72,6 +73,7 @@ class SearchSession:
             called in the thread of the trees.
         stats: Counts of the resources' work, which are kept up to date.
         recording: Record of what engines tell. None to keep none.
+        observer: Observer of all requests. None for none.
     """
 
     def __init__(
@@ -85,9 +87,11 @@ class SearchSession:
         deliver: Callable[[Delivery], None],
         stats: Stats,
         recording: Recording | None,
+        observer: Observer | None,
     ) -> None:
         self._search = Search(config, recording)
         self._recording = recording
+        self._observer = observer
         self._deliver = deliver
         self._stats = stats
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -240,6 +244,9 @@ class SearchSession:
                     updated.append(message)
                 case StopAsked():
                     pass
+        if self._observer is not None:
+            self._observer.told(results)
+            self._observer.began(problems)
         for request_id, result in results:
             self._search.tell(request_id, result)
         # What else has arrived is told, and so recorded, before the search ends.
@@ -293,6 +300,8 @@ class SearchSession:
     def _hand_out(self) -> None:
         """Give every queue what the search asks for, and the caller what has ended."""
         work = self._search.ask()
+        if self._observer is not None:
+            self._observer.asked(work)
         self._policy.submit(work.expand)
         if self._scorer is not None:
             self._scorer.submit(work.score)
@@ -302,6 +311,8 @@ class SearchSession:
             for pool in self._pools:
                 pool.drop(set(work.dropped))
         for ended in self._search.finished():
+            if self._observer is not None:
+                self._observer.ended(ended)
             self._deliver(ended)
 
     def _record_rest(self) -> None:

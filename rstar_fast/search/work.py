@@ -19,12 +19,14 @@ class RunRequest:
         problem_id: Key of the problem (`Problem.key`).
         node: Id of the step's node in its tree.
         steps: Texts of the block's steps. The last one is observed.
+        parent: Id of the node that was expanded.
     """
 
     id: int
     problem_id: str
     node: int
     steps: tuple[str, ...]
+    parent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The runner of Python programs, each in a confined process. Runs in the main process."""
 
-import os
+import sys
 import warnings
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
@@ -17,6 +17,7 @@ from rstar_fast.verify.execute.session import ProgramSession
 from rstar_fast.verify.execute.source import MAX_CHARS
 from rstar_fast.verify.execute.zygote_options import Style, ZygoteOptions
 from rstar_fast.verify.pool.environment import scrubbed_environment
+from rstar_fast.verify.pool.machine import usable_cores
 from rstar_fast.verify.pool.pool import MAX_WORKERS, WorkerPool
 
 PRELOAD = (
@@ -66,7 +67,8 @@ class Executor:
     Equal steps give equal observations, whatever the number of workers, and whether or not a
     snapshot of their beginning is at hand. Whatever a program does, its future resolves to an
     `Observation` at most about `limits.wall_s` after the program started. `isolation` tells how far
-    this machine can confine programs. Implements `StepRunner`.
+    this machine can confine programs. Implements `StepRunner`. Programs run on Linux only;
+    elsewhere `submit` raises `ExecutorError`.
 
     >>> with Executor(workers=1) as executor:
     ...     executor.run(["<code>\nx = 6\n<end_of_step>", "\nprint(x * 7)\n<end_of_code>"]).text
@@ -136,7 +138,7 @@ class Executor:
             huge_pages=huge_pages,
             **asdict(limits),
         )
-        num_workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        num_workers = usable_cores() if workers is None else workers
         check_integer("workers", num_workers, low=1, high=MAX_WORKERS)
         self._pool: WorkerPool[Observation | ScriptResult | dict[str, Any]] = WorkerPool(
             "rstar_fast.verify.execute.supervisor.main",
@@ -333,7 +335,7 @@ def _module_names(option: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _native(wanted: bool | None) -> bool:
-    if wanted is False:
+    if wanted is False or sys.platform != "linux":
         return False
     try:
         import rstar_fast._clone  # noqa: F401

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from rstar_fast.checks import check_integer
 from rstar_fast.errors import ExecutorError, InternalError
 from rstar_fast.verify.base import Status
+from rstar_fast.verify.pool.machine import require_linux
 from rstar_fast.verify.pool.process import WorkerProcess
 from rstar_fast.verify.pool.wire import FrameError, encode_frame
 
@@ -154,8 +155,9 @@ class WorkerPool(Generic[T]):
             cancelled until the work is handed out.
 
         Raises:
-            ExecutorError: The pool is closed, or the payload is too large.
+            ExecutorError: The pool is closed, the payload is too large, or this is not Linux.
         """
+        require_linux("programs of steps, and answers that their text does not settle,")
         work_id = next(self._ids)
         try:
             work: _Work[T] = _Work(work_id, encode_frame(work_id, payload))

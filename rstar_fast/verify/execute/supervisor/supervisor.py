@@ -33,6 +33,7 @@ from rstar_fast.verify.execute.supervisor.strays import Strays
 from rstar_fast.verify.execute.supervisor.zygote_process import ZygoteProcess
 from rstar_fast.verify.execute.supervisor.zygotes import Zygotes
 from rstar_fast.verify.execute.zygote_options import ZygoteOptions
+from rstar_fast.verify.pool.machine import usable_cores
 from rstar_fast.verify.pool.wire import FrameError
 from rstar_fast.verify.pool.worker import Channel
 
@@ -91,7 +92,7 @@ class Supervisor:
         self._max_running = max_programs(workers, options.memory_bytes, snapshot_bytes)
         self._is_ready = False
         self._poller = Poller()
-        max_zygotes = min(workers, len(os.sched_getaffinity(0)))
+        max_zygotes = min(workers, usable_cores())
         self._approvals = Approvals(self._poller, options.threads, self._takes_birth)
         self._zygotes = Zygotes(
             options,

@@ -19,40 +19,43 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rstar_fast.bench.machine import Machine
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.problems import Problem
 from rstar_fast.seeding import draw_key
 from rstar_fast.verify.base import Grade, Observation, Status
 
+_TICK_S = 2e-4
+"""Shortest sleep, seconds, while the clock may be standing still."""
 
-@dataclass(frozen=True)
-class Machine:
-    """The machine that is simulated.
+
+class Clock:
+    """The time of the simulated engines. It stands still while the machine wakes the policy late.
 
     Attributes:
-        tokens_per_s: Tokens that the policy writes per second with all places taken.
-        places: Number of candidates that are written at once.
-        latency_s: Shortest duration of a step of the policy, seconds.
-        step_tokens: Mean length of a candidate, tokens.
-        scores_per_s: Partial solutions that are scored per second.
-        score_latency_s: Shortest duration of a batch of scores, seconds.
-        workers: Number of programs that run at once.
-        program_s: Mean duration of a program, seconds.
-        slow_share: Share of programs that take `slow_s` instead, in [0, 1].
-        slow_s: Duration of a slow program, seconds.
+        late_s: Seconds for which it has stood still.
     """
 
-    tokens_per_s: float = 20_000.0
-    places: int = 256
-    latency_s: float = 0.006
-    step_tokens: float = 60.0
-    scores_per_s: float = 2_000.0
-    score_latency_s: float = 0.01
-    workers: int = 64
-    program_s: float = 0.02
-    slow_share: float = 0.01
-    slow_s: float = 5.0
+    def __init__(self) -> None:
+        self.late_s = 0.0
+        self._stop_s = math.inf
+
+    def now(self) -> float:
+        """Return the time, seconds."""
+        return min(time.perf_counter() - self.late_s, self._stop_s)
+
+    def sleep_exactly(self, until: float) -> None:
+        """Sleep until a time. No time passes between that one and the waking."""
+        self._stop_s = until
+        time.sleep(max(0.0, until + self.late_s - time.perf_counter()))
+        self.late_s = max(self.late_s, time.perf_counter() - until)
+        self._stop_s = math.inf
+
+    def sleep(self, until: float) -> None:
+        """Sleep until a time, or somewhat longer."""
+        while (left := until - self.now()) > 0:
+            time.sleep(max(left, _TICK_S))
 
 
 def endless_problems() -> Iterator[Problem]:
@@ -72,14 +75,14 @@ class SimulatedPolicy:
 
     Attributes:
         stats: Counts of the policy.
-        occupied_s: Seconds in steps, each multiplied by the share of places that were taken.
+        clock: Clock of all engines of the machine.
     """
 
     name = "simulated"
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, clock: Clock | None = None) -> None:
         self.stats = PolicyStats()
-        self.occupied_s = 0.0
+        self.clock = clock or Clock()
         self._machine = machine
         self._queue: deque[_Request] = deque()
         self._num_open = 0
@@ -99,16 +102,16 @@ class SimulatedPolicy:
 
     def cancel(self) -> None:
         """Forget all requests."""
-        self.__init__(self._machine)  # type: ignore[misc]
+        self.__init__(self._machine, self.clock)  # type: ignore[misc]
 
     def step(self) -> list[Expansion]:
         """Write one token of every candidate."""
-        started = time.perf_counter()
+        started = self.clock.now()
         self._admit()
         num_rows = len(self._rows) - len(self._free)
         if not num_rows:
             return []
-        time.sleep(max(self._machine.latency_s, num_rows / self._machine.tokens_per_s))
+        end = started + max(self._machine.latency_s, num_rows / self._machine.tokens_per_s)
         self.stats.generated_tokens += num_rows
         self._left -= 1
         done = [
@@ -116,7 +119,8 @@ class SimulatedPolicy:
             for place in np.flatnonzero(self._left == 0)
             if (expansion := self._finish(int(place)))
         ]
-        self.occupied_s += (time.perf_counter() - started) * num_rows / self._machine.places
+        # What was written above takes part of the step's time, as on a device of its own.
+        self.clock.sleep_exactly(end)
         return done
 
     def _admit(self) -> None:
@@ -183,13 +187,15 @@ class SimulatedScorer:
 
     name = "simulated"
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, clock: Clock | None = None) -> None:
         self._machine = machine
+        self._clock = clock or Clock()
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """Score all children, after the time that their rows take."""
         num_rows = sum(len(request.children) for request in requests)
-        time.sleep(max(self._machine.score_latency_s, num_rows / self._machine.scores_per_s))
+        took = max(self._machine.score_latency_s, num_rows / self._machine.scores_per_s)
+        self._clock.sleep(self._clock.now() + took)
         return [
             Scores(
                 one.id,
@@ -202,8 +208,9 @@ class SimulatedScorer:
 class SimulatedRunner:
     """A `StepRunner` whose programs only take time. The time follows from their text."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, clock: Clock | None = None) -> None:
         self._machine = machine
+        self._clock = clock or Clock()
         self._waiting: deque[tuple[float, Future[Observation]]] = deque()
         self._running: list[tuple[float, int, float, Future[Observation]]] = []
         self._order = itertools.count()
@@ -238,14 +245,15 @@ class SimulatedRunner:
     def _run(self) -> None:
         while not self._closed:
             with self._changed:
-                now = time.monotonic()
+                now = self._clock.now()
                 while self._waiting and len(self._running) < self._machine.workers:
                     duration, future = self._waiting.popleft()
                     heapq.heappush(
                         self._running, (now + duration, next(self._order), duration, future)
                     )
                 if not self._running or self._running[0][0] > now:
-                    self._changed.wait(self._running[0][0] - now if self._running else None)
+                    left = max(self._running[0][0] - now, _TICK_S) if self._running else None
+                    self._changed.wait(left)
                     continue
                 _, _, duration, future = heapq.heappop(self._running)
             if future.set_running_or_notify_cancel():
