@@ -126,7 +126,7 @@ def test_one_call_for_a_simulation() -> None:
         one.threads = 3
         roots = (one.new_trees(trees) * np.int32(one.nodes_per_tree))[::order].copy()
         three.new_trees(trees)
-        moves, counts = np.full(trees, 9, np.int32), np.full(trees, children, np.int32)
+        moves, counts = np.full(trees, 40, np.int32), np.full(trees, children, np.int32)
         ends, _ = one.select(roots, moves, 1.0)
         for step in range(20):
             scores = random.uniform(-1, 1, trees * children) if step % 4 else None
