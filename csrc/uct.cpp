@@ -5,21 +5,47 @@
 #include <atomic>
 #include <bit>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "errors.hpp"
 
 namespace rstar_fast {
 
 namespace {
 
+#if defined(__x86_64__)
+
+struct Features {
+    bool avx2;
+    bool avx512;
+};
+
+// Asks the processor which instructions it has, and whether the kernel keeps their registers.
+// __builtin_cpu_supports would say no to everything in what zig compiles.
+Features features() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned FMA = 1U << 12, OSXSAVE = 1U << 27;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & OSXSAVE) == 0) return {false, false};
+    const bool fma = (c & FMA) != 0;
+    unsigned kept = 0, high = 0;
+    __asm__ volatile("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
+    constexpr unsigned AVX_KEPT = 0x06, AVX512_KEPT = 0xe6;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return {false, false};
+    constexpr unsigned AVX2 = 1U << 5, AVX512 = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31;
+    return {fma && (b & AVX2) == AVX2 && (kept & AVX_KEPT) == AVX_KEPT,
+            (b & AVX512) == AVX512 && (kept & AVX512_KEPT) == AVX512_KEPT};
+}
+
+#endif
+
 std::vector<const Simd*> supported_levels() {
     std::vector<const Simd*> levels;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        levels.push_back(&SIMD_AVX512);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        levels.push_back(&SIMD_AVX2);
+    const Features has = features();
+    if (has.avx512) levels.push_back(&SIMD_AVX512);
+    if (has.avx2) levels.push_back(&SIMD_AVX2);
 #elif defined(__aarch64__)
     levels.push_back(&SIMD_NEON);
 #endif

@@ -48,11 +48,13 @@ def open_bench(
     """
     if engine == SIMULATE:
         clock = Clock()
-        with closing(SimulatedRunner(machine, clock)) as runner:
-            scorer = SimulatedScorer(machine, clock) if config.use_scores else None
-            policy, verifier = SimulatedPolicy(machine, clock), InstantVerifier()
-            with Searcher(policy, config, scorer, runner=runner, verifier=verifier) as searcher:
-                yield searcher
+        scorer = SimulatedScorer(machine, clock) if config.use_scores else None
+        policy, verifier = SimulatedPolicy(machine, clock), InstantVerifier()
+        with (
+            closing(SimulatedRunner(machine, clock)) as simulated,
+            Searcher(policy, config, scorer, runner=simulated, verifier=verifier) as searcher,
+        ):
+            yield searcher
     elif is_factory(engine):
         refused = [name for name, value in options.items() if value and name != "workers"]
         if refused:

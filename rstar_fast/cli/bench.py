@@ -188,7 +188,7 @@ def _problems(args: argparse.Namespace) -> Iterator[Problem]:
 
 
 def _machine(settings: list[str]) -> Machine:
-    known = {field.name: type(field.default) for field in fields(Machine)}
+    known = {field.name: type(getattr(Machine(), field.name)) for field in fields(Machine)}
     changes = parse_settings(settings)
     for name, value in changes.items():
         if name not in known or isinstance(value, bool) or not isinstance(value, int | float):

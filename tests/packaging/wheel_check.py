@@ -33,6 +33,7 @@ ON_LINUX = sys.platform == "linux"
 FOREST = """
 import importlib.metadata
 import importlib.util
+import pathlib
 import sys
 import sysconfig
 import rstar_fast
@@ -48,6 +49,9 @@ first = forest.expand(root, np.array([3], np.int32))
 forest.backup(first + 2, np.array([1.0]))
 reached, _ = forest.select(root, np.array([1], np.int32), 2.0)
 assert reached == first + 2, reached
+levels = rstar_fast._core.simd_levels()
+cpuinfo = pathlib.Path("/proc/cpuinfo")
+assert ("avx2" in levels) == (cpuinfo.exists() and " avx2" in cpuinfo.read_text()), levels
 if sysconfig.get_config_var("Py_GIL_DISABLED"):
     assert not sys._is_gil_enabled(), "an extension switched the GIL on"
 """
