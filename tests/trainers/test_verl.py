@@ -21,7 +21,7 @@ from rstar_fast.trainers import verl_loop
 from rstar_fast.trainers.verl_tool import PythonTool
 
 SEARCH = {
-    "candidates": 2,
+    "candidates": 3,
     "rollouts": 3,
     "max_depth": 8,
     "use_scores": False,
@@ -93,7 +93,7 @@ def put(monkeypatch: pytest.MonkeyPatch, made: Any, session_id: int) -> list[dic
 
     monkeypatch.setattr(agent_loop_tq.tq, "async_kv_batch_put", keep)
     monkeypatch.setattr(agent_loop_tq, "list_of_dict_to_tensordict", lambda fields: fields)
-    (problem, *_) = read_problems("graded:train:1")
+    *_, problem = read_problems("graded:train:1")
 
     async def run() -> None:
         trajectory = {"step": 3, "sample_index": 0, "rollout_n": 0, "validate": False}
@@ -141,7 +141,7 @@ def test_a_tree_is_a_list_of_outputs_with_rewards_of_their_own(
 
 
 def test_the_credit_of_the_steps_goes_through_an_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = put(monkeypatch, worker(credit="outcome"), 0)
+    rows = put(monkeypatch, worker(credit="q"), 0)
     assert any(row["rm_scores"][:-1].any() for row in rows)
     for row in rows:
         mask = row["response_mask"].float()
