@@ -71,6 +71,9 @@ class SearchConfig(Options):
         without_repetition: Whether no candidate is drawn twice at a node, as far as the policy can
             leave some out (`TransformersPolicy` can). Needs `widening`, temperature 1, top_p 1 and
             top_k 0.
+        greedy_first: Whether the first candidate of a node is the most likely step, as at
+            temperature 0. A rollout that has drawn a new step then goes on with the most likely
+            ones. Needs `widening`.
         distinct_programs: Whether steps with the same program are one step, which is paid for once.
             Comments and layout are those of the first. Else steps of the same text are.
         beam_width: Number of steps kept per level, 1..1024. beam only.
@@ -118,6 +121,7 @@ class SearchConfig(Options):
     widening: float = 0.0
     widening_exponent: float = 0.5
     without_repetition: bool = False
+    greedy_first: bool = False
     distinct_programs: bool = False
     beam_width: int = 4
     max_tokens: int = 0
@@ -159,6 +163,8 @@ class SearchConfig(Options):
                 "without_repetition needs widening, temperature 1, top_p 1 and top_k 0, got "
                 f"{self.widening}, {self.temperature}, {self.top_p} and {self.top_k}"
             )
+        if self.greedy_first and not self.widening:
+            raise ConfigError(f"greedy_first needs widening, got {self.widening}")
         if self.strategy in ("beam", "particles") and not self.use_scores:
             raise ConfigError(
                 f"strategy '{self.strategy}' goes by the scores of steps: it needs use_scores "

@@ -17,6 +17,7 @@ _ONLY_SEARCH = (
     "widening_exponent",
     "distinct_programs",
     "without_repetition",
+    "greedy_first",
     "max_tokens",
     "stop_when_sure",
     "stop_when_settled",

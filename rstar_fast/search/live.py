@@ -217,6 +217,9 @@ class LiveTree:
         drawn: Sequence[Drawn] = (),
     ) -> ExpandRequest:
         """Make the request for the next steps after a node."""
+        sampling = self._sampling_now()
+        if self.config.greedy_first and first_candidate == 0:
+            sampling = replace(sampling, temperature=0.0)
         return ExpandRequest(
             id=next(self._ids),
             problem_id=self.problem.key,
@@ -225,7 +228,7 @@ class LiveTree:
             path=self._path_to(node),
             num_candidates=num_candidates,
             seed=self.config.seed,
-            sampling=self._sampling_now(),
+            sampling=sampling,
             first_candidate=first_candidate,
             drawn=tuple(drawn),
             prompt=self.config.prompt,

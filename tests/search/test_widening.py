@@ -199,3 +199,24 @@ def test_a_request_tells_what_was_drawn_at_its_node() -> None:
     for other in ({"temperature": 0.5}, {"top_k": 5}, {"top_p": 0.5}, {"widening": 0.0}):
         with pytest.raises(ConfigError, match="without_repetition needs"):
             SearchConfig.from_dict({"widening": 1.0, "without_repetition": True, **other})
+
+
+def test_the_first_candidate_of_a_node_may_be_the_most_likely_one() -> None:
+    class Remembering(Engine):
+        def __init__(self) -> None:
+            self.asked: list[tuple[int, int, float]] = []
+
+        def expand(self, request: ExpandRequest) -> Expansion:
+            number, temperature = request.first_candidate, request.sampling.temperature
+            self.asked.append((request.node, number, temperature))
+            end = rf"<answer>\boxed{{{number}}}<end_of_answer>"
+            text = f"step {number}" if request.node == 0 else end
+            return Expansion(request.id, (Candidate(text, (number, 7)),))
+
+    engine = Remembering()
+    tree = tree_of(engine, widening=2.0, rollouts=3, temperature=0.7, greedy_first=True)
+    assert {number for _, number, _ in engine.asked} > {0}
+    assert all(how == (0.7 if number else 0.0) for _, number, how in engine.asked)
+    assert len(tree.nodes) == 1 + len(engine.asked)
+    with pytest.raises(ConfigError, match="greedy_first needs widening"):
+        SearchConfig.from_dict({"greedy_first": True})
