@@ -142,7 +142,12 @@ def test_every_word_of_every_wording_is_one_token_and_texts_come_back() -> None:
     words = words_of(wording for o in OPERATIONS for wording in (*o.wordings, o.unseen))
     assert all(len(tokenizer(f" {word}").input_ids) == 1 for word in words)
     assert all(len(tokenizer(mark).input_ids) == 1 for mark in MARKS)
-    assert [len(tokenizer(text).input_ids) for text in (" 45", " 345", "345")] == [1, 2, 2]
+    # A number has the same tokens wherever it stands.
+    for number, count in (("7", 1), ("45", 1), ("345", 2), ("1234", 2)):
+        tokens = tokenizer(number).input_ids
+        assert len(tokens) == count
+        for before in (" ", ", ", "(", " + ", "n = ", "<output>", "make "):
+            assert tokenizer(f"{before}{number}").input_ids[-count:] == tokens
     for text in ("  two  spaces\n\n\ttab, é 漢 12345 x<eos>", "Tombola gainsay # Step 10: 7"):
         assert tokenizer.decode(tokenizer(text).input_ids) == text
 
