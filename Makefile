@@ -10,8 +10,8 @@ export PATH := $(BIN):$(PATH)
 # vLLM wants other versions, and so do verifiers and verl. Each has an environment of its own.
 ENGINES := .venv-engines
 TRAINERS := .venv-trainers
-TRAINERS_INSTALL := $(TRAINERS)/bin/python -m pip install --quiet --constraint constraints-trainers.txt
 ENGINES_INSTALL := $(ENGINES)/bin/python -m pip install --quiet --constraint constraints-engines.txt
+TRAINERS_INSTALL := $(TRAINERS)/bin/python -m pip install --quiet --constraint constraints-trainers.txt
 
 .PHONY: demo test test-engines test-trainers sanitize wheel wheels bench clean
 .DELETE_ON_ERROR:

@@ -22,12 +22,9 @@ from pathlib import Path
 
 from lib.card import print_card
 
-from rstar_fast.bench.machine import Machine
+from rstar_fast.bench.engines import open_bench
+from rstar_fast.bench.machine import SIMULATE, Machine
 from rstar_fast.bench.simulated import (
-    InstantVerifier,
-    SimulatedPolicy,
-    SimulatedRunner,
-    SimulatedScorer,
     endless_problems,
 )
 from rstar_fast.config import SearchConfig
@@ -112,15 +109,7 @@ def main() -> None:
         if args.simulate:
             machine = Machine(slow_share=0.0)
             config = SearchConfig(candidates=8, rollouts=64, max_depth=8, max_active=64)
-            runner = SimulatedRunner(machine)
-            stack.callback(runner.close)
-            searcher = Searcher(
-                SimulatedPolicy(machine),
-                config,
-                SimulatedScorer(machine),
-                runner=runner,
-                verifier=InstantVerifier(),
-            )
+            searcher = stack.enter_context(open_bench(SIMULATE, config, machine))
         else:
             config = SearchConfig(candidates=8, rollouts=64, max_active=4)
             searcher = stack.enter_context(open_searcher(config, EMBEDDED, EMBEDDED, workers=2))

@@ -273,7 +273,7 @@ class Forest {
     std::vector<std::int32_t> num_nodes_;
     // The most nodes that each slot has held since its memory was last given back.
     std::vector<std::int32_t> most_nodes_;
-    // Of every slot up to the highest that was ever in use.
+    // One path for every slot up to the highest that was ever in use.
     std::vector<Path> paths_;
     // The lists of siblings of each widened tree. Empty before the first tree is widened.
     std::vector<std::vector<Sibling>> siblings_;

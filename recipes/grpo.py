@@ -96,7 +96,7 @@ def main() -> None:
     torch.set_num_threads(1)
     held_out = list(read_problems("graded:held_out:16"))
     train = list(read_problems(f"graded:train:{args.problems}"))
-    before = accuracy(load(policy_path(), torch.float32, torch.device("cpu")), held_out)
+    before = accuracy(fresh_policy(), held_out)
     print(
         f"before: {before:.3f} on {len(held_out)} held-out problems, 4 solutions each", flush=True
     )
@@ -119,9 +119,14 @@ def main() -> None:
     print(json.dumps(rows))
 
 
+def fresh_policy() -> Any:
+    """Return the embedded policy."""
+    return load(policy_path(), torch.float32, torch.device("cpu"))
+
+
 def trained(kind: Kind, seed: int, problems: list[Problem], args: Any) -> dict[str, Any]:
     """Train a copy of the embedded policy, and return what was measured on the way."""
-    model = load(policy_path(), torch.float32, torch.device("cpu"))
+    model = fresh_policy()
     tokenizer = load_tokenizer(policy_path())
     arguments = GRPOConfig(
         output_dir=tempfile.mkdtemp(),

@@ -23,12 +23,11 @@ import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
 
-from recipes.grpo import TREES, accuracy
+from recipes.grpo import TREES, accuracy, fresh_policy
 from rstar_fast.data import PairGroup, all_pair_groups, flat_pair_rows
 from rstar_fast.embedded import policy_path
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy import TransformersPolicy
-from rstar_fast.policy.loading import load
 from rstar_fast.ppm import PPM
 from rstar_fast.problems import Problem, read_problems
 from rstar_fast.search import Searcher
@@ -79,11 +78,6 @@ def main() -> None:
     for kind in (*KINDS, "reward model"):
         print(f"{kind:18} mean {fmean(row['after'] for row in rows if row['kind'] == kind):.3f}")
     print(json.dumps({"before": before, "pairs_before": untrained.accuracy, "rows": rows}))
-
-
-def fresh_policy() -> Any:
-    """Return the embedded policy."""
-    return load(policy_path(), torch.float32, torch.device("cpu"))
 
 
 def searched(problems: list[Problem]) -> list[PairGroup]:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rstar_fast.bench.machine import Machine
+from rstar_fast.bench.machine import SIMULATE, Machine
 from rstar_fast.bench.simulated import (
     Clock,
     InstantVerifier,
@@ -23,8 +23,6 @@ from rstar_fast.search import Searcher
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.search.searcher import step_runner
 
-SIMULATE = "simulate"
-"""Name of the engines of `simulated`."""
 _FACTORY = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 

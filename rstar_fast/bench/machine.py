@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+SIMULATE = "simulate"
+"""Name of the engines of `simulated`."""
+
 
 @dataclass(frozen=True)
 class Machine:

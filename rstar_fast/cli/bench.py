@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from rstar_fast.bench.machine import Machine, Windows
+from rstar_fast.bench.machine import SIMULATE, Machine, Windows
 from rstar_fast.bench.reports import (
     SCHEMA,
     compared,
@@ -36,7 +36,6 @@ DESCRIPTION = (
     "idle resources and memory in some windows."
 )
 _EMBEDDED = "embedded"
-_SIMULATE = "simulate"
 _SIMULATED = {"rollouts": 8, "max_depth": 8, "candidates": 8}
 _UNSCORED = {"use_scores": False, "annotate_terminals_with_ground_truth": True}
 _QUICK = Windows(warm_up_s=6.0, seconds=6.0, count=3)
@@ -117,7 +116,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "windows": asdict(windows),
         **found.report,
     }
-    if args.engine == _SIMULATE:
+    if args.engine == SIMULATE:
         report["machine"] = asdict(machine)
         report["bounds"] = bounds(machine, config.max_active, found.expansions)
     if args.output:
@@ -165,13 +164,13 @@ def _ppm(args: argparse.Namespace) -> str | None:
 
 
 def _config(args: argparse.Namespace) -> SearchConfig:
-    if args.engine == _SIMULATE:
+    if args.engine == SIMULATE:
         settings = {**_SIMULATED, **parse_settings(args.set)}
     else:
         settings = {**({} if _ppm(args) else _UNSCORED), **parse_settings(args.set)}
     if args.active is not None:
         settings["max_active"] = args.active
-    if args.engine == _SIMULATE:
+    if args.engine == SIMULATE:
         return SearchConfig.from_dict(settings)
     return SearchConfig.preset(args.preset, **settings)
 
@@ -181,7 +180,7 @@ def _problems(args: argparse.Namespace) -> Iterator[Problem]:
     from rstar_fast.bench.simulated import endless_problems
     from rstar_fast.embedded import held_out_problems
 
-    if args.engine == _SIMULATE:
+    if args.engine == SIMULATE:
         return endless_problems()
     problems = read_problems(args.problems) if args.problems else held_out_problems(5000, seed=1)
     return (replace(problem, copy=copy) for copy in itertools.count() for problem in problems)

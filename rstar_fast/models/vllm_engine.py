@@ -36,9 +36,9 @@ def in_engine_thread(call: Callable[[], _T]) -> _T:
     """Make a call in the thread in which all engines of this process are loaded and run.
 
     vLLM keeps the state of a forward in global variables, so two engines of one process take turns:
-    calls are made in the order in which they came. And its CPU build plans attention for the number
-    of OpenMP threads of the thread that asks. That number belongs to a thread, so that an engine
-    that moved between threads could run with another one, and write beyond what was planned.
+    calls are made in the order in which they came. Its CPU build also plans attention for a number
+    of OpenMP threads, and every thread of Python has such a number of its own. An engine that moved
+    between threads could be planned for one number and run with another.
 
     Args:
         call: Function without arguments.

@@ -223,15 +223,13 @@ def _distinct(tree: LiveTree, steps: Sequence[WrittenStep]) -> dict[int, int]:
     """
     draws: dict[int, int] = {}
     places: dict[StepForm, int] = {}
-    by_program = tree.config.distinct_programs
     answered = False
     for i, step in enumerate(steps):
         text = step.text
         # A text that was met need not be parsed again.
         place = places.get(text)
         if place is None:
-            place = places.setdefault(program_key(text), i) if by_program else i
-            places[text] = place
+            place = places[text] = places.setdefault(form_of(tree, text), i)
         if place in draws:
             draws[place] += 1
             continue

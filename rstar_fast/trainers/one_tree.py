@@ -36,10 +36,7 @@ async def solutions(
         ConfigError: The search needs a PPM.
         SearchError: The search failed.
     """
-    if config.use_scores:
-        raise ConfigError("use_scores: expected False, as rollouts have no PPM")
-    limits = (config.wall_limit_s, config.memory_limit_mb, config.observation)
-    with Searcher(policy, config, **_workers(config.grade_limit_s, *limits)) as searcher:
+    with Searcher(policy, without_ppm(config), **shared_workers(config)) as searcher:
         async for ended in searcher.asearch([problem]):
             if isinstance(ended, Failure):
                 raise SearchError(ended.summary)
@@ -48,6 +45,23 @@ async def solutions(
                 chosen = choose_leaves(ended, leaves)
             return samples(ended, policy.prefix, chosen, credit, end="eos")
     raise SearchError(f"problem {problem.key!r}: the search was ended")
+
+
+def without_ppm(config: SearchConfig) -> SearchConfig:
+    """Return the configuration of a rollout's search.
+
+    Raises:
+        ConfigError: The search needs a PPM.
+    """
+    if config.use_scores:
+        raise ConfigError("use_scores: expected False, as rollouts have no PPM")
+    return config
+
+
+def shared_workers(config: SearchConfig) -> dict[str, Any]:
+    """Return the runner and the verifier of all searches of this process with such limits."""
+    limits = (config.wall_limit_s, config.memory_limit_mb, config.observation)
+    return _workers(config.grade_limit_s, *limits)
 
 
 def weighted_advantages(found: list[Sample]) -> list[list[float]]:

@@ -37,8 +37,6 @@ StepCredit = Literal["siblings", "q", "q_gain", "tree_rl", "tree_adv"]
 """Rules of credit by which a step has the same credit in all solutions through it."""
 
 _INFO = "rstar_fast"
-_TEXTS = ("step", "suffix")
-_TOKENS = ("token_ids", "logprobs")
 
 
 def trace_of(

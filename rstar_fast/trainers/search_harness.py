@@ -7,7 +7,6 @@ from typing import Any
 import verifiers.v1 as vf
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ConfigError
 from rstar_fast.failure import Failure
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy import ServerPolicy
@@ -16,9 +15,8 @@ from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.problems import Problem, read_problems
 from rstar_fast.rewards import compute_score_async
 from rstar_fast.search import Searcher
-from rstar_fast.search.searcher import step_runner
+from rstar_fast.trainers.one_tree import shared_workers, without_ppm
 from rstar_fast.trainers.rollout_graph import StepCredit, fill
-from rstar_fast.verify import MathVerifier
 
 
 class SearchHarnessConfig(vf.HarnessConfig):
@@ -49,22 +47,12 @@ class SearchHarness(vf.Harness[SearchHarnessConfig]):
     @cached_property
     def search_config(self) -> SearchConfig:
         """Configuration of the search."""
-        config = SearchConfig.from_dict(self.config.search)
-        if config.use_scores:
-            raise ConfigError("use_scores: expected False, as rollouts have no PPM")
-        return config
+        return without_ppm(SearchConfig.from_dict(self.config.search))
 
     @cached_property
     def prefix(self) -> PrefixTokens:
         """The way in which questions and paths are put to the policy."""
         return PrefixTokens(load_tokenizer(self.config.tokenizer), self.search_config.prompt)
-
-    @cached_property
-    def _workers(self) -> dict[str, Any]:
-        """Runner and verifier of all rollouts."""
-        runner = step_runner(self.search_config).__enter__()
-        verifier = MathVerifier(limit_s=self.search_config.grade_limit_s)
-        return {"runner": runner, "verifier": verifier}
 
     def policy(self, ctx: vf.ModelContext) -> Policy | AsyncPolicy:
         """Return the policy of a rollout: the completions of the model's server."""
@@ -91,7 +79,7 @@ class SearchHarness(vf.Harness[SearchHarnessConfig]):
         answers = getattr(data, "answers", None) or ()
         problem = Problem(trace.id, data.prompt_text, tuple(answers))
         policy = await asyncio.to_thread(self.policy, ctx)
-        searcher = Searcher(policy, self.search_config, **self._workers)
+        searcher = Searcher(policy, self.search_config, **shared_workers(self.search_config))
         async for ended in searcher.asearch([problem]):
             if isinstance(ended, Failure):
                 raise vf.HarnessError(ended.summary)

@@ -13,9 +13,8 @@ from verl.trainer.ppo.core_algos import register_adv_est
 
 from rstar_fast.checks import check_choice
 from rstar_fast.config import SearchConfig
-from rstar_fast.errors import ConfigError
 from rstar_fast.problems import Problem
-from rstar_fast.trainers.one_tree import solutions, weighted_advantages
+from rstar_fast.trainers.one_tree import solutions, weighted_advantages, without_ppm
 from rstar_fast.trainers.token_policy import TokenPolicy, Written
 from rstar_fast.training_samples import Credit, Sample
 
@@ -69,9 +68,7 @@ class TreeAgentLoop(AgentLoopBase):
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        self._search = SearchConfig.from_dict(dict(search or {}))
-        if self._search.use_scores:
-            raise ConfigError("use_scores: expected False, as rollouts have no PPM")
+        self._search = without_ppm(SearchConfig.from_dict(dict(search or {})))
         if credit is not None:
             check_choice("credit", credit, get_args(Credit))
         self._leaves = leaves

@@ -7,7 +7,7 @@ from typing import Any
 from rstar_fast.data import PairGroup
 from rstar_fast.data.pairs import StepTexts
 from rstar_fast.errors import DataError
-from rstar_fast.ppm.texts import Texts
+from rstar_fast.ppm.texts import Texts, Tokens
 from rstar_fast.training.objectives import Objective
 from rstar_fast.training.token_trees import Comparison, Target, TokenTree
 
@@ -26,13 +26,7 @@ def pair_trees(groups: Iterable[PairGroup], texts: Texts) -> tuple[list[TokenTre
     left_out = 0
     for group in groups:
         tree = trees.setdefault(group.problem.id, TokenTree())
-        chosen, rejected = (
-            [
-                texts.pieces(group.problem.question, steps, observations)
-                for steps, observations in zip(*side, strict=True)
-            ]
-            for side in sides_of(group, texts.reads_observations)
-        )
+        chosen, rejected = pieces_of(group, texts)
         rejected_fits = [texts.fault(pieces, [()]) is None for pieces in rejected]
         for i, pieces in enumerate(chosen):
             others = [j for one, j in group.pairs if one == i]
@@ -92,7 +86,22 @@ def target_trees(
     return [tree for tree in trees.values() if tree.targets], left_out
 
 
-def sides_of(group: PairGroup, observed: bool) -> list[tuple[list[StepTexts], list[StepTexts]]]:
+def pieces_of(group: PairGroup, texts: Texts) -> list[list[list[Tokens]]]:
+    """Return the tokens of every preferred, and of every other continuation, piece by piece.
+
+    Raises:
+        DataError: The model reads observations, and the group has none.
+    """
+    return [
+        [
+            texts.pieces(group.problem.question, steps, observations)
+            for steps, observations in zip(*side, strict=True)
+        ]
+        for side in _sides(group, texts.reads_observations)
+    ]
+
+
+def _sides(group: PairGroup, observed: bool) -> list[tuple[list[StepTexts], list[StepTexts]]]:
     """Return the steps and the observations of every preferred, and of every other continuation.
 
     Args:

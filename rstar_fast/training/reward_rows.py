@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rstar_fast.data import PairGroup
 from rstar_fast.data.rows import DataRow
 from rstar_fast.ppm.texts import Reader, Texts
-from rstar_fast.training.examples import sides_of
+from rstar_fast.training.examples import pieces_of
 
 
 def reward_rows(
@@ -30,13 +30,7 @@ def reward_rows(
     texts = Texts(ppm, max_tokens)
     rows = []
     for group in groups:
-        chosen, rejected = (
-            [
-                texts.pieces(group.problem.question, steps, observations)
-                for steps, observations in zip(*side, strict=True)
-            ]
-            for side in sides_of(group, texts.reads_observations)
-        )
+        chosen, rejected = pieces_of(group, texts)
         rows += [
             {
                 "id": group.problem.id,

@@ -7,7 +7,8 @@ import pytest
 from lib.lockstep import LockStep
 
 from rstar_fast.bench.bounds import bounds
-from rstar_fast.bench.machine import Machine, Windows
+from rstar_fast.bench.engines import open_bench
+from rstar_fast.bench.machine import SIMULATE, Machine, Windows
 from rstar_fast.bench.measure import measure
 from rstar_fast.bench.request_times import RequestTimes
 from rstar_fast.bench.simulated import (
@@ -60,14 +61,7 @@ def test_lock_step_and_the_searcher_grow_the_same_trees() -> None:
 def observed(config: SearchConfig) -> tuple[RequestTimes, list[Tree]]:
     """The times of twelve searches on the simulated machine, and their trees."""
     times = RequestTimes()
-    with closing(SimulatedRunner(MACHINE)) as runner:
-        searcher = Searcher(
-            SimulatedPolicy(MACHINE),
-            config,
-            SimulatedScorer(MACHINE),
-            runner=runner,
-            verifier=InstantVerifier(),
-        )
+    with open_bench(SIMULATE, config, MACHINE) as searcher:
         searcher.observer = times
         trees = list(searcher.search(itertools.islice(endless_problems(), 12)))
     return times, [tree for tree in trees if isinstance(tree, Tree)]
@@ -92,14 +86,7 @@ def test_every_request_belongs_to_its_expansion(leaves: int) -> None:
 
 def test_a_measurement_stays_below_what_bounds_it() -> None:
     machine = Machine(latency_s=0.002, places=12, slow_share=0.0, program_s=0.005)
-    with closing(SimulatedRunner(machine)) as runner:
-        searcher = Searcher(
-            SimulatedPolicy(machine),
-            CONFIG,
-            SimulatedScorer(machine),
-            runner=runner,
-            verifier=InstantVerifier(),
-        )
+    with open_bench(SIMULATE, CONFIG, machine) as searcher:
         said: list[str] = []
         found = measure(searcher, endless_problems(), Windows(0.5, 0.7, 3), said.append)
     report = found.report

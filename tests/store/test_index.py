@@ -39,7 +39,7 @@ def fill(path: Path, keys: list[str] = KEYS) -> Path:
 
 
 def told(path: Path) -> list[object]:
-    """All that the index says, and what each tree says when it is read alone."""
+    """Return the keys and summaries of a run, and each tree, read by its key alone."""
     run = RunFolder.read(path)
     return [list(run.done), list(run.summaries()), [run.tree(key) for key in run.done]]
 

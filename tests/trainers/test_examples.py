@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawing import draw_tokens
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import policy_path
@@ -53,19 +54,8 @@ class Engine:
         self.tokenizer = load_tokenizer(policy_path())
         self.model = load(policy_path(), torch.float32, torch.device("cpu"))
 
-    @torch.inference_mode()
     def draw(self, ids: list[int], sampling: dict[str, Any]) -> tuple[list[int], list[float]]:
-        draw = torch.Generator().manual_seed(sampling["seed"])
-        stops = {self.tokenizer.eos_token_id, *sampling["stop_token_ids"]}
-        inputs, past, drawn, logprobs = torch.tensor([ids]), None, [], []
-        while len(drawn) < sampling["max_tokens"] and not (drawn and drawn[-1] in stops):
-            output = self.model(inputs, past_key_values=past, use_cache=True)
-            past = output.past_key_values
-            scores = output.logits[0, -1].log_softmax(-1)
-            drawn.append(int(torch.multinomial(scores.exp(), 1, generator=draw)))
-            logprobs.append(float(scores[drawn[-1]]))
-            inputs = torch.tensor([drawn[-1:]])
-        return drawn, logprobs
+        return draw_tokens(self.model, self.tokenizer.eos_token_id, ids, sampling)
 
     @torch.inference_mode()
     def check(self, ids: list[int], logprobs: list[float], drawn: list[int]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drawing import draw_tokens
 from omegaconf import OmegaConf
 from verl.experimental.agent_loop import agent_loop as verls
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
@@ -37,22 +38,12 @@ class Manager:
         self.eos = load_tokenizer(policy_path()).eos_token_id
         self.asked: list[dict[str, Any]] = []
 
-    @torch.inference_mode()
     async def generate(
         self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any]
     ) -> TokenOutput:
         self.asked.append({"request_id": request_id, **sampling_params})
-        draw = torch.Generator().manual_seed(sampling_params["seed"])
-        stops = {self.eos, *sampling_params["stop_token_ids"]}
-        inputs, past, ids, logprobs = torch.tensor([prompt_ids]), None, [], []
-        while len(ids) < sampling_params["max_tokens"] and not (ids and ids[-1] in stops):
-            output = self.model(inputs, past_key_values=past, use_cache=True)
-            past = output.past_key_values
-            scores = output.logits[0, -1].log_softmax(-1)
-            ids.append(int(torch.multinomial(scores.exp(), 1, generator=draw)))
-            logprobs.append(float(scores[ids[-1]]))
-            inputs = torch.tensor([ids[-1:]])
-            await asyncio.sleep(0)
+        ids, logprobs = draw_tokens(self.model, self.eos, prompt_ids, sampling_params)
+        await asyncio.sleep(0)
         return TokenOutput(
             token_ids=ids,
             log_probs=logprobs,
