@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ from rich.console import Console
 from rstar_fast.cli.console import Exit
 from rstar_fast.cli.options import add_settings, presets_table
 from rstar_fast.cli.search_file import SearchArguments, search_arguments
-from rstar_fast.errors import RStarError
-from rstar_fast.problems import read_problems
+from rstar_fast.errors import RStarError, StoreError
+from rstar_fast.problems import Problem, read_problems
 from rstar_fast.viewer.text import counted
 
 if TYPE_CHECKING:
@@ -180,11 +181,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
                         progress.note(ended)
                 console.print(progress.line(), soft_wrap=True)
     except KeyboardInterrupt:
-        console.print(f"\nstopped; {_resume(args, given, totals)}", soft_wrap=True)
+        console.print(f"\nstopped; {_resume(args, given, problems)}", soft_wrap=True)
         return Exit.INTERRUPTED
     except RStarError:
         if totals.trees or _under_way(given):
-            print(f"rstar-fast: {_resume(args, given, totals)}", file=sys.stderr)
+            print(f"rstar-fast: {_resume(args, given, problems)}", file=sys.stderr)
         raise
     console.print(totals_view(totals))
     console.print(f"\nlook at it: rstar-fast show {given.out}", soft_wrap=True)
@@ -197,8 +198,15 @@ def _count_done(folder: "RunFolder", wanted: set[str], totals: "Totals") -> None
             totals.add(tree)
 
 
-def _resume(args: argparse.Namespace, given: SearchArguments, totals: "Totals") -> str:
-    trees = f"{counted(totals.trees, 'finished tree')} in {given.out}{_under_way(given)}"
+def _resume(args: argparse.Namespace, given: SearchArguments, problems: Sequence[Problem]) -> str:
+    """Return what a stopped run has on disk, and how to go on."""
+    from rstar_fast.store import RunFolder
+
+    done = 0
+    with suppress(StoreError):  # The run was stopped before it had a folder, or the disk fails.
+        finished = RunFolder.read(given.out).done
+        done = sum(problem.key in finished for problem in problems)
+    trees = f"{counted(done, 'finished tree')} in {given.out}{_under_way(given)}"
     return f"{trees}; to go on, run the same command again:\n  {args.command_line}"
 
 

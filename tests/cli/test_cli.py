@@ -9,6 +9,7 @@ from rstar_fast.cli import main
 from rstar_fast.cli.options import presets_table
 from rstar_fast.config import PRESETS, SearchConfig
 from rstar_fast.search import engines
+from rstar_fast.search.run import Totals
 from rstar_fast.store import RunFolder
 
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -57,6 +58,33 @@ def test_failures_are_recorded_and_the_run_goes_on(capsys: pytest.CaptureFixture
     assert failure.problem.key == "p-1" and failure.error_type == "PolicyError"
     out = capsys.readouterr().out
     assert "p-1 failed: the policy failed at node 0" in out and "2 searched, 1 failed" in out
+
+
+def test_a_stop_between_the_disk_and_the_count_counts_the_tree(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_problems(3)
+
+    def stop(totals: Totals, ended: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Totals, "add", stop)
+    assert main(search()) == 130
+    assert len(ids()) == 1
+    assert "stopped; 1 finished tree in run" in capsys.readouterr().out
+
+
+def test_a_stop_before_there_is_a_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_problems(3)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engines, "open_searcher", stop)
+    assert main(search()) == 130
+    assert "stopped; 0 finished trees in run" in capsys.readouterr().out
 
 
 def test_all_failed_is_exit_1() -> None:
