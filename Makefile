@@ -26,11 +26,13 @@ test: $(VENV)/installed $(VENV)/test-tools
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest rstar_fast._core rstar_fast._clone \
 	    --allowlist tests/core/stubtest_allowlist.txt
-# The interpreted kernels run beside the rest. Each of the two keeps one core busy.
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/kernels/interpret & interpreted=$$!; \
-	    $(BIN)/python -m pytest --ignore=tests/kernels/interpret --ignore=tests/engines \
-	        --ignore=tests/trainers; rest=$$?; \
-	    wait $$interpreted && exit $$rest
+# Two halves side by side, each of which keeps one core busy. Kernels are interpreted by a process
+# of their own.
+	(TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/kernels/interpret && \
+	    $(BIN)/python -m pytest -q tests/verify tests/evolve) & half=$$!; \
+	    $(BIN)/python -m pytest -q --ignore=tests/kernels/interpret --ignore=tests/verify \
+	        --ignore=tests/evolve --ignore=tests/engines --ignore=tests/trainers; rest=$$?; \
+	    wait $$half && exit $$rest
 
 # Real engines on the CPU: vLLM in process and its server, and llama.cpp's server.
 test-engines: $(ENGINES)/installed
