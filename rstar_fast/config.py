@@ -74,6 +74,9 @@ class SearchConfig(Options):
         greedy_first: Whether the first candidate of a node is the most likely step, as at
             temperature 0. A rollout that has drawn a new step then goes on with the most likely
             ones. Needs `widening`.
+        coverage: Share of the policy's probability, in [0, 1]. Nothing more is drawn at a node
+            whose different candidates hold so much of it together. 0 draws on. Needs `widening`,
+            and works where the policy tells log-probabilities.
         distinct_programs: Whether steps with the same program are one step, which is paid for once.
             Comments and layout are those of the first. Else steps of the same text are.
         beam_width: Number of steps kept per level, 1..1024. beam only.
@@ -122,6 +125,7 @@ class SearchConfig(Options):
     widening_exponent: float = 0.5
     without_repetition: bool = False
     greedy_first: bool = False
+    coverage: float = 0.0
     distinct_programs: bool = False
     beam_width: int = 4
     max_tokens: int = 0
@@ -163,8 +167,9 @@ class SearchConfig(Options):
                 "without_repetition needs widening, temperature 1, top_p 1 and top_k 0, got "
                 f"{self.widening}, {self.temperature}, {self.top_p} and {self.top_k}"
             )
-        if self.greedy_first and not self.widening:
-            raise ConfigError(f"greedy_first needs widening, got {self.widening}")
+        for name in ("greedy_first", "coverage"):
+            if getattr(self, name) and not self.widening:
+                raise ConfigError(f"{name} needs widening, got {self.widening}")
         if self.strategy in ("beam", "particles") and not self.use_scores:
             raise ConfigError(
                 f"strategy '{self.strategy}' goes by the scores of steps: it needs use_scores "
@@ -220,6 +225,7 @@ _NUMBERS: dict[str, tuple[float, float, bool]] = {
     "c": (0.0, 1e6, False),
     "widening": (0.0, 1e6, False),
     "widening_exponent": (0.0, 1.0, False),
+    "coverage": (0.0, 1.0, False),
     "temperature": (0.0, 100.0, False),
     "stop_when_sure": (0.0, 1.0, False),
     "token_price": (0.0, 1e6, False),

@@ -18,6 +18,7 @@ _ONLY_SEARCH = (
     "distinct_programs",
     "without_repetition",
     "greedy_first",
+    "coverage",
     "max_tokens",
     "stop_when_sure",
     "stop_when_settled",

@@ -205,6 +205,12 @@ class LiveTree:
         self._one_node[0] = self._base + child.id
         self._forest.redraw(self._one_node)
 
+    def end_draws(self, child: Node, draws_left: int) -> None:
+        """Have no more draws due at the parent of a node, which may have so many more."""
+        if draws_left:
+            # The forest takes them for draws of this child. `Node.draws` counts none of them.
+            self._forest.redraw(np.full(draws_left, self._base + child.id, np.int32))
+
     def in_code(self, node: int) -> bool:
         """Return whether a `<code>` is open after a node."""
         return any(CODE in step for step in self._open_block(node))

@@ -2,9 +2,12 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import exp
 
 from rstar_fast._core import BUSY, NO_NODE
+from rstar_fast.config import SearchConfig
 from rstar_fast.policy.base import Drawn
+from rstar_fast.search.answers import WrittenStep
 from rstar_fast.search.expansion import (
     StepForm,
     TreeTask,
@@ -26,11 +29,27 @@ class _Family:
         draws: Number of draws so far.
         children: Children by the form that they are told apart by.
         drawn: Candidates that shall not be drawn again.
+        probabilities: Probability of each different candidate, by its token ids.
     """
 
     draws: int = 0
     children: dict[StepForm, Node] = field(default_factory=dict)
     drawn: list[Drawn] = field(default_factory=list)
+    probabilities: dict[bytes, float] = field(default_factory=dict)
+
+    def take(self, candidate: WrittenStep, config: SearchConfig) -> None:
+        """Count a candidate that was drawn."""
+        self.draws += 1
+        _, id_bytes, logprob_bytes, *_ = candidate
+        if logprob_bytes and (config.coverage or config.without_repetition):
+            logprobs = tuple(memoryview(logprob_bytes).cast("f"))
+            self.probabilities[id_bytes] = exp(sum(logprobs))
+            if config.without_repetition:
+                self.drawn.append(Drawn(tuple(memoryview(id_bytes).cast("i")), logprobs))
+
+    def is_covered(self, coverage: float) -> bool:
+        """Return whether the candidates hold enough of the policy's probability."""
+        return bool(coverage) and sum(self.probabilities.values()) >= coverage
 
 
 @dataclass(slots=True)
@@ -92,11 +111,7 @@ def _draw(tree: LiveTree, walk: _Walk, family: _Family) -> TreeTask:
     """Draw one more child of the node that a walk has reached, and let the walk go there."""
     node = walk.node
     (written,) = yield [tree.expand_request(node, 1, family.draws, family.drawn)]
-    family.draws += 1
-    if tree.config.without_repetition and written[0].logprob_bytes:
-        _, id_bytes, logprob_bytes, *_ = written[0]
-        ids, logprobs = memoryview(id_bytes).cast("i"), memoryview(logprob_bytes).cast("f")
-        family.drawn.append(Drawn(tuple(ids), tuple(logprobs)))
+    family.take(written[0], tree.config)
     step, spent = taken(tree, node, written)
     form = form_of(tree, step.text)
     child = family.children.get(form)
@@ -107,6 +122,8 @@ def _draw(tree: LiveTree, walk: _Walk, family: _Family) -> TreeTask:
         tree.redraw(child)
         if child.end not in ("", "budget"):
             tree.backup([child.id], [_value(child)])
+    if family.is_covered(tree.config.coverage):
+        tree.end_draws(child, tree.config.candidates - family.draws)
     walk.node, walk.ended = child.id, bool(child.end)
 
 

@@ -1,7 +1,8 @@
 """Nodes that get their children one by one, when visits ask for them (rule 7)."""
 
 import random
-from math import ceil
+from collections import Counter
+from math import ceil, log
 from typing import Any
 
 import pytest
@@ -220,3 +221,58 @@ def test_the_first_candidate_of_a_node_may_be_the_most_likely_one() -> None:
     assert len(tree.nodes) == 1 + len(engine.asked)
     with pytest.raises(ConfigError, match="greedy_first needs widening"):
         SearchConfig.from_dict({"greedy_first": True})
+
+
+class Uneven:
+    """Writes answers in turn at every node, each with half of the probability that is left."""
+
+    def __init__(self, telling: bool = True) -> None:
+        self.telling, self.asked = telling, 0
+
+    def expand(self, request: ExpandRequest) -> Expansion:
+        self.asked += 1
+        number = request.first_candidate
+        text = f"step {number}" if request.node == 0 else rf"<answer>\boxed{{{number}}}"
+        logprobs = (-0.25, (number + 1) * log(0.5) + 0.25) if self.telling else ()
+        return Expansion(request.id, (Candidate(text, (number, 7), logprobs),))
+
+    run, grade, score = Engine.run, Engine.grade, Engine.score
+
+
+@pytest.mark.parametrize(("coverage", "draws"), [(0.49, 1), (0.7, 2), (0.9, 4)])
+@pytest.mark.parametrize("leaves_per_tree", [1, 3])
+def test_nothing_is_drawn_where_enough_of_the_probability_is_covered(
+    coverage: float, draws: int, leaves_per_tree: int
+) -> None:
+    engine = Uneven()
+    tree = tree_of(
+        engine,
+        widening=4.0,
+        rollouts=200,
+        coverage=coverage,
+        max_depth=2,
+        leaves_per_tree=leaves_per_tree,
+    )
+    children = Counter(node.parent for node in tree.nodes[1:])
+    assert children[0] == draws
+    assert set(children.values()) == {draws} and len(children) == 1 + draws
+    assert engine.asked == draws + draws**2 and tree.ended == "exhausted"
+    assert {node.draws for node in tree.nodes[1:]} == {1}
+
+
+def test_the_same_candidate_covers_its_probability_once() -> None:
+    class Same(Uneven):
+        def expand(self, request: ExpandRequest) -> Expansion:
+            return Expansion(request.id, (Candidate("<answer>\\boxed{1}", (5,), (log(0.4),)),))
+
+    tree = tree_of(Same(), widening=4.0, rollouts=9, candidates=7, coverage=0.5)
+    assert [node.draws for node in tree.nodes[1:]] == [7]
+
+
+def test_coverage_needs_log_probabilities_and_widening() -> None:
+    tree = tree_of(Uneven(telling=False), widening=4.0, rollouts=6, coverage=0.5, max_depth=2)
+    assert len(tree.nodes) > 3
+    with pytest.raises(ConfigError, match="coverage needs widening"):
+        SearchConfig.from_dict({"coverage": 0.9})
+    with pytest.raises(ConfigError, match="coverage"):
+        SearchConfig.from_dict({"widening": 1.0, "coverage": 1.5})
