@@ -91,7 +91,7 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert record.pop("equal_tokens_way") in ("majority", "best of the PPM")
     assert record == {"problems": 4}
     out = capsys.readouterr().out
-    assert "generated\nword problem" in out and "base, greedy" in out and "95% interval" in out
+    assert "puzzles of three numbers" in out and "base, greedy" in out and "95% interval" in out
     assert "\nsearch solves " in out
     assert (
         "<code>" in out and "Q mean value" in out

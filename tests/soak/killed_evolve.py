@@ -79,15 +79,15 @@ def small(per_level: int, rounds: int) -> str:
     text = (REPOSITORY / "recipes" / "embedded" / "evolve.toml").read_text()
     shrunk = {
         'base = "../../rstar_fast/embedded/base"': f'base = "{base_path()}"',
-        "graded:train:50": f"graded:train:{per_level}",
-        "countdown:train:160:3-4": f"countdown:train:{per_level}:3-4",
+        "graded:train:80": f"graded:train:{per_level}",
+        "countdown:train:150:3-4": f"countdown:train:{per_level}:3-4",
         "equations:train:50": f"equations:train:{per_level}",
-        "graded:held_out:84": "graded:held_out:4",
-        "graded:reworded:100": "graded:reworded:4",
+        "graded:held_out:168": "graded:held_out:4",
+        "graded:reworded:168": "graded:reworded:4",
         "countdown:held_out:250:3-4": "countdown:held_out:8:3-4",
-        "equations:held_out:84": "equations:held_out:4",
-        "greedy = 2008": "greedy = 80",
-        "problems = 200": "problems = 30",
+        "equations:held_out:100": "equations:held_out:4",
+        "greedy = 1006": "greedy = 40",
+        "problems = 400": "problems = 30",
     }
     for old, new in shrunk.items():
         if old not in text:
