@@ -99,14 +99,20 @@ class Round:
         return {key: search_timeline(of_one) for key, of_one in trees.items()}
 
     def samples(
-        self, out: Path, problems: Sequence[Problem], budget: int
+        self, out: Path, problems: Sequence[Problem], budget: int, per_draw: int = PER_DRAW
     ) -> tuple[Timelines, dict[str, Timelines]]:
         """Return independent samples until each problem has generated its budget.
+
+        Args:
+            out: Folder of their trees.
+            problems: Problems to solve.
+            budget: Number of tokens for each problem.
+            per_draw: Number of samples of a problem that are drawn at once.
 
         Returns:
             The samples without scores, and with those of each model, by the model's name.
         """
-        how = independent(self.config.evaluate.search, PER_DRAW)
+        how = independent(self.config.evaluate.search, per_draw)
         tokens = {problem.id: budget for problem in problems}
         trees = self.search(out, how, problems, tokens)
         scored: dict[str, Timelines] = {}

@@ -21,7 +21,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bench.lib.card import print_card
-from recipes.measuring import add_arguments, markdown, open_round
+from recipes.measuring import PER_DRAW, add_arguments, markdown, open_round
 from rstar_fast.cli.options import parse_settings
 from rstar_fast.evaluate import Measured, measure, sample_methods, search_methods
 from rstar_fast.evolve.budget_tables import SEARCH, compared_rows, share_rows
@@ -51,7 +51,9 @@ def main() -> None:
     budgets = [round(each * count) for count in counts]
     how = models.config.evaluate.search.with_changes(**parse_settings(args.set))
     print_card(run=args.run, round=args.round, problems=len(groups), tokens_a_sample=round(each))
-    plain, scored = models.samples(args.out / "samples", models.problems, budgets[-1])
+    plain, scored = models.samples(
+        args.out / "samples", models.problems, budgets[-1], min(PER_DRAW, args.trajectories)
+    )
     searched = models.searches(args.out / "search", how, models.problems, budgets[-1])
     methods = sample_methods(plain, scored) | search_methods("search", searched)
     measured = measure(methods, groups, budgets)
