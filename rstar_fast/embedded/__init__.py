@@ -55,8 +55,8 @@ def held_out_problems(n: int, seed: int = 0, domain: str = "graded") -> list[Pro
         n: Number of problems, >= 0.
         seed: Seed of the problems. Another seed gives other problems.
         domain: Domain of the problems: "graded" (dated events), "told" (the same, with the last
-            digit of the answer), "countdown" or "equations". The models in the package read the
-            first.
+            digit of the answer), "countdown" or "equations". The models in the package read all
+            but "told", at the levels that `recipes/embedded/evolve.toml` names.
 
     Raises:
         ConfigError: There is no such domain.
