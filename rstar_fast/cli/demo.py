@@ -35,8 +35,8 @@ generated problems: dated events, puzzles of numbers, and equations. They know n
 and no English beyond these templates. The base learned the easy end of each kind. The rest came
 from {rounds} rounds of self-evolution: search solves what it can, policy and PPM learn from the
 trees, and the better pair searches again. The problems below are puzzles of three numbers, and
-equations of five levels. None of them was in training. Dated events are left out: nothing in them
-tells a wrong answer from a right one, and search gains nothing there (docs/evolution.md)."""
+equations of five levels. None of them was in training. Dated events are left out: nothing in
+them tells a wrong answer from a right one, and search gains nothing there (docs/evolution.md)."""
 _HOW = """\
 Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Majority and
 best of the PPM choose among independent samples of the same policy, for which each problem has as
@@ -46,7 +46,7 @@ see recipes/README.md in the repository."""
 # What is searched, and how. Whoever adopts other models chooses both again, on other problems.
 NUM_PROBLEMS = 100
 SEED = 1
-DOMAINS = {"countdown": (3,), "equations": (0, 1, 2, 3, 4)}
+LEVELS = {"countdown": (3,), "equations": (0, 1, 2, 3, 4)}
 SEARCH = SearchConfig.preset(
     "widening",
     candidates=64,
@@ -137,11 +137,11 @@ def _samples() -> SearchConfig:
 
 def _problems(count: int) -> list[Problem]:
     """Return problems of each domain in turn, that no model was trained on."""
-    from rstar_fast.embedded.domains import DOMAINS as KNOWN
+    from rstar_fast.embedded.domains import DOMAINS
 
     of_domains = [
-        KNOWN[name].problems("held_out", -(-count // len(levels)), SEED, levels)
-        for name, levels in DOMAINS.items()
+        DOMAINS[name].problems("held_out", -(-count // len(levels)), SEED, levels)
+        for name, levels in LEVELS.items()
     ]
     return [problem for turn in zip(*of_domains, strict=False) for problem in turn][:count]
 

@@ -13,6 +13,13 @@ from rstar_fast.embedded.domains import DOMAINS
 from rstar_fast.problems import Problem
 
 _HERE = Path(__file__).parent
+_LEVELS = {
+    "graded": (0, 1, 2),
+    "told": (0, 1, 2),
+    "countdown": (3, 4),
+    "equations": (0, 1, 2, 3, 4),
+}
+"""Levels of each domain that the models were trained on, as in `recipes/embedded/evolve.toml`."""
 
 
 def base_path() -> Path:
@@ -49,21 +56,22 @@ def origin() -> dict[str, Any]:
 
 
 def held_out_problems(n: int, seed: int = 0, domain: str = "graded") -> list[Problem]:
-    """Return generated problems of all levels in turn that no model was trained on.
+    """Return generated problems that no model was trained on, of the levels that the models read.
+
+    The levels take turns.
 
     Args:
         n: Number of problems, >= 0.
         seed: Seed of the problems. Another seed gives other problems.
         domain: Domain of the problems: "graded" (dated events), "told" (the same, with the last
-            digit of the answer), "countdown" or "equations". The models in the package read all
-            but "told", at the levels that `recipes/embedded/evolve.toml` names.
+            digit of the answer, which the models do not use), "countdown" or "equations".
 
     Raises:
         ConfigError: There is no such domain.
     """
     check_choice("domain", domain, tuple(DOMAINS))
-    per_level = -(-n // len(DOMAINS[domain].levels["held_out"]))
-    return DOMAINS[domain].problems("held_out", per_level, seed)[:n]
+    levels = _LEVELS[domain]
+    return DOMAINS[domain].problems("held_out", -(-n // len(levels)), seed, levels)[:n]
 
 
 __all__ = ["base_path", "held_out_problems", "origin", "policy_path", "ppm_path"]

@@ -33,7 +33,7 @@ from rstar_fast.tree import Tree
 WAIT_S = 60
 KEY = "a-key-that-is-in-no-file"
 PROBLEMS = held_out_problems(4)
-LIMITS = ["max_depth=8", "max_step_tokens=40", "rollouts=2", "candidates=4"]
+LIMITS = ["max_depth=8", "max_step_tokens=40", "rollouts=2", "candidates=4", "temperature=0.5"]
 
 
 @pytest.fixture(scope="module")
