@@ -20,8 +20,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     if shutil.which("openssl") is None:
         pytest.skip("the command openssl makes the certificate")
     file = tmp_path_factory.mktemp("tls") / "own.pem"
-    words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1".split()
-    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(file)]
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    words += ["-keyout", str(file)]
     made = subprocess.run(words, check=True, capture_output=True, text=True)
     with file.open("a") as out:
         out.write(made.stdout)
