@@ -9,7 +9,7 @@ engine. Draws differ between engines, so the trees do. The PPM is the embedded o
 Then every tree of the first search is scored by each scorer, a set of siblings a request.
 
 With `--policy` another model searches the problems of a file. Known answers guide the search, and
-no scorer is measured. llama.cpp takes part if the model is a Qwen2.
+no scorer is measured. llama.cpp takes part if the model is a Qwen2 or a Llama.
 
 Processor time is that of this process and of the server; it has the search's own in it. The cached
 share is the part of an engine's prefix tokens that came from its cache. `TransformersPolicy` reads
@@ -150,11 +150,11 @@ def engines(
         found |= {"VLLMPolicy": vllm, "ServerPolicy, vLLM": vllm_serving}
     else:
         missing.append("vLLM")
-    is_qwen2 = json.loads((model / "config.json").read_text())["model_type"] == "qwen2"
-    if is_qwen2 and find_spec("xllamacpp") and find_spec("gguf"):
+    known = json.loads((model / "config.json").read_text())["model_type"] in ("qwen2", "llama")
+    if known and find_spec("xllamacpp") and find_spec("gguf"):
         found["ServerPolicy, llama.cpp"] = llama
     else:
-        missing.append("llama.cpp" if is_qwen2 else "llama.cpp (for this model)")
+        missing.append("llama.cpp" if known else "llama.cpp (for this model)")
     return found
 
 

@@ -29,7 +29,7 @@ from rstar_fast.embedded import policy_path
 from rstar_fast.models.loading import load_tokenizer
 
 ROOT = Path(__file__).parent.parent
-DRY_LIMIT_S = 300.0
+DRY_LIMIT_S = 900.0
 """Seconds of a section on a CPU that does other work too."""
 
 

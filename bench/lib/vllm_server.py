@@ -1,6 +1,7 @@
 """vLLM's own server, as a process."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_START_S = 300
+_START_S = 900
+_END_S = 60
 
 
 @contextmanager
@@ -41,7 +43,9 @@ def vllm_server(
         "OMP_NUM_THREADS": "1",
     }
     with log.open("wb") as out:
-        process = subprocess.Popen(words, stdout=out, stderr=out, env=environment)
+        process = subprocess.Popen(
+            words, stdout=out, stderr=out, env=environment, start_new_session=True
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + _START_S
@@ -52,7 +56,12 @@ def vllm_server(
         yield address, process
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            # It has engines below it.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _is_up(address: str) -> bool:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from rstar_fast.errors import ConfigError, RStarError
 
@@ -69,52 +69,75 @@ def import_vllm() -> Any:
     return vllm
 
 
+class VLLMOptions(TypedDict, total=False):
+    """Options of an engine of vLLM's in this process. `VLLMPolicy` and `VLLMScorer` take them.
+
+    Attributes:
+        device: Type of the device, "cuda" or "cpu". None for that of vLLM's build.
+            CUDA_VISIBLE_DEVICES chooses a GPU.
+        max_rows: Largest number of sequences that are run at the same time, >= 1. None for vLLM's
+            default.
+        memory_share: Share of the GPU's memory for weights, keys and values, in (0, 1]. None for
+            `GPU_SHARE`. Means nothing on a CPU.
+        cache_bytes: Size of the keys and values, bytes. None for what is left of the share on a
+            GPU, and `CPU_CACHE_BYTES` on a CPU.
+        block_size: Number of tokens of a block of the prefix cache. None for vLLM's default on a
+            GPU (16), and `CPU_BLOCK_TOKENS` on a CPU, where it must be a multiple of that.
+        engine: Further arguments of `vllm.EngineArgs`, such as `tensor_parallel_size`. They win.
+    """
+
+    device: str | None
+    max_rows: int | None
+    memory_share: float | None
+    cache_bytes: int | None
+    block_size: int | None
+    engine: Mapping[str, Any] | None
+
+
 def start_engine(
     model: str,
     error_type: type[RStarError],
-    *,
-    device: str | None,
-    memory_share: float | None,
-    cache_bytes: int | None,
-    block_size: int | None,
-    max_rows: int | None,
     arguments: Mapping[str, Any],
+    **options: Unpack[VLLMOptions],
 ) -> Any:
     """Start an engine of vLLM's in this process. It lives until `stop_engine`.
 
     Args:
         model: Folder or hub name.
         error_type: Type of the error if it cannot be loaded.
-        device: Type of the device, "cuda" or "cpu". None for that of vLLM's build.
-        memory_share: Share of the GPU's memory for weights, keys and values, in (0, 1]. None for
-            `GPU_SHARE`. Means nothing on a CPU.
-        cache_bytes: Size of the keys and values, bytes. None for what is left of the share on a
-            GPU, and `CPU_CACHE_BYTES` on a CPU.
-        block_size: Number of tokens of a block, which is what requests share. None for vLLM's
-            default on a GPU, and `CPU_BLOCK_TOKENS` on a CPU.
-        max_rows: Number of sequences that are run at the same time. None for vLLM's default.
-        arguments: Further arguments of `vllm.EngineArgs`, which win.
+        arguments: Arguments of `vllm.EngineArgs` for engines of this kind.
+        options: See `VLLMOptions`.
 
     Returns:
         The `vllm.LLMEngine`.
 
     Raises:
-        ConfigError: vLLM is not installed, or its build runs on another device.
-        RStarError: vLLM cannot load the model. The error is an `error_type`.
+        ConfigError: vLLM is not installed, its build runs on another device, or there is no such
+            option.
+        RStarError: `max_rows` is out of range, or vLLM cannot load the model. The error is an
+            `error_type`.
     """
+    if unknown := options.keys() - VLLMOptions.__annotations__.keys():
+        known = ", ".join(VLLMOptions.__annotations__)
+        raise ConfigError(f"vLLM: expected the options {known}, got {', '.join(sorted(unknown))}")
+    max_rows = options.get("max_rows")
+    if max_rows is not None and max_rows < 1:
+        raise error_type(f"max_rows: expected at least 1, got {max_rows}")
     vllm = import_vllm()
     from vllm.platforms import current_platform
 
     kind = str(current_platform.device_type)
+    device = options.get("device")
     if device is not None and str(device) != kind:
         raise ConfigError(
             f"device {device}: vLLM's build here runs on {kind!r}; "
             "CUDA_VISIBLE_DEVICES says on which GPU"
         )
-    share = GPU_SHARE if memory_share is None else memory_share
+    share = options.get("memory_share")
+    share = GPU_SHARE if share is None else share
     if not 0 < share <= 1:
         raise ConfigError(f"memory_share: expected a number in (0, 1], got {share}")
-    options: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "enable_prefix_caching": True,
         "gpu_memory_utilization": share,
         # The longest text that the keys and values have room for.
@@ -125,27 +148,26 @@ def start_engine(
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
         "max_num_seqs": max_rows,
-        "block_size": block_size,
-        "kv_cache_memory_bytes": cache_bytes,
+        "block_size": options.get("block_size"),
+        "kv_cache_memory_bytes": options.get("cache_bytes"),
     }
     if kind == "cpu":
         # Compiling takes longer than a small model runs.
-        options["enforce_eager"] = True
+        defaults["enforce_eager"] = True
         # A prompt that is read in two steps breaks vLLM there: it draws too early, and cannot take
         # a draw back from a seeded generator of the CPU ("CPU Generator does not use offset").
-        options["enable_chunked_prefill"] = False
-        options["block_size"] = block_size or CPU_BLOCK_TOKENS
-        options["kv_cache_memory_bytes"] = cache_bytes or CPU_CACHE_BYTES
+        defaults["enable_chunked_prefill"] = False
+        defaults["block_size"] = options.get("block_size") or CPU_BLOCK_TOKENS
+        defaults["kv_cache_memory_bytes"] = options.get("cache_bytes") or CPU_CACHE_BYTES
+    chosen = {**defaults, **arguments, **(options.get("engine") or {})}
     try:
-        engine = in_engine_thread(
-            lambda: vllm.LLMEngine.from_engine_args(
-                vllm.EngineArgs(model=model, **{**options, **arguments})
-            )
+        started = in_engine_thread(
+            lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(model=model, **chosen))
         )
     except Exception as error:
         raise error_type(f"{model}: vLLM could not load it: {error}") from error
-    _OPEN.append(engine)
-    return engine
+    _OPEN.append(started)
+    return started
 
 
 def stop_engine(engine: Any) -> None:

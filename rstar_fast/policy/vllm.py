@@ -1,19 +1,25 @@
 """A policy whose model vLLM runs in this process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import count
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from weakref import finalize
 
 from rstar_fast.checks import check_integer
 from rstar_fast.errors import PolicyError
 from rstar_fast.models.loading import load_config, load_tokenizer
 from rstar_fast.models.texts import check_marks
-from rstar_fast.models.vllm_engine import import_vllm, in_engine_thread, start_engine, stop_engine
+from rstar_fast.models.vllm_engine import (
+    VLLMOptions,
+    import_vllm,
+    in_engine_thread,
+    start_engine,
+    stop_engine,
+)
 from rstar_fast.policy.base import (
     MAX_VERSION,
     Candidate,
@@ -54,19 +60,9 @@ class VLLMPolicy:
     Args:
         model: Folder or hub name.
         tokenizer: Tokenizer of the model. None loads it from the same place.
-        device: Type of the device, "cuda" or "cpu". None for that of vLLM's build.
-            CUDA_VISIBLE_DEVICES chooses a GPU.
         dtype: Number type of the weights, as in "bfloat16". None for the stored one.
         prompt: Way to put a question to the model.
-        max_rows: Largest number of candidates that are written at the same time, >= 1. None for
-            vLLM's default.
-        memory_share: Share of the GPU's memory for weights, keys and values, in (0, 1]. None for
-            0.9. Means nothing on a CPU.
-        cache_bytes: Size of the keys and values, bytes. None for what is left of the share on a
-            GPU, and 1 GiB on a CPU.
-        block_size: Number of tokens of a block of the prefix cache. None for vLLM's default on a
-            GPU (16), and 32 on a CPU, where it must be a multiple of that.
-        engine: Further arguments of `vllm.EngineArgs`, such as `tensor_parallel_size`. They win.
+        options: See `rstar_fast.models.vllm_engine.VLLMOptions`.
 
     Attributes:
         name: Folder or hub name of the model.
@@ -84,17 +80,10 @@ class VLLMPolicy:
         self,
         model: str | Path,
         tokenizer: "PreTrainedTokenizerBase | None" = None,
-        device: str | None = None,
         dtype: str | None = None,
         prompt: PromptStyle = "finetuned",
-        max_rows: int | None = None,
-        memory_share: float | None = None,
-        cache_bytes: int | None = None,
-        block_size: int | None = None,
-        engine: Mapping[str, Any] | None = None,
+        **options: Unpack[VLLMOptions],
     ) -> None:
-        if max_rows is not None and max_rows < 1:
-            raise PolicyError(f"max_rows: expected at least 1, got {max_rows}")
         self.name = str(model)
         config = load_config(model)
         text_config = config.get_text_config()
@@ -104,17 +93,12 @@ class VLLMPolicy:
         self.engine = start_engine(
             self.name,
             PolicyError,
-            device=device,
-            memory_share=memory_share,
-            cache_bytes=cache_bytes,
-            block_size=block_size,
-            max_rows=max_rows,
-            arguments={
+            {
                 "dtype": dtype or _stored_dtype(text_config),
                 "scheduling_policy": "priority",
                 "logprobs_mode": "raw_logprobs",
-                **(engine or {}),
             },
+            **options,
         )
         self._stop = finalize(self, stop_engine, self.engine)
         self.version = 0

@@ -6,7 +6,7 @@ from itertools import accumulate
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Unpack
 from weakref import finalize
 
 import numpy as np
@@ -14,7 +14,13 @@ import torch
 
 from rstar_fast.errors import ScoreError
 from rstar_fast.models.loading import load_config, load_tokenizer
-from rstar_fast.models.vllm_engine import import_vllm, in_engine_thread, start_engine, stop_engine
+from rstar_fast.models.vllm_engine import (
+    VLLMOptions,
+    import_vllm,
+    in_engine_thread,
+    start_engine,
+    stop_engine,
+)
 from rstar_fast.ppm.base import ScoreRequest, Scores
 from rstar_fast.ppm.encoder import EncoderStats
 from rstar_fast.ppm.model import PPM
@@ -39,19 +45,10 @@ class VLLMScorer:
         ppm: Folder or hub name of a PPM. A PPM of another form is stored as one for sequence
             classification in a temporary folder. It then needs the memory of this machine for its
             weights while it loads.
-        device: Type of the device, "cuda" or "cpu". None for that of vLLM's build.
         dtype: Number type of the weights, as in "bfloat16". None for float32 on a CPU and bfloat16
             elsewhere.
         spec: Way in which the model reads solutions.
-        max_rows: Largest number of texts that are read at the same time, >= 1. None for vLLM's
-            default.
-        memory_share: Share of the GPU's memory for weights, keys and values, in (0, 1]. None for
-            0.9. Means nothing on a CPU.
-        cache_bytes: Size of the keys and values, bytes. None for what is left of the share on a
-            GPU, and 1 GiB on a CPU.
-        block_size: Number of tokens of a block of the prefix cache. None for vLLM's default on a
-            GPU (16), and 32 on a CPU, where it must be a multiple of that.
-        engine: Further arguments of `vllm.EngineArgs`, such as `tensor_parallel_size`. They win.
+        options: See `rstar_fast.models.vllm_engine.VLLMOptions`.
 
     Attributes:
         name: Folder or hub name of the PPM.
@@ -67,17 +64,10 @@ class VLLMScorer:
     def __init__(
         self,
         ppm: str | Path,
-        device: str | None = None,
         dtype: str | None = None,
         spec: ScoreSpec = OWN,
-        max_rows: int | None = None,
-        memory_share: float | None = None,
-        cache_bytes: int | None = None,
-        block_size: int | None = None,
-        engine: Mapping[str, Any] | None = None,
+        **options: Unpack[VLLMOptions],
     ) -> None:
-        if max_rows is not None and max_rows < 1:
-            raise ScoreError(f"max_rows: expected at least 1, got {max_rows}")
         self.name = str(ppm)
         import_vllm()
         from vllm.config import PoolerConfig
@@ -89,19 +79,14 @@ class VLLMScorer:
             self.engine = start_engine(
                 folder,
                 ScoreError,
-                device=device,
-                memory_share=memory_share,
-                cache_bytes=cache_bytes,
-                block_size=block_size,
-                max_rows=max_rows,
-                arguments={
+                {
                     "runner": "pooling",
                     "pooler_config": PoolerConfig(
                         task="classify", seq_pooling_type="LAST", use_activation=False
                     ),
                     "dtype": dtype,
-                    **(engine or {}),
                 },
+                **options,
             )
         self._stop = finalize(self, stop_engine, self.engine)
         self.engine_version = str(import_vllm().__version__)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import math
+import os
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ _LONGEST_WAIT_S = 600.0
 _SHOWN_CHARACTERS = 500
 _PASSING = {408, 425, 429}
 _WRONG_REQUEST = {400, 413, 422}
+_TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class RefusedError(RStarError):
@@ -60,6 +63,9 @@ class HttpClient:
     Args:
         key: Key that goes with every request. None for no key.
         limit_s: Seconds that a request may take from its beginning to its end.
+
+    Raises:
+        ConfigError: SSL_CERT_FILE or SSL_CERT_DIR names no certificates.
     """
 
     def __init__(self, key: str | None, limit_s: float) -> None:
@@ -69,12 +75,18 @@ class HttpClient:
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         # The number of requests is bounded elsewhere, and their time as a whole here.
-        self._client = httpx2.AsyncClient(
-            headers=headers,
-            timeout=httpx2.Timeout(None, connect=CONNECT_LIMIT_S),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-            follow_redirects=False,
-        )
+        try:
+            self._client = httpx2.AsyncClient(
+                headers=headers,
+                timeout=httpx2.Timeout(None, connect=CONNECT_LIMIT_S),
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+                follow_redirects=False,
+            )
+        except OSError as error:
+            given = [f"{name}={os.environ[name]}" for name in _TRUST if os.environ.get(name)]
+            # The first one wins.
+            where = given[0] if given else "the system's certificates"
+            raise ConfigError(f"{where}: expected certificates to trust: {error}") from error
 
     async def get(self, url: str) -> Any:
         """Return the JSON value at an address. See `post`."""
@@ -145,7 +157,7 @@ class HttpClient:
         except TimeoutError as error:
             raise TransientError(f"{url}: no answer within {self._limit_s:g} s") from error
         except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
+            reason = _distrust(error) or str(error) or type(error).__name__
             raise UnreachableError(f"{url}: {self._shown(reason)}") from error
 
     async def _read(self, url: str, response: "httpx2.Response") -> bytes:
@@ -209,6 +221,18 @@ def _words(value: Any) -> str:
         if isinstance(value, dict) and value.get(name):
             value = value[name]
     return value if isinstance(value, str) else json.dumps(value)[: 4 * _SHOWN_CHARACTERS]
+
+
+def _distrust(error: BaseException | None) -> str | None:
+    """Return why a server's certificate is not trusted. None for any other failure."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted: {error.verify_message}; SSL_CERT_FILE may name a "
+                "file of certificates to trust"
+            )
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _wait_s(after: str | None) -> float | None:

@@ -98,7 +98,9 @@ class SearchSession:
         self._stopped = False
         self._reason: BaseException | None = None
         self._all_drawn = False
+        # Changes that wait, and what came of the first one, until it is taken in.
         self._updates: list[WeightUpdate] = []
+        self._made: PolicyUpdated | None = None
         self._updating = False
         self._ended = False
         self._end_lock = threading.Lock()
@@ -198,7 +200,9 @@ class SearchSession:
             error = caught
         self._wind_up()
         try:
-            self._record_rest()
+            self._take_in(self._rest())
+            if self._recording is not None:
+                self._recording.flush()
         except Exception as caught:
             error = error or caught
         self._end_updates()
@@ -220,7 +224,6 @@ class SearchSession:
         """Tell the search everything that arrived. Returns the number of results."""
         results: list[RequestResult] = []
         problems: list[Problem] = []
-        updated: list[PolicyUpdated] = []
         broken: BaseException | None = None
         for message in messages:
             match message:
@@ -241,7 +244,7 @@ class SearchSession:
                 case WeightUpdate():
                     self._updates.append(message)
                 case PolicyUpdated():
-                    updated.append(message)
+                    self._made = message
                 case StopAsked():
                     pass
         if self._observer is not None:
@@ -254,8 +257,8 @@ class SearchSession:
             raise broken
         self._search.add(problems)
         # What the old weights answered is told by now.
-        for one in updated:
-            self._take_in_update(one)
+        if self._made is not None:
+            self._take_in_update(self._made)
         return len(results)
 
     def _begin_updates(self) -> None:
@@ -276,23 +279,18 @@ class SearchSession:
         else:
             perform()
 
-    def _take_in_update(self, message: PolicyUpdated) -> None:
-        update = self._updates.pop(0)
-        self._updating = self._search.held = False
-        if message.error is None and update.staleness is not None:
+    def _take_in_update(self, made: PolicyUpdated) -> None:
+        update = made.update
+        if made.error is None and update.staleness is not None:
             self._search.drop_older(update.version - update.staleness)
-        _end(update, message.error)
+        self._updates.pop(0)
+        self._made, self._updating, self._search.held = None, False, False
+        _end(update, made.error)
 
     def _end_updates(self) -> None:
         """Make the changes that wait, now that nobody uses the policy for this search any more."""
-        with self._end_lock:
-            self._ended = True
-        while not self._inbox.empty():
-            match message := self._inbox.get():
-                case PolicyUpdated():
-                    _end(self._updates.pop(0), message.error)
-                case WeightUpdate():
-                    self._updates.append(message)
+        if self._made is not None:
+            _end(self._updates.pop(0), self._made.error)
         for update in self._updates:
             _end(update, update.perform())
         self._updates.clear()
@@ -315,24 +313,14 @@ class SearchSession:
                 self._observer.ended(ended)
             self._deliver(ended)
 
-    def _record_rest(self) -> None:
-        """Write what engines have told, the last calls of the models included."""
-        if self._recording is None:
-            return
-        while not self._inbox.empty():
-            results: list[RequestResult] = []
-            match message := self._inbox.get():
-                case LaneAnswered():
-                    results = message.results
-                case FutureEnded():
-                    results = message.take(message.future)
-                case WeightUpdate():
-                    self._updates.append(message)
-                case PolicyUpdated():
-                    _end(self._updates.pop(0), message.error)
-            for request_id, result in results:
-                self._search.tell(request_id, result)
-        self._recording.flush()
+    def _rest(self) -> list[Message]:
+        """Return what still counts of all that has arrived: answers, and changes of the weights."""
+        with self._end_lock:
+            # A change that comes later is made at once.
+            self._ended = True
+        rest = [self._inbox.get() for _ in range(self._inbox.qsize())]
+        counts = (FutureEnded, LaneAnswered, WeightUpdate, PolicyUpdated)
+        return [message for message in rest if isinstance(message, counts)]
 
     def _wind_up(self) -> None:
         """Begin nothing any more, wait for the models' last calls, and stop every clock."""

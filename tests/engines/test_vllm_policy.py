@@ -311,6 +311,8 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path, small_policy: Path) -> N
         VLLMPolicy(small_policy, memory_share=2)
     with pytest.raises(PolicyError, match="max_rows: expected at least 1, got 0"):
         VLLMPolicy(small_policy, max_rows=0)
+    with pytest.raises(ConfigError, match=r"expected the options device, .*, got max_row"):
+        VLLMPolicy(small_policy, max_row=1)  # type: ignore[call-arg]
 
 
 def test_engines_end_without_harm_to_others(policy: VLLMPolicy, small_policy: Path) -> None:

@@ -14,7 +14,10 @@ from rstar_fast.embedded import held_out_problems, policy_path, ppm_path
 from rstar_fast.policy import Sampling, ServerPolicy, TransformersPolicy, VLLMPolicy
 from rstar_fast.ppm import PPM, PackedScorer, ServerScorer
 
-WAIT_S = 120
+WAIT_S = 300
+
+# On a busy machine a server takes minutes to start.
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platfor
 
 from gguf_models import write_gguf
 from llama_server import CONTEXT, MODEL, free_port, llama_server
-from tiny_models import answers
+from tiny_models import answers, byte_tokenizer, tiny_model
 
 from rstar_fast.cli import main
 from rstar_fast.config import SearchConfig
@@ -73,6 +73,24 @@ def test_candidates_are_those_of_transformers(address: str) -> None:
             assert found.logprobs == pytest.approx(expected.logprobs, abs=0.02)
     assert policy.stats.generated_tokens and policy.stats.encoded_tokens
     policy.close()
+
+
+def test_a_llama_writes_what_it_writes_in_transformers(tmp_path: Path) -> None:
+    """Its queries and keys lie in another order in a GGUF file."""
+    tokenizer = byte_tokenizer()
+    model = tiny_model("llama", tokenizer, hidden_size=64, tie_word_embeddings=True)
+    # It writes ASCII only: a server tells no token ids of half a character.
+    model.get_input_embeddings().weight.data[94:] = 0
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    write_gguf(tmp_path, tmp_path / "llama.gguf")
+    greedy = request(sampling=Sampling(temperature=0.0, max_tokens=20))
+    ours = answers(TransformersPolicy(tmp_path, device="cpu", dtype="float32"), [greedy])
+    with llama_server(tmp_path / "llama.gguf") as (address, _):
+        policy = ServerPolicy(address, tokenizer=str(tmp_path))
+        found = expanded(policy, greedy)
+        policy.close()
+    assert [one.token_ids for one in found] == [one.token_ids for one in ours[0].candidates]
 
 
 def test_text_is_enough(address: str) -> None:

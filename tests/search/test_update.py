@@ -11,7 +11,7 @@ from scripted_engines import Policy, problems, searcher
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import policy_path
-from rstar_fast.errors import ConfigError
+from rstar_fast.errors import ConfigError, PolicyError
 from rstar_fast.failure import Failure
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy import Candidate, ExpandRequest, TransformersPolicy
@@ -20,6 +20,8 @@ from rstar_fast.policy.loading import load
 from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.problems import Problem, read_problems
 from rstar_fast.search import Searcher
+from rstar_fast.search.messages import Message, ThreadFailed
+from rstar_fast.search.session import SearchSession
 from rstar_fast.training_samples import samples
 from rstar_fast.tree import Tree
 
@@ -115,6 +117,35 @@ def test_a_change_that_fails_is_told_and_the_search_goes_on() -> None:
         driver.update(7, staleness=-1)
     with pytest.raises(ConfigError, match=r"expected one with a method update\(version\)"):
         searcher().update(1)
+
+
+def test_a_change_is_made_once_where_the_search_breaks_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The failure of an engine and the end of the change reach the search together."""
+
+    def together(session: SearchSession) -> list[Message]:
+        messages = wait(session)
+        if any(isinstance(message, ThreadFailed) for message in messages):
+            messages.append(session._inbox.get())
+        return messages
+
+    def change() -> None:
+        changed.append(True)
+        session = driver._session
+        assert session is not None
+        session._inbox.put(ThreadFailed(PolicyError("lost")))
+
+    changed: list[bool] = []
+    wait = SearchSession._wait
+    monkeypatch.setattr(SearchSession, "_wait", together)
+    driver = searcher(Versioned())
+    trees = driver.search(problems(8))
+    next(trees)
+    driver.update(1, change)
+    with pytest.raises(PolicyError, match="lost"):
+        list(trees)
+    assert changed == [True]
 
 
 def test_each_token_has_the_log_probability_of_the_weights_that_drew_it() -> None:

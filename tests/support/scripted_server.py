@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,7 @@ class ScriptedServer:
         write: Function from a request's body to what is written.
         faults: Names of methods of `_Handler` that begin with `do_fault_`. Each answers one request
             for a completion or for scores, in order, before all is well.
+        certificate: File of a certificate and its key. The server then speaks HTTPS.
 
     Attributes:
         asked: Requests for completions and for scores.
@@ -68,7 +70,9 @@ class ScriptedServer:
         routes: tuple[str, ...] = ("/pooling", "/classify"),
         key: str | None = None,
         context_tokens: int = 512,
+        certificate: str | None = None,
     ) -> None:
+        self.certificate = certificate
         self.context_tokens = context_tokens
         self.dialect, self.write, self.model, self.delay_s = dialect, write, model, delay_s
         self.faults = list(faults)
@@ -83,12 +87,16 @@ class ScriptedServer:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
         """Serve, at the same port as before."""
         self._http = _Http(("127.0.0.1", self.port), _Handler)
         self._http.script = self
+        if self.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self.port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 
