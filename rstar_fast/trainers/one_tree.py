@@ -1,5 +1,7 @@
 """The search of one problem inside the event loop of a trainer, as samples."""
 
+import atexit
+from contextlib import ExitStack
 from functools import cache
 from typing import Any, get_args
 
@@ -120,5 +122,10 @@ def _workers(
     grade_limit_s: float, wall_s: float, memory_mb: int, observation: Any
 ) -> dict[str, Any]:
     config = SearchConfig(wall_limit_s=wall_s, memory_limit_mb=memory_mb, observation=observation)
-    runner = step_runner(config).__enter__()
-    return {"runner": runner, "verifier": MathVerifier(limit_s=grade_limit_s)}
+    # The workers live as long as the process.
+    stack = ExitStack()
+    atexit.register(stack.close)
+    runner = stack.enter_context(step_runner(config))
+    verifier = MathVerifier(limit_s=grade_limit_s)
+    stack.callback(verifier.close)
+    return {"runner": runner, "verifier": verifier}

@@ -216,6 +216,27 @@ def test_slime(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
         assert one.status is not SlimeSample.Status.PENDING and one.reward in (0.0, 1.0)
 
 
+def test_programs_that_are_no_arithmetic_run_in_the_shared_workers(engine: Engine) -> None:
+    texts = iter(
+        [
+            "<code>\nimport math\nprint(math.factorial(4))\n<end_of_code>",
+            "<answer>It is $\\boxed{24}$.<end_of_answer>",
+        ]
+    )
+    config = SMALL.with_changes(candidates=1, rollouts=2)
+
+    async def write(key: str, ids: list[int], sampling: dict[str, Any]) -> Written:
+        return Written(engine.tokenizer(next(texts)).input_ids)
+
+    async def run() -> list[Sample]:
+        policy = TokenPolicy(write, engine.tokenizer, SMALL.prompt)
+        return await solutions(policy, config, Problem("p", "What is 4!?", ("24",)))
+
+    (one,) = asyncio.run(run())
+    assert one.reward == 1.0
+    assert "<output>24<end_of_output>" in engine.tokenizer.decode(one.completion_ids)
+
+
 def test_a_tree_without_solutions_gives_an_empty_completion(engine: Engine) -> None:
     """As where the answer of every path is unsure."""
     unsure = engine.tokenizer("<answer>It is $\\boxed{about 5}$.<end_of_answer>").input_ids
