@@ -131,7 +131,7 @@ def sides(found: list[Sample], flash_pref: bool) -> dict[str, Side]:
 
     def on_pack(model: Any) -> None:
         tokens, position = (
-            torch.from_numpy(one)[None].long()
+            torch.tensor(one, dtype=torch.int64)[None]
             for one in (packed.packed.tokens, packed.packed.position)
         )
         logits = _PACKED.forward(model, tokens, position, ScoreBatch(layout)).logits[0]
