@@ -80,6 +80,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/kernels.py --quick
 	$(BIN)/python bench/credit.py --quick
 	$(BIN)/python bench/samples.py --quick
+	$(BIN)/python bench/packing.py --quick
 
 clean:
 	rm -rf $(VENV) $(ENGINES) $(TRAINERS) build dist wheelhouse .mypy_cache .pytest_cache \

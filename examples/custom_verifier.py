@@ -23,7 +23,11 @@ def reaches(problem: dict[str, Any], answer: str) -> bool:
     allowed = (ast.Expression, ast.BinOp, ast.Constant, *OPERATORS)
     if not all(isinstance(node, allowed) for node in ast.walk(tree)):
         return False
-    used = [str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    # A text of digits is no number: '1' + '54' spells 154.
+    if not all(type(value) is int for value in values):
+        return False
+    used = list(map(str, values))
     if any(used.count(number) > given.count(number) for number in used):
         return False
     return str(eval(compile(tree, "<answer>", "eval"))) in problem["answers"]
@@ -40,7 +44,8 @@ class CountdownVerifier:
         fields = {"question": problem.question, "answers": problem.answers}
         try:
             future.set_result(Grade(reaches(fields, answer)))
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            # The parser raises the last two for texts that are nested too deeply.
             future.set_result(Grade(False))
         return future
 

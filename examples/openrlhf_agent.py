@@ -12,7 +12,8 @@ from typing import Any
 from openrlhf.utils.agent import AgentExecutorBase
 
 from rstar_fast import Problem, SearchConfig
-from rstar_fast.trainers.one_tree import solutions
+from rstar_fast.rewards import accepted_answers
+from rstar_fast.trainers.one_tree import at_least_one
 from rstar_fast.trainers.token_policy import TokenPolicy, Written
 
 CONFIG = SearchConfig(use_scores=False, annotate_terminals_with_ground_truth=True, temperature=1.0)
@@ -39,8 +40,9 @@ class AgentExecutor(AgentExecutorBase):
         number = next(self._numbers[prompt])
         if number % LEAVES == 0:
             policy = TokenPolicy(write, hf_tokenizer, CONFIG.prompt, "OpenRLHF's engine")
-            problem = Problem(prompt, prompt, (label,), copy=number // LEAVES)
-            search = solutions(policy, CONFIG, problem, LEAVES)
+            answers = accepted_answers(label)
+            problem = Problem(prompt, prompt, answers, copy=number // LEAVES)
+            search = at_least_one(policy, CONFIG, problem, LEAVES)
             self._trees[prompt] = asyncio.ensure_future(search)
         found = await self._trees[prompt]
         one = found[number % len(found)]

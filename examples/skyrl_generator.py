@@ -9,7 +9,8 @@ from typing import Any
 from skyrl.train.generators.base import GeneratorInput, GeneratorInterface, GeneratorOutput
 
 from rstar_fast import Problem, SearchConfig
-from rstar_fast.trainers.one_tree import solutions, weighted_advantages
+from rstar_fast.rewards import accepted_answers
+from rstar_fast.trainers.one_tree import at_least_one, weighted_advantages
 from rstar_fast.trainers.token_policy import TokenPolicy, Written
 
 
@@ -34,10 +35,10 @@ class TreeGenerator(GeneratorInterface):
         rows: dict[str, Any] = {}
         for name, times in Counter(ids).items():
             at = ids.index(name)
-            answer = input_batch["env_extras"][at]["reward_spec"]["ground_truth"]
+            truth = input_batch["env_extras"][at]["reward_spec"]["ground_truth"]
             question = input_batch["prompts"][at][-1]["content"]
-            problem = Problem(name, question, (answer,), copy=step)
-            found = await solutions(policy, self._config, problem, times)
+            problem = Problem(name, question, accepted_answers(truth), copy=step)
+            found = await at_least_one(policy, self._config, problem, times)
             pairs = list(zip(found, weighted_advantages(found), strict=True))
             rows[name] = iter([pairs[i % len(pairs)] for i in range(times)])
         chosen = [next(rows[name]) for name in ids]

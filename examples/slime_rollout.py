@@ -10,7 +10,8 @@ from slime.rollout.sglang_rollout import GenerateState, post
 from slime.utils.types import Sample
 
 from rstar_fast import Problem, SearchConfig
-from rstar_fast.trainers.one_tree import solutions
+from rstar_fast.rewards import accepted_answers
+from rstar_fast.trainers.one_tree import at_least_one
 from rstar_fast.trainers.token_policy import TokenPolicy, Written
 
 CONFIG = SearchConfig(use_scores=False, annotate_terminals_with_ground_truth=True, temperature=1.0)
@@ -29,10 +30,11 @@ async def generate(args: Any, sample: Sample, sampling_params: dict[str, Any]) -
         return Written([one[1] for one in told], [one[0] for one in told])
 
     question = sample.prompt if isinstance(sample.prompt, str) else sample.prompt[-1]["content"]
-    problem = Problem(str(sample.group_index), question, (str(sample.label),), copy=sample.index)
+    answers = accepted_answers(sample.label)
+    problem = Problem(str(sample.group_index), question, answers, copy=sample.index)
     policy = TokenPolicy(write, tokenizer, CONFIG.prompt, "slime's router")
     found = []
-    for one in await solutions(policy, CONFIG, problem):
+    for one in await at_least_one(policy, CONFIG, problem):
         row = copy(sample)
         row.tokens = [*one.prompt_ids, *one.completion_ids]
         row.response = tokenizer.decode(one.completion_ids)

@@ -10,13 +10,15 @@ three kinds of rollouts with the same limit of generated tokens for each prompt:
     trees, siblings     a search by UCT on the outcomes, with credit by the step
 
 Held-out accuracy is the share of right solutions, sampled one by one at temperature 1, before and
-after. The last line is one JSON document.
+after. Differences have 95% intervals that resample seeds and held-out problems. The last line is
+one JSON document.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -28,6 +30,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import policy_path
+from rstar_fast.evaluate import pooled
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy import TransformersPolicy
 from rstar_fast.policy.loading import load
@@ -96,27 +99,42 @@ def main() -> None:
     torch.set_num_threads(1)
     held_out = list(read_problems("graded:held_out:16"))
     train = list(read_problems(f"graded:train:{args.problems}"))
-    before = accuracy(fresh_policy(), held_out)
+    before = shares_right(fresh_policy(), held_out)
     print(
-        f"before: {before:.3f} on {len(held_out)} held-out problems, 4 solutions each", flush=True
+        f"before: {fmean(before):.3f} on {len(held_out)} held-out problems, 4 solutions each",
+        flush=True,
     )
     rows = []
     for seed in range(args.seeds):
         for kind in KINDS:
-            row = trained(kind, seed, train, args) | {"before": before}
-            model = row.pop("model")
-            row["after"] = accuracy(model, held_out)
+            row = trained(kind, seed, train, args)
+            row["after"] = shares_right(row.pop("model"), held_out)
             rows.append(row)
             print(
-                f"seed {seed}  {kind.name:18} after {row['after']:.3f}  "
+                f"seed {seed}  {kind.name:18} after {fmean(row['after']):.3f}  "
                 f"rewards {row['first']:.3f} to {row['last']:.3f}  tokens {row['tokens']}  "
                 f"{row['cpu_s']:.0f} CPU s",
                 flush=True,
             )
-    for kind in KINDS:
-        own = [row["after"] for row in rows if row["kind"] == kind.name]
-        print(f"{kind.name:18} mean after {fmean(own):.3f}")
-    print(json.dumps(rows))
+    print_differences(rows, before)
+    print(json.dumps({"before": before, "rows": rows}))
+
+
+def print_differences(rows: Sequence[dict[str, Any]], before: list[float]) -> None:
+    """Print how each kind differs from the start and from the kinds before it, in points.
+
+    Args:
+        rows: Kind and shares by the problem of each run, one seed after the other.
+        before: Shares by the problem before training.
+    """
+    found: dict[str, list[list[float]]] = {}
+    for row in rows:
+        found.setdefault(row["kind"], []).append(row["after"])
+    for i, (kind, after) in enumerate(found.items()):
+        print(f"{kind}: mean {fmean(map(fmean, after)):.3f}")
+        others = {"before": [before] * len(after)} | dict(list(found.items())[:i])
+        for other, shares in others.items():
+            print(f"    less {other}: {pooled(after, shares)}")
 
 
 def fresh_policy() -> Any:
@@ -166,16 +184,17 @@ def trained(kind: Kind, seed: int, problems: list[Problem], args: Any) -> dict[s
     }
 
 
-def accuracy(model: Any, problems: list[Problem]) -> float:
-    """Return the share of right solutions, four of each problem."""
+def shares_right(model: Any, problems: list[Problem]) -> list[float]:
+    """Return the share of right solutions of each problem, of four of them."""
     model.__dict__.pop("forward", None)
     policy = TransformersPolicy(model, load_tokenizer(policy_path()))
     config = replace(CHAINS, candidates=4, seed=7)
     with Searcher(policy, config) as searcher:
-        trees = [one for one in searcher.search(problems) if isinstance(one, Tree)]
-    return fmean(
-        sum(bool(node.correct) for node in tree.finals()) / config.candidates for tree in trees
-    )
+        trees = {one.problem.id: one for one in searcher.search(problems) if isinstance(one, Tree)}
+    return [
+        sum(bool(node.correct) for node in trees[one.id].finals()) / config.candidates
+        for one in problems
+    ]
 
 
 if __name__ == "__main__":

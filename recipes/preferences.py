@@ -8,14 +8,16 @@ The embedded policy searches problems of its domain, guided by the outcomes alon
   they are, and on steps, behind which TRL puts the end of a text;
 - RewardTrainer trains a PPM from it, on steps and solutions by their token ids.
 
-Accuracy is the share of right solutions of held-out problems, four of each at temperature 1, and
-the share of held-out pairs in the right order. The last line is one JSON document.
+Measured are the share of right solutions of held-out problems, four of each at temperature 1, and
+the share of each held-out problem's pairs that are in the right order. Differences have 95%
+intervals that resample seeds and problems. The last line is one JSON document.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from collections import defaultdict
 from statistics import fmean
 from typing import Any
 
@@ -23,7 +25,7 @@ import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
 
-from recipes.grpo import TREES, accuracy, fresh_policy
+from recipes.grpo import TREES, fresh_policy, print_differences, shares_right
 from rstar_fast.data import PairGroup, all_pair_groups, flat_pair_rows
 from rstar_fast.embedded import policy_path
 from rstar_fast.models.loading import load_tokenizer
@@ -37,6 +39,7 @@ from rstar_fast.training.reward_rows import reward_rows
 from rstar_fast.tree import Tree
 
 KINDS = ("solutions, masked", "solutions", "steps")
+REWARD_MODEL = "reward model"
 
 
 def main() -> None:
@@ -53,31 +56,33 @@ def main() -> None:
     held_out = list(read_problems("graded:held_out:16"))
     groups = searched(list(read_problems(f"graded:train:{args.problems}")))
     measured = searched(held_out)
-    before = accuracy(fresh_policy(), held_out)
-    untrained = pair_accuracy(PPM.from_policy(policy_path(), "cpu", "float32"), measured)
+    before = shares_right(fresh_policy(), held_out)
+    untrained = shares_in_order(PPM.from_policy(policy_path(), "cpu", "float32"), measured)
     print(
         f"{sum(len(one.pairs) for one in groups)} pairs of {len(groups)} groups; before: "
-        f"{before:.3f} of {4 * len(held_out)} solutions right, {untrained.accuracy:.3f} of "
-        f"{untrained.pairs} held-out pairs in order",
+        f"{fmean(before):.3f} of {4 * len(held_out)} solutions right, {fmean(untrained):.3f} of "
+        f"the pairs of {len(untrained)} held-out problems in order",
         flush=True,
     )
-    rows: list[dict[str, Any]] = []
+    policies: list[dict[str, Any]] = []
+    models: list[dict[str, Any]] = []
     for seed in range(args.seeds):
-        for kind in KINDS:
+        for kind in (*KINDS, REWARD_MODEL):
             began = time.process_time()
-            model = dpo(kind, seed, groups, args)
-            cpu_s = time.process_time() - began
-            rows.append({"kind": kind, "seed": seed, "after": accuracy(model, held_out)})
-            print(f"seed {seed}  {kind:18} {rows[-1]['after']:.3f}  {cpu_s:.0f} CPU s", flush=True)
-        began = time.process_time()
-        ppm = reward_model(seed, groups, args)
-        cpu_s = time.process_time() - began
-        found = pair_accuracy(ppm, measured).accuracy
-        rows.append({"kind": "reward model", "seed": seed, "after": found})
-        print(f"seed {seed}  {'reward model':18} {found:.3f}  {cpu_s:.0f} CPU s", flush=True)
-    for kind in (*KINDS, "reward model"):
-        print(f"{kind:18} mean {fmean(row['after'] for row in rows if row['kind'] == kind):.3f}")
-    print(json.dumps({"before": before, "pairs_before": untrained.accuracy, "rows": rows}))
+            if kind == REWARD_MODEL:
+                ppm = reward_model(seed, groups, args)
+                cpu_s = time.process_time() - began
+                after, rows = shares_in_order(ppm, measured), models
+            else:
+                model = dpo(kind, seed, groups, args)
+                cpu_s = time.process_time() - began
+                after, rows = shares_right(model, held_out), policies
+            rows.append({"kind": kind, "seed": seed, "after": after})
+            print(f"seed {seed}  {kind:18} {fmean(after):.3f}  {cpu_s:.0f} CPU s", flush=True)
+    print_differences(policies, before)
+    print_differences(models, untrained)
+    document = {"before": before, "in_order_before": untrained, "rows": policies + models}
+    print(json.dumps(document))
 
 
 def searched(problems: list[Problem]) -> list[PairGroup]:
@@ -85,6 +90,14 @@ def searched(problems: list[Problem]) -> list[PairGroup]:
     policy = TransformersPolicy(fresh_policy(), load_tokenizer(policy_path()))
     with Searcher(policy, TREES) as searcher:
         return all_pair_groups(one for one in searcher.search(problems) if isinstance(one, Tree))
+
+
+def shares_in_order(ppm: PPM, groups: list[PairGroup]) -> list[float]:
+    """Return the share of pairs in the right order, of each problem."""
+    of_problems: defaultdict[str, list[PairGroup]] = defaultdict(list)
+    for group in groups:
+        of_problems[group.problem.key].append(group)
+    return [pair_accuracy(ppm, found).accuracy for found in of_problems.values()]
 
 
 def options(seed: int, args: Any, rate: float) -> dict[str, Any]:

@@ -12,7 +12,10 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from math import isfinite
 from typing import Any, Self
+
+import numpy as np
 
 from rstar_fast.boxes import last_boxed
 from rstar_fast.errors import ConfigError
@@ -28,6 +31,8 @@ Completion = str | Sequence[dict[str, Any]]
 """A text, or a conversation of messages with `role` and `content`."""
 
 _WORKERS = min(8, os.cpu_count() or 1)
+_NUMBER_BITS = 8192
+"""Size of the largest number that is an answer. Python spells no integer of over 4,300 digits."""
 
 
 def answer_in(completion: Completion) -> str | None:
@@ -35,7 +40,8 @@ def answer_in(completion: Completion) -> str | None:
 
     In a solution with the marks of this package it is the answer of the last step that has one, by
     the rules of `steps.answer_of`. In any other text it is what the last box holds. A box in a
-    thinking part is no answer.
+    thinking part is no answer. A conversation that ends with a message of a tool or a user gives
+    none.
 
     >>> answer_in(r"<think>\boxed{1}?</think> It is \boxed{2}, no, \boxed{3}.")
     '3'
@@ -43,6 +49,8 @@ def answer_in(completion: Completion) -> str | None:
     True
     """
     text = without_thinking(text_of(completion))
+    if not _is_of_model(completion):
+        return None
     if not any(mark in text for mark in STOP_MARKS):
         found = last_boxed(text)
         return None if found is None else unescape(found)
@@ -55,6 +63,13 @@ def answer_in(completion: Completion) -> str | None:
         answer = answer if here is None else here
         in_code = not closes_code(step) and (in_code or CODE in step)
     return answer
+
+
+def _is_of_model(completion: Completion) -> bool:
+    """Return whether the last message of a conversation, if it is one, is the model's."""
+    if isinstance(completion, str) or not completion:
+        return True
+    return bool(completion[-1].get("role", "assistant") == "assistant")
 
 
 def text_of(completion: Completion) -> str:
@@ -125,14 +140,15 @@ class MathReward:
             ConfigError: There is not one answer for each completion, or a value is of another kind.
             ExecutorError: The workers cannot be started.
         """
-        if isinstance(answer, str) or len(answer) != len(completions):
-            got = "a text" if isinstance(answer, str) else f"{len(answer)}"
+        if isinstance(completions, str) or not isinstance(completions, Sequence):
             raise ConfigError(
-                f"math_reward: answer: expected a list of {len(completions)}, one for each "
-                f"completion, got {got}"
+                f"math_reward: completions: expected a list, got {type(completions).__name__}"
             )
-        questions = [""] * len(completions) if question is None else question
-        waiting = [self._submit(*one) for one in zip(completions, answer, questions, strict=True)]
+        answers = _column("answer", answer, len(completions))
+        questions: Sequence[Any] = [""] * len(completions)
+        if question is not None:
+            questions = _column("question", question, len(completions))
+        waiting = [self._submit(*one) for one in zip(completions, answers, questions, strict=True)]
         return [_reward(future.result()) for future in waiting]
 
     def compute_score(
@@ -179,7 +195,7 @@ class MathReward:
         self.close()
 
     def _submit(self, completion: Completion, gold: Any, question: Any) -> "Future[Grade]":
-        accepted = _accepted(gold)
+        accepted = accepted_answers(gold)
         answer = answer_in(completion)
         if not accepted:
             return _settled(Grade(False, unsure=True))
@@ -189,18 +205,49 @@ class MathReward:
         return self._verifier.submit(Problem("reward", text, accepted), answer)
 
 
-def _accepted(gold: Any) -> tuple[str, ...]:
+def accepted_answers(gold: Any) -> tuple[str, ...]:
+    """Return the accepted answers of a row of a data set.
+
+    Args:
+        gold: A text, a number, or a list or NumPy array of them. None, and a number that is NaN or
+            infinite, as tables have where nothing is known, are no answer.
+
+    Raises:
+        ConfigError: It is of another kind.
+    """
+    if isinstance(gold, np.ndarray | np.generic):
+        gold = gold.tolist()
     values = gold if isinstance(gold, list | tuple) else [gold]
+    found = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, str | int | float | None):
             raise ConfigError(
                 f"answer: expected a text, a number or a list of them, got {type(value).__name__}"
             )
-    return tuple(str(value) for value in values if value is not None)
+        if isinstance(value, int) and value.bit_length() > _NUMBER_BITS:
+            raise ConfigError(
+                f"answer: expected a number of at most {_NUMBER_BITS} bits, got one of "
+                f"{value.bit_length()}"
+            )
+        if value is not None and not (isinstance(value, float) and not isfinite(value)):
+            found.append(str(value))
+    return tuple(found)
 
 
-def _question(extra_info: dict[str, Any] | None) -> Any:
-    return (extra_info or {}).get("question", "")
+def _column(name: str, values: Any, count: int) -> Sequence[Any]:
+    """Return the values of a column, one for each completion."""
+    is_list = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+    if not is_list or len(values) != count:
+        got = f"{len(values)}" if is_list else type(values).__name__
+        raise ConfigError(
+            f"math_reward: {name}: expected a list of {count}, one for each completion, got {got}"
+        )
+    column: Sequence[Any] = values
+    return column
+
+
+def _question(extra_info: Any) -> Any:
+    return extra_info.get("question", "") if isinstance(extra_info, dict) else ""
 
 
 def _reward(grade: Grade) -> float | None:

@@ -1,6 +1,7 @@
 """Reward functions of trainers: what counts as the answer, and that no completion harms another."""
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rstar_fast import rewards
@@ -56,6 +58,14 @@ def reward() -> Iterator[MathReward]:
             ],
             "6",
         ),
+        (
+            [
+                {"role": "assistant", "content": "Let me see."},
+                {"role": "tool", "content": "\\boxed{5}"},
+            ],
+            None,
+        ),
+        ([{"role": "user", "content": "Is it \\boxed{5}?"}], None),
         ([{"role": "assistant", "content": None}], None),
         ([], None),
     ],
@@ -106,12 +116,39 @@ def test_a_slow_answer_is_unsure_and_others_are_graded(reward: MathReward) -> No
 def test_bad_columns_are_refused(reward: MathReward) -> None:
     with pytest.raises(ConfigError, match=r"answer: expected a list of 2, .* got 1"):
         reward(["a", "b"], ["1"])
-    with pytest.raises(ConfigError, match="got a text"):
+    with pytest.raises(ConfigError, match="got str"):
         reward(["a"], "1")
     with pytest.raises(ConfigError, match="answer: expected a text, a number or a list"):
         reward(["a"], [{"text": "1"}])
     with pytest.raises(ConfigError, match="completion: expected a text, or messages"):
         reward([3], ["1"])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (("ab", ["1", "2"]), "completions: expected a list, got str"),
+        ((["a"], None), "answer: expected a list of 1, .* got NoneType"),
+        ((["a", "b"], ["1", "2"], ["?"]), "question: expected a list of 2, .* got 1"),
+        ((["a"], [10**5000]), "expected a number of at most 8192 bits"),
+        ((["a"], [[True]]), "expected a text, a number or a list of them, got bool"),
+    ],
+)
+def test_columns_of_another_form_are_refused(
+    reward: MathReward, columns: tuple[Any, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        reward(*columns)
+
+
+def test_answers_as_tables_hold_them(reward: MathReward) -> None:
+    completions = ["\\boxed{1/2}"] * 3
+    assert reward(completions, np.array([0.5, 1.0, math.nan])) == [1.0, 0.0, None]
+    golds = [np.array(["2", "0.5"]), np.int64(1), np.array([])]
+    assert reward(completions, golds) == [1.0, 0.0, None]
+    # What is missing is no answer that a completion can give.
+    assert reward(["\\boxed{nan}", "\\boxed{inf}"], [math.nan, math.inf]) == [None, None]
+    assert reward.compute_score("math", "\\boxed{0.5}", np.float64(0.5), "?")["score"] == 1.0
 
 
 def test_the_form_of_verl(reward: MathReward) -> None:

@@ -46,7 +46,7 @@ class Pooled:
 
 
 def pooled(
-    first: Sequence[Sequence[bool]], second: Sequence[Sequence[bool]], seed: int = 0
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], seed: int = 0
 ) -> Pooled:
     """Compare two ways over several runs on the same problems.
 
@@ -54,7 +54,8 @@ def pooled(
     '+50.0 [+0.0, +100.0] (runs +50.0, +50.0; p 1)'
 
     Args:
-        first: Whether the first way solved each problem, run by run.
+        first: Whether the first way solved each problem, or the share of its solutions that are
+            right, run by run.
         second: The same of the second way, with the problems in the same order.
         seed: Seed of the resampling.
 

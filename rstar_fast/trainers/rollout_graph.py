@@ -112,7 +112,7 @@ def tree_of(trace: Trace[Any, Any, Any]) -> Tree:
         raise DataError(f"rollout {trace.id}: expected one that holds a tree (info[{_INFO!r}])")
     try:
         nodes = [_whole(node, trace.nodes) for node in record["nodes"]]
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, OverflowError, TypeError, ValueError, struct.error) as error:
         raise DataError(
             f"rollout {trace.id}: its messages are not those of its tree: {error!r}"
         ) from error
@@ -233,10 +233,10 @@ def _whole(row: dict[str, Any], messages: list[MessageNode]) -> dict[str, Any]:
     row = dict(row)
     if "at" not in row:
         return row
-    step, shown = messages[row.pop("at")], row.pop("shown")
+    step, shown = _at(messages, row.pop("at")), row.pop("shown")
     row["step"] = step.message.content
     if shown is not None:
-        row["suffix"] = messages[shown].message.content
+        row["suffix"] = _at(messages, shown).message.content
     if "token_ids" not in row:
         ids, logprobs = _drawn(step)
         row["token_ids"] = ids
@@ -245,6 +245,12 @@ def _whole(row: dict[str, Any], messages: list[MessageNode]) -> dict[str, Any]:
             struct.unpack(f"{len(logprobs)}f", struct.pack(f"{len(logprobs)}f", *logprobs))
         )
     return row
+
+
+def _at(messages: list[MessageNode], place: int) -> MessageNode:
+    if place < 0:
+        raise IndexError(place)
+    return messages[place]
 
 
 def _credit(

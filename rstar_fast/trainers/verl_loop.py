@@ -1,6 +1,6 @@
 """An agent loop of `verl` whose rollout is a search."""
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from verl.experimental.agent_loop.agent_loop import (
@@ -11,10 +11,10 @@ from verl.experimental.agent_loop.agent_loop import (
 )
 from verl.trainer.ppo.core_algos import register_adv_est
 
-from rstar_fast.checks import check_choice
 from rstar_fast.config import SearchConfig
 from rstar_fast.problems import Problem
-from rstar_fast.trainers.one_tree import solutions, weighted_advantages, without_ppm
+from rstar_fast.rewards import accepted_answers, text_of
+from rstar_fast.trainers.one_tree import check_options, solutions, weighted_advantages, without_ppm
 from rstar_fast.trainers.token_policy import TokenPolicy, Written
 from rstar_fast.training_samples import Credit, Sample
 
@@ -69,8 +69,7 @@ class TreeAgentLoop(AgentLoopBase):
     ) -> None:
         super().__init__(*args, **options)
         self._search = without_ppm(SearchConfig.from_dict(dict(search or {})))
-        if credit is not None:
-            check_choice("credit", credit, get_args(Credit))
+        check_options(leaves, credit or "outcome")
         self._leaves = leaves
         self._credit = credit
 
@@ -114,9 +113,8 @@ class TreeAgentLoop(AgentLoopBase):
         return outputs
 
     def _problem(self, fields: dict[str, Any]) -> Problem:
-        truth = fields["reward_model"]["ground_truth"]
-        answers = (truth,) if isinstance(truth, str) else tuple(map(str, truth))
-        question = fields["raw_prompt"][-1]["content"]
+        answers = accepted_answers(fields["reward_model"]["ground_truth"])
+        question = text_of(list(fields["raw_prompt"]))
         # Each step of the training and each rollout draws anew.
         step, session = int(fields.get("global_steps", 0)), int(fields.get("session_id", 0))
         copy = step * int(self.rollout_config.n) + session

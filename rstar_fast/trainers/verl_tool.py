@@ -50,8 +50,13 @@ class PythonTool(BaseTool):
     async def execute(
         self, instance_id: str, parameters: dict[str, Any], **options: Any
     ) -> tuple[ToolResponse, float, dict[str, Any]]:
-        """Run code behind that of earlier calls, and return what it showed."""
-        code = str(parameters.get("code", ""))
+        """Run code behind that of earlier calls, and return what it showed.
+
+        What a model has written as parameters may be anything.
+        """
+        code = parameters.get("code") if isinstance(parameters, dict) else None
+        if not isinstance(code, str):
+            return ToolResponse(text="expected a text as code"), 0.0, {"status": "error"}
         session = self._sessions[instance_id]
         found = await asyncio.to_thread(session.run, f"{code}\n")
         return ToolResponse(text=found.text), 0.0, {"status": str(found.status)}

@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 class PackedSamples:
     """Samples with each token once, for a trainer whose attention follows `Pack.end`.
 
+    Where other weights drew the same tokens (`Sample.versions`), they stand once for each, as their
+    log-probabilities differ.
+
     A sum over samples of what a trainer computes at their drawn tokens is a sum over packed tokens:
     of `weight` times what depends on the token alone (a log-probability, an entropy, a KL term), of
     `advantage` times what the advantage multiplies. A clipped objective takes another branch for
@@ -59,7 +62,8 @@ def pack_samples(
         weights: Weight of each sample in the sum, >= 0. None for 1 each.
 
     Raises:
-        DataError: There is no sample, or not one weight for each.
+        DataError: There is no sample, or not one weight for each. A sample has no token, columns of
+            different lengths, or a number that no trainer can take.
     """
     if not samples:
         raise DataError("pack_samples: expected at least one sample, got none")
@@ -69,7 +73,18 @@ def pack_samples(
         )
     if weights is not None and not all(0 <= weight < float("inf") for weight in weights):
         raise DataError(f"pack_samples: expected weights of at least 0, got {list(weights)}")
-    sequences = [one.prompt_ids + one.completion_ids for one in samples]
+    for place, one in enumerate(samples):
+        _check(one, place)
+    sequences = [
+        list(
+            zip(
+                one.prompt_ids + one.completion_ids,
+                (-1,) * len(one.prompt_ids) + one.versions,
+                strict=True,
+            )
+        )
+        for one in samples
+    ]
     packed, places = _packed(sequences)
     num_tokens = len(packed.tokens)
     weight, positive, negative = (np.zeros(num_tokens) for _ in range(3))
@@ -91,13 +106,39 @@ def pack_samples(
     )
 
 
-def _packed(sequences: Sequence[tuple[int, ...]]) -> tuple[Pack, list[NDArray[np.int32]]]:
+def _check(sample: Sample, place: int) -> None:
+    own = (sample.logprobs, sample.mask, sample.advantages, sample.versions)
+    lengths = [len(sample.completion_ids), *(len(one) for one in own if one is not None)]
+    if len(set(lengths)) > 1:
+        raise DataError(
+            f"pack_samples: sample {place}: expected completion_ids, logprobs, mask, advantages "
+            f"and versions of one length, got lengths {lengths}"
+        )
+    ids = sample.prompt_ids + sample.completion_ids
+    wrong = [one for one in ids if not 0 <= one < 1 << 31]
+    if wrong or not ids:
+        raise DataError(
+            f"pack_samples: sample {place}: expected token ids of at least 0 and at most 31 bits, "
+            f"got {wrong[0] if wrong else 'none'}"
+        )
+    if not np.isfinite([*sample.advantages, *(sample.logprobs or ())]).all():
+        raise DataError(
+            f"pack_samples: sample {place}: expected finite advantages and log-probabilities"
+        )
+
+
+def _packed(
+    sequences: Sequence[Sequence[tuple[int, int]]],
+) -> tuple[Pack, list[NDArray[np.int32]]]:
     """Pack sequences so that what they begin with in common stands once.
+
+    Args:
+        sequences: Token ids, each with the number of the weights that drew it.
 
     Returns:
         The pack, and the packed index of every token of each sequence.
     """
-    found: dict[tuple[int, int], int] = {}
+    found: dict[tuple[int, tuple[int, int]], int] = {}
     nodes = []
     for sequence in sequences:
         node, way = -1, []
@@ -105,6 +146,7 @@ def _packed(sequences: Sequence[tuple[int, ...]]) -> tuple[Pack, list[NDArray[np
             node = found.setdefault((node, token), len(found))
             way.append(node)
         nodes.append(way)
-    parents, tokens = (np.array(column, np.int32) for column in zip(*found, strict=True))
+    parents = np.array([node for node, _ in found], np.int32)
+    tokens = np.array([token for _, (token, _) in found], np.int32)
     packed = pack(parents, np.ones(len(found), np.int32), tokens)
     return packed, [packed.begin[way] for way in nodes]

@@ -76,7 +76,8 @@ def samples(
 
     Raises:
         ConfigError: There is no such rule or end.
-        DataError: A step has no token ids, an answer was not graded, or a node is no graded leaf.
+        DataError: A step has no token ids, or not a log-probability for each, an answer was not
+            graded, a reward is no finite number, or a node is no graded leaf.
     """
     values = TreeValues.of(tree, reward)
     chosen = list(values.rewards) if leaves is None else list(leaves)

@@ -78,11 +78,13 @@ class TokenSequences:
         """Return the sequence of the solution that ends at a leaf.
 
         Raises:
-            DataError: A step has no token ids.
+            DataError: A step has no token ids, or not a log-probability for each.
         """
         path = self._tree.path(leaf)
         for node in path:
             self._check(node)
+            if node.id not in self._paths:
+                self._paths[node.id] = (*self._paths[node.parent], *node.segments())
         last = path[-1]
         own = self._own(last)
         tokens = [*self._before(last), *own]
@@ -142,15 +144,14 @@ class TokenSequences:
                 f"problem {self._tree.problem.id!r}: node {node.id}: expected the token ids of a "
                 "step, got none; samples need an engine that tells them (Candidate.token_ids)"
             )
+        if node.logprob_bytes and len(node.logprob_bytes) != len(node.id_bytes):
+            raise DataError(
+                f"problem {self._tree.problem.id!r}: node {node.id}: expected a log-probability "
+                f"for each of {len(node.token_ids)} token ids, got {len(node.logprobs)}"
+            )
 
     def _request(self, node: int) -> ExpandRequest:
         problem = self._tree.problem
         return ExpandRequest(
-            0, problem.key, node, problem.question, self._path(node), 1, 0, Sampling()
+            0, problem.key, node, problem.question, self._paths[node], 1, 0, Sampling()
         )
-
-    def _path(self, node: int) -> tuple[Segment, ...]:
-        if node not in self._paths:
-            step = self._tree.nodes[node]
-            self._paths[node] = (*self._path(step.parent), *step.segments())
-        return self._paths[node]

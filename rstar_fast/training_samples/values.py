@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
+from typing import SupportsFloat
 
 from rstar_fast.errors import DataError
 from rstar_fast.tree import Node, Tree
@@ -20,13 +22,14 @@ def graded_leaves(tree: Tree) -> list[Node]:
     """Return the leaves that have an outcome, in the order of their ids.
 
     They are the final answers that are right or wrong, and the paths that ended without an answer.
-    Left out are answers whose grade is unsure, and nodes at which the search could have gone on.
+    Left out are answers whose grade is unsure, and nodes at which the search could have gone on. A
+    root is no leaf, as no step leads to it.
 
     Raises:
         DataError: An answer was not graded.
     """
     leaves = []
-    for node in tree.nodes:
+    for node in tree.nodes[1:]:
         if node.end == "answer" and node.correct is None:
             raise DataError(
                 f"problem {tree.problem.id!r}: node {node.id}: expected a graded answer, got "
@@ -35,6 +38,16 @@ def graded_leaves(tree: Tree) -> list[Node]:
         if node.end and not node.unsure:
             leaves.append(node)
     return leaves
+
+
+def _reward_of(tree: Tree, leaf: Node, reward: Reward) -> float:
+    found = reward(leaf)
+    if not isinstance(found, SupportsFloat) or not isfinite(found):
+        raise DataError(
+            f"problem {tree.problem.id!r}: node {leaf.id}: reward: expected a finite number, "
+            f"got {found!r}"
+        )
+    return float(found)
 
 
 @dataclass(frozen=True)
@@ -67,9 +80,9 @@ class TreeValues:
         """Compute the values of a tree.
 
         Raises:
-            DataError: An answer was not graded.
+            DataError: An answer was not graded, or a reward is no finite number.
         """
-        found = cls({leaf.id: float(reward(leaf)) for leaf in graded_leaves(tree)})
+        found = cls({leaf.id: _reward_of(tree, leaf, reward) for leaf in graded_leaves(tree)})
         draws: defaultdict[int, int] = defaultdict(int)
         sums: defaultdict[int, float] = defaultdict(float)
         leaves: defaultdict[int, int] = defaultdict(int)

@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from rstar_fast.evolve import EvolveConfig, read_options
+from rstar_fast.problems import Problem
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -71,6 +73,26 @@ def test_custom_verifier() -> None:
         for name in ("protocol", "worker")
         for answer, grade in zip(answers, grades, strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Use 15 and 4.", "'15' + '4'"),
+        ("Use 154.", "-" * 100_000 + "154"),
+        ("Use 154.", "+".join(["154"] * 100_000)),
+        ("Use 154.", "(" * 100_000),
+        ("Use 154.", "154\x00"),
+        ("Use 154.", "154 if 1 else 0"),
+    ],
+)
+def test_custom_verifier_takes_any_text(
+    monkeypatch: pytest.MonkeyPatch, question: str, answer: str
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    verifier = import_module("custom_verifier").CountdownVerifier()
+    grade = verifier.submit(Problem("p", question, ("154",)), answer).result()
+    assert not grade.correct
 
 
 def test_batched_forest_finds_the_shortest_solutions() -> None:

@@ -23,7 +23,10 @@ from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import policy_path
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy.loading import load
-from rstar_fast.problems import read_problems
+from rstar_fast.problems import Problem, read_problems
+from rstar_fast.trainers.one_tree import at_least_one, solutions, weighted_advantages
+from rstar_fast.trainers.token_policy import TokenPolicy, Written
+from rstar_fast.training_samples import Sample
 
 SMALL = SearchConfig(
     candidates=2,
@@ -211,3 +214,43 @@ def test_slime(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
         drawn = [begin + i for i, mask in enumerate(one.loss_mask) if mask]
         engine.check(one.tokens, [0.0] * begin + one.rollout_log_probs, drawn)
         assert one.status is not SlimeSample.Status.PENDING and one.reward in (0.0, 1.0)
+
+
+def test_programs_that_are_no_arithmetic_run_in_the_shared_workers(engine: Engine) -> None:
+    texts = iter(
+        [
+            "<code>\nimport math\nprint(math.factorial(4))\n<end_of_code>",
+            "<answer>It is $\\boxed{24}$.<end_of_answer>",
+        ]
+    )
+    config = SMALL.with_changes(candidates=1, rollouts=2)
+
+    async def write(key: str, ids: list[int], sampling: dict[str, Any]) -> Written:
+        return Written(engine.tokenizer(next(texts)).input_ids)
+
+    async def run() -> list[Sample]:
+        policy = TokenPolicy(write, engine.tokenizer, SMALL.prompt)
+        return await solutions(policy, config, Problem("p", "What is 4!?", ("24",)))
+
+    (one,) = asyncio.run(run())
+    assert one.reward == 1.0
+    assert "<output>24<end_of_output>" in engine.tokenizer.decode(one.completion_ids)
+
+
+def test_a_tree_without_solutions_gives_an_empty_completion(engine: Engine) -> None:
+    """As where the answer of every path is unsure."""
+    unsure = engine.tokenizer("<answer>It is $\\boxed{about 5}$.<end_of_answer>").input_ids
+    problem = Problem("p", "How many?", ("5",))
+
+    async def write(key: str, ids: list[int], sampling: dict[str, Any]) -> Written:
+        return Written(unsure)
+
+    async def run() -> list[list[Sample]]:
+        policy = TokenPolicy(write, engine.tokenizer, SMALL.prompt)
+        return [await made(policy, SMALL, problem) for made in (solutions, at_least_one)]
+
+    none, (one,) = asyncio.run(run())
+    assert none == []
+    assert one.completion_ids == (engine.tokenizer.eos_token_id,)
+    assert (one.mask, one.reward, one.finished) == ((0,), 0.0, False)
+    assert weighted_advantages([one]) == [[0.0]]

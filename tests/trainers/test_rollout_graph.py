@@ -1,7 +1,10 @@
 """Trees as rollout graphs of verifiers, and back."""
 
 import json
+import math
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hot_search import hot_trees
@@ -10,7 +13,7 @@ from tiny_models import byte_tokenizer
 from verifiers.v1 import WireTrace
 
 from rstar_fast.embedded import policy_path
-from rstar_fast.errors import ConfigError, DataError
+from rstar_fast.errors import ConfigError, DataError, StoreError
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.trainers.rollout_graph import trace_of, tree_of
@@ -66,12 +69,37 @@ def test_branches_are_samples_and_count_each_step_by_its_share() -> None:
     assert some_inexact
 
 
+DAMAGES: list[Callable[[Any, Any], object]] = [
+    lambda rows, nodes: rows.clear(),
+    lambda rows, nodes: rows.append("ab"),
+    lambda rows, nodes: rows.append(None),
+    lambda rows, nodes: rows[1].update(at=-1),
+    lambda rows, nodes: rows[1].update(at="1"),
+    lambda rows, nodes: rows[1].update(at=10**30),
+    lambda rows, nodes: rows[1].update(parent=1),
+    lambda rows, nodes: rows[1].update(draws=0),
+    lambda rows, nodes: rows[1].pop("shown"),
+    lambda rows, nodes: setattr(nodes[1], "mask", [True]),
+    lambda rows, nodes: setattr(nodes[1], "logprobs", [1e300]),
+    lambda rows, nodes: setattr(nodes[1], "logprobs", ["x"]),
+    lambda rows, nodes: setattr(nodes[1], "logprobs", [math.nan]),
+    lambda rows, nodes: setattr(nodes[1].message, "content", [{"type": "text", "text": "x"}]),
+    lambda rows, nodes: setattr(nodes[1], "token_ids", [2**40] * len(nodes[1].token_ids)),
+]
+"""Changes of the record of a tree and of the messages that it refers to."""
+
+
 def test_what_is_no_tree_is_refused() -> None:
     prefix = PrefixTokens(byte_tokenizer(), "finetuned")
     (tree,) = searcher().search(problems(1))
     assert isinstance(tree, Tree)
     with pytest.raises(ConfigError, match="credit: expected one of"):
         trace_of(tree, prefix, credit="outcome")  # type: ignore[arg-type]
+    for damage in DAMAGES:
+        trace = trace_of(tree, prefix)
+        damage(trace.info["rstar_fast"]["nodes"], trace.nodes)
+        with pytest.raises((DataError, StoreError)):
+            tree_of(trace)
     trace = trace_of(tree, prefix)
     trace.nodes = trace.nodes[:2]
     with pytest.raises(DataError, match="its messages are not those of its tree"):

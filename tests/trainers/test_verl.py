@@ -75,7 +75,9 @@ def worker(**options: Any) -> Any:
     return made
 
 
-def put(monkeypatch: pytest.MonkeyPatch, made: Any, session_id: int) -> list[dict[str, Any]]:
+def put(
+    monkeypatch: pytest.MonkeyPatch, made: Any, session_id: int, **fields: Any
+) -> list[dict[str, Any]]:
     """The rows that verl's trainer would find in its queue."""
     rows: list[Any] = []
 
@@ -85,6 +87,11 @@ def put(monkeypatch: pytest.MonkeyPatch, made: Any, session_id: int) -> list[dic
     monkeypatch.setattr(agent_loop_tq.tq, "async_kv_batch_put", keep)
     monkeypatch.setattr(agent_loop_tq, "list_of_dict_to_tensordict", lambda fields: fields)
     *_, problem = read_problems("graded:train:1")
+
+    row = {
+        "raw_prompt": [{"role": "user", "content": problem.question}],
+        "reward_model": {"ground_truth": problem.answers[0]},
+    }
 
     async def run() -> None:
         trajectory = {"step": 3, "sample_index": 0, "rollout_n": 0, "validate": False}
@@ -98,8 +105,7 @@ def put(monkeypatch: pytest.MonkeyPatch, made: Any, session_id: int) -> list[dic
             uid="u",
             index=np.int64(0),
             global_steps=3,
-            raw_prompt=[{"role": "user", "content": problem.question}],
-            reward_model={"ground_truth": problem.answers[0]},
+            **(row | fields),
         )
 
     asyncio.run(run())
@@ -108,6 +114,13 @@ def put(monkeypatch: pytest.MonkeyPatch, made: Any, session_id: int) -> list[dic
     assert all(tag["min_global_steps"] == tag["max_global_steps"] == 3 for tag in kept["tags"])
     found: list[dict[str, Any]] = kept["fields"]
     return found
+
+
+@pytest.mark.parametrize("truth", [12, 12.5, np.int64(12), ["12", 13], np.array(["12"])])
+def test_truths_and_prompts_of_other_forms(monkeypatch: pytest.MonkeyPatch, truth: Any) -> None:
+    prompt = [{"role": "user", "content": [{"type": "text", "text": "How many are 6 and 6?"}]}]
+    fields = {"reward_model": {"ground_truth": truth}, "raw_prompt": prompt}
+    assert put(monkeypatch, worker(leaves=2), 0, **fields)
 
 
 def test_a_tree_is_a_list_of_outputs_with_rewards_of_their_own(
@@ -162,12 +175,25 @@ def test_the_executor_is_a_tool() -> None:
     assert "NameError" in other[0].text and other[2] == {"status": "error"}
 
 
+@pytest.mark.parametrize("parameters", [{}, {"code": None}, {"code": 3}, [], "print(1)", None])
+def test_a_call_without_code_is_an_error_for_the_model(parameters: Any) -> None:
+    async def call() -> Any:
+        tool = PythonTool({})
+        one, _ = await tool.create()
+        return await tool.execute(one, parameters)
+
+    response, _, told = asyncio.run(call())
+    assert response.text == "expected a text as code" and told == {"status": "error"}
+
+
 def test_what_the_loop_cannot_do_is_refused() -> None:
     config = SimpleNamespace(config=OmegaConf.create({"actor_rollout_ref": {"rollout": {}}}))
     data = SimpleNamespace(config=OmegaConf.create({}))
     parts = (config, None, load_tokenizer(policy_path()), None, None, data)
     with pytest.raises(Exception, match="use_scores: expected False"):
         asyncio.run(made(parts, search={"use_scores": True}))
+    with pytest.raises(Exception, match="leaves: expected an integer of at least 1"):
+        asyncio.run(made(parts, search=SEARCH, leaves=0))
     with pytest.raises(Exception, match="credit: expected one of"):
         asyncio.run(made(parts, search=SEARCH, credit="luck"))
 
