@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 _ENCODE_TOKENS = 2048
 """Largest number of new tokens of all prefixes in one step. A longer prefix goes alone."""
 _FIRST_ROWS = 64
-_MOST_ROWS = 256
-"""Bounds of the number of rows, where it is not given. More rows were not faster on a CPU."""
+_MOST_ROWS = 128
+"""Bounds of the number of rows, where it is not given."""
 _WORTH_WAITING = 16
 """A request waits one step if another is encoding at least this many tokens that it needs too."""
 
@@ -76,8 +76,8 @@ class TransformersPolicy:
             None for the stored one.
         prompt: Way to put a question to the model. "chat" takes the tokenizer's chat template.
         max_rows: Largest number of candidates that are written at the same time, >= 1. None for 64,
-            and for more as long as requests are waiting and the keys and values of all that is
-            being written fit into `cache_bytes`.
+            and for 128 once requests are waiting, if the keys and values of all that is being
+            written fit into `cache_bytes`.
         cache_bytes: Largest size of the keys and values kept for reuse, bytes, >= 0. 0 keeps none.
 
     Attributes:
