@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=96)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=1.0)
-    parser.add_argument("--max-rows", type=int, default=64)
+    parser.add_argument("--max-rows", type=int, help="default: as a search has it")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
         "--threads", type=int, help="torch threads (default: 1 for the embedded model)"

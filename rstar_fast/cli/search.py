@@ -104,7 +104,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run steps even where they cannot be confined well (see rstar-fast doctor)",
     )
     add("--device", metavar="D", help="cpu, cuda, cuda:1, ... (a GPU where there is one)")
-    add("--dtype", metavar="D", help="float32, bfloat16 or float16 (chosen by model and device)")
+    add(
+        "--dtype",
+        metavar="D",
+        help="float32, bfloat16, float16, or on a CPU int8 for the policy (chosen by model and "
+        "device)",
+    )
     add(
         "--max-rows",
         type=int,

@@ -62,6 +62,11 @@ class Layout:
         """Number of elements that a token takes in all layers."""
         return sum(layer.width for layer in self.layers)
 
+    @property
+    def token_bytes(self) -> int:
+        """Size of a token's keys and values in all layers, bytes."""
+        return self.width * self.dtype.itemsize
+
     def empty(self, *shape: int) -> Tensor:
         """Return a tensor of this type on this device, with undefined elements."""
         return torch.empty(shape, dtype=self.dtype, device=self.device)
@@ -202,12 +207,24 @@ class PrefixPools:
         self._layout = layout
         self._pools: dict[int, PrefixPool] = {}
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of all buffers, bytes."""
+        return self._layout.token_bytes * sum(
+            pool.buffer.num_places * pool.buffer.capacity for pool in self._pools.values()
+        )
+
     def new_prefix(self, num_tokens: int) -> PrefixKV:
         """Return room for a prefix of this many tokens."""
-        capacity = max(_FIRST_CAPACITY, 1 << (num_tokens - 1).bit_length())
+        capacity = _capacity(num_tokens)
         if capacity not in self._pools:
             self._pools[capacity] = PrefixPool(self._layout, capacity)
         return PrefixKV(self._pools[capacity], num_tokens)
+
+
+def row_bytes(layout: Layout, num_tokens: int) -> int:
+    """Return the size of a row's place in a `RowKV` that holds rows of this many tokens, bytes."""
+    return layout.token_bytes * _capacity(num_tokens)
 
 
 class RowKV:
@@ -230,8 +247,11 @@ class RowKV:
         """Make room for rows of this many tokens, by doubling. What the rows hold is kept."""
         buffer = self._buffer
         if num_tokens > buffer.capacity:
-            capacity = max(_FIRST_CAPACITY, 2 * buffer.capacity, 1 << (num_tokens - 1).bit_length())
-            self._buffer = buffer.grown(buffer.num_places, capacity)
+            self._buffer = buffer.grown(buffer.num_places, _capacity(num_tokens))
+
+    def add_rows(self, num_rows: int) -> None:
+        """Make room for this many rows in all. What the rows hold is kept."""
+        self._buffer = self._buffer.grown(num_rows, self._buffer.capacity)
 
     def move(self, source: int, target: int, num_tokens: int) -> None:
         """Copy a row's first tokens into the place of another row."""
@@ -245,3 +265,8 @@ class RowKV:
     def flat(self, row: int, num_tokens: int) -> Tensor:
         """Return a copy of a row's first tokens in the flat form [num_tokens, width]."""
         return self._buffer.flat(row, slice(num_tokens))
+
+
+def _capacity(num_tokens: int) -> int:
+    """Return the size class of this many tokens."""
+    return max(_FIRST_CAPACITY, 1 << (num_tokens - 1).bit_length())

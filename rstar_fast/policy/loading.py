@@ -80,7 +80,7 @@ class CausalModel:
             text = probe_text(model, self.context_tokens)
             tokens = torch.tensor([text], device=device)
             positions = torch.arange(len(text), device=device)[None]
-            ours = self.forward(tokens, positions, shapes, slice(None))
+            ours = self.forward(tokens, positions, shapes, slice(None)).float()
             theirs = model(input_ids=tokens, use_cache=False).logits[0].float()
             if sorted(shapes.shapes) != list(range(config.num_hidden_layers)):
                 raise PolicyError(
@@ -95,7 +95,7 @@ class CausalModel:
             self.context_tokens = min([self.context_tokens, *shapes.windows])
             ours, index = decoded(self.forward, self.layout, text)
             problem = f"{name}: its attention is not plain: logits behind kept keys and values"
-            _SHARED_PREFIX.check_probe(ours, theirs[index], model.dtype, problem)
+            _SHARED_PREFIX.check_probe(ours.float(), theirs[index], model.dtype, problem)
         return self
 
     def forward(
@@ -114,7 +114,7 @@ class CausalModel:
             keep: Packed positions whose logits are wanted, int64 [kept]. A slice keeps all.
 
         Returns:
-            Logits, float32 [kept, vocabulary].
+            Logits, in the model's number type [kept, vocabulary].
 
         Raises:
             PolicyError: Autocast is on, and its number type is not the one of the weights.
@@ -129,7 +129,7 @@ class CausalModel:
                 logits_to_keep=0 if isinstance(keep, slice) else keep,
             )
         logits: Tensor = output.logits[0]
-        return logits.float()
+        return logits
 
 
 def _check_autocast(layout: Layout) -> None:

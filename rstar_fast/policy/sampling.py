@@ -8,13 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_TOP = 1024
-"""Number of most probable tokens that top-p looks at first. Larger nuclei sort the whole row."""
 _BLOCK = 128
 """Number of tokens that are summed together before the cumulative sum over a whole vocabulary.
 
 It divides most large vocabularies.
 """
+_TOP = (128, 1024)
+"""Numbers of most probable tokens that top-p looks at. A larger nucleus sorts the whole row."""
+_CACHED = 1 << 18
+"""Number of logits that a CPU works on at a time, so that it finds them in its cache."""
 
 
 class Draw(NamedTuple):
@@ -39,17 +41,31 @@ def draw(
     Top-k is applied first. Top-p is applied to the renormalised rest, as transformers does.
 
     Args:
-        logits: Logits, float32 [rows, vocabulary].
+        logits: Logits, of any floating type [rows, vocabulary]. Computed with in float32.
         uniforms: Uniform numbers in [0, 1), float64 [rows]. Not used at temperature 0.
         temperature: Temperature, >= 0. 0 takes the most probable token, of equals the lowest id.
         top_p: Mass of the nucleus that is kept, in (0, 1].
         top_k: Number of tokens that are kept, >= 0. 0 keeps all.
     """
+    rows, vocabulary = logits.shape
+    at_once = max(1, _CACHED // vocabulary) if logits.device.type == "cpu" else rows
+    parts = [
+        _draw(logits[i : i + at_once], uniforms[i : i + at_once], temperature, top_p, top_k)
+        for i in range(0, rows, at_once)
+    ]
+    return Draw(
+        torch.cat([part.tokens for part in parts]), torch.cat([part.logprobs for part in parts])
+    )
+
+
+def _draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float, top_k: int) -> Draw:
+    logits = logits.float()
     top = logits.amax(-1, keepdim=True)
-    weights = (logits - top).exp_()
+    shifted = logits - top
+    weights = shifted.exp()
     log_mass = weights.sum(-1).log()
     if temperature not in (0, 1):
-        weights = (logits - top).div_(temperature).exp_()
+        weights = shifted.div_(temperature).exp_()
     if temperature == 0:
         tokens = logits.argmax(-1)
     elif top_k == 0 and top_p >= 1:
@@ -82,14 +98,18 @@ def _whole_vocabulary(weights: Tensor, uniforms: Tensor) -> Tensor:
 def _most_probable(weights: Tensor, uniforms: Tensor, top_p: float, top_k: int) -> Tensor:
     """Draw from the most probable tokens, in descending order of their weights."""
     vocabulary = weights.shape[-1]
-    count = min(top_k or _TOP, vocabulary)
-    values, ids = weights.topk(count, -1)
-    wanted = top_p * (values if top_k else weights).sum(-1, dtype=torch.float64)
-    tokens, enough = _nucleus(values, ids, wanted, uniforms)
-    if not top_k and count < vocabulary and not bool(enough.all()):
-        late = ~enough
-        values, ids = weights[late].sort(-1, descending=True)
-        tokens[late] = _nucleus(values, ids, wanted[late], uniforms[late])[0]
+    if top_k:
+        values, ids = weights.topk(min(top_k, vocabulary), -1)
+        return _nucleus(values, ids, top_p * values.sum(-1, dtype=torch.float64), uniforms)[0]
+    wanted = top_p * weights.sum(-1, dtype=torch.float64)
+    tokens = torch.zeros(len(weights), dtype=torch.int64, device=weights.device)
+    late = torch.arange(len(weights), device=weights.device)
+    for count in (*_TOP, vocabulary):
+        values, ids = weights[late].topk(min(count, vocabulary), -1)
+        tokens[late], enough = _nucleus(values, ids, wanted[late], uniforms[late])
+        late = late[~enough]
+        if not len(late):
+            break
     return tokens
 
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from rstar_fast.checks import check_integer
-from rstar_fast.errors import PolicyError
+from rstar_fast.errors import ConfigError, PolicyError
+from rstar_fast.models import INT8
 from rstar_fast.models.devices import find_device, find_dtype
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.models.texts import check_marks
@@ -32,7 +33,8 @@ from rstar_fast.policy.base import (
 )
 from rstar_fast.policy.drafts import Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
-from rstar_fast.policy.kv import PrefixPools, RowKV
+from rstar_fast.policy.int8_linear import check_int8, quantize_linears
+from rstar_fast.policy.kv import PrefixPools, RowKV, row_bytes
 from rstar_fast.policy.loading import CausalModel, load
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore, join
@@ -49,6 +51,9 @@ if TYPE_CHECKING:
 
 _ENCODE_TOKENS = 2048
 """Largest number of new tokens of all prefixes in one step. A longer prefix goes alone."""
+_FIRST_ROWS = 64
+_MOST_ROWS = 128
+"""Bounds of the number of rows, where it is not given."""
 _WORTH_WAITING = 16
 """A request waits one step if another is encoding at least this many tokens that it needs too."""
 
@@ -66,10 +71,13 @@ class TransformersPolicy:
             model needs one.
         device: Device of a model that is loaded here, as in "cpu" or "cuda:1". None for a GPU where
             there is one and else the CPU.
-        dtype: Number type of a model that is loaded here, as in "bfloat16". None for the stored
-            one.
+        dtype: Number type of a model that is loaded here, as in "bfloat16". "int8" quantizes its
+            linear layers, weights and inputs, and computes the rest in bfloat16; only on a CPU.
+            None for the stored one.
         prompt: Way to put a question to the model. "chat" takes the tokenizer's chat template.
-        max_rows: Largest number of candidates that are written at the same time, >= 1.
+        max_rows: Largest number of candidates that are written at the same time, >= 1. None for 64,
+            and for 128 once requests are waiting, if the keys and values of all that is being
+            written fit into `cache_bytes`.
         cache_bytes: Largest size of the keys and values kept for reuse, bytes, >= 0. 0 keeps none.
 
     Attributes:
@@ -78,7 +86,7 @@ class TransformersPolicy:
         version: Number of the model's weights, see `update`. 0 at first.
 
     Raises:
-        ConfigError: There is no such device or number type.
+        ConfigError: There is no such device or number type, or it does not go with the other.
         PolicyError: The model cannot be loaded, is no decoder with plain keys and values in each
             layer, or has no embedding for a mark. The prompt is "chat", and the tokenizer has no
             chat template that can hold the conversation.
@@ -91,17 +99,27 @@ class TransformersPolicy:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         prompt: PromptStyle = "finetuned",
-        max_rows: int = 64,
+        max_rows: int | None = None,
         cache_bytes: int = 1 << 30,
     ) -> None:
-        if max_rows < 1:
+        if max_rows is not None and max_rows < 1:
             raise PolicyError(f"max_rows: expected at least 1, got {max_rows}")
+        in_int8 = dtype == INT8
         if isinstance(model, str | Path):
             self.name = str(model)
-            source, model = model, load(model, find_dtype(dtype), find_device(device))
-            pack_linears(model)
+            source, place = model, find_device(device)
+            if in_int8:
+                check_int8(place)
+            model = load(source, torch.bfloat16 if in_int8 else find_dtype(dtype), place)
+            if not in_int8:
+                pack_linears(model)
             tokenizer = tokenizer or load_tokenizer(source)
         else:
+            if in_int8:
+                raise ConfigError(
+                    f"dtype {INT8}: expected the folder or hub name of a model; a loaded one is "
+                    "left as it is"
+                )
             self.name = model.config.name_or_path or type(model).__name__
             if tokenizer is None:
                 raise PolicyError(
@@ -112,6 +130,9 @@ class TransformersPolicy:
         self.stats = PolicyStats()
         self.version = 0
         self._model = CausalModel.of(model)
+        if in_int8:
+            # After the check of its attention, which takes larger differences for a fault.
+            quantize_linears(model)
         self._limits = Limits(self.name, tokenizer, count, self._model.context_tokens)
         self._prefix_tokens = PrefixTokens(tokenizer, prompt)
         end_tokens = find_end_tokens(
@@ -119,7 +140,8 @@ class TransformersPolicy:
         )
         self._endings = Endings(tokenizer, end_tokens, self._prefix_tokens.lead)
         self._store = PrefixStore(cache_bytes)
-        self._max_rows = max_rows
+        self._max_rows = max_rows or _FIRST_ROWS
+        self._grows = max_rows is None
         self._new_buffers()
         self._queue: deque[ExpandRequest] = deque()
         self._groups: list[RowGroup] = []
@@ -193,11 +215,12 @@ class TransformersPolicy:
             Admitted requests, whose prefixes are to be encoded in this step.
         """
         admitted: list[RowGroup] = []
-        free = (
-            self._max_rows
-            - len(self._rows)
-            - sum(g.request.num_candidates - g.started for g in self._groups)
+        reserved = len(self._rows) + sum(
+            group.request.num_candidates - group.started for group in self._groups
         )
+        if self._queue and reserved >= self._max_rows:
+            self._add_rows()
+        free = self._max_rows - reserved
         new_tokens = 0
         while self._queue and free > 0:
             request = self._queue[0]
@@ -224,6 +247,15 @@ class TransformersPolicy:
             free -= request.num_candidates
         return admitted
 
+    def _add_rows(self) -> None:
+        """Double the number of rows, if it may grow and the memory for them suffices."""
+        num_rows = 2 * self._max_rows
+        longest = max(group.budget for group in self._groups)
+        needed = num_rows * row_bytes(self._model.layout, longest) + 2 * self._prefixes.num_bytes
+        if self._grows and num_rows <= _MOST_ROWS and needed <= self._store.capacity_bytes:
+            self._max_rows = num_rows
+            self._own.add_rows(num_rows)
+
     def _encoding_soon(self, tokens: list[int], known: int, admitted: list[RowGroup]) -> bool:
         """Return whether a prefix had better wait for one that is encoded in this step.
 
@@ -242,7 +274,7 @@ class TransformersPolicy:
         """Run the model.
 
         Returns:
-            Logits, float32 [rows + admitted, vocabulary]: those of the rows in the order of their
+            Logits [rows + admitted, vocabulary]: those of the rows in the order of their
             places, then those after each new prefix.
         """
         packed = pack_rows(self._rows, admitted, self._own, self._model.layout)
@@ -294,7 +326,7 @@ class TransformersPolicy:
 
         Args:
             rows: Rows.
-            logits: Logits of these rows, float32 [rows, vocabulary], in the same order.
+            logits: Logits of these rows [rows, vocabulary], in the same order.
         """
         by_sampling: dict[tuple[float, float, int], list[int]] = {}
         for i, row in enumerate(rows):
@@ -313,7 +345,7 @@ class TransformersPolicy:
             drawn = draw(left, uniforms, temperature, top_p, top_k)
             logprobs = drawn.logprobs
             if left is not own:
-                logprobs = own.log_softmax(-1).gather(-1, drawn.tokens[:, None])[:, 0]
+                logprobs = own.float().log_softmax(-1).gather(-1, drawn.tokens[:, None])[:, 0]
             finite = logprobs.isfinite().tolist()
             for i, token, logprob, sane in zip(
                 members, drawn.tokens.tolist(), logprobs.tolist(), finite, strict=True
@@ -387,6 +419,7 @@ class TransformersPolicy:
             )
             return
         self._max_rows = max(1, self._max_rows // 2)
+        self._grows = False
         self._begin_again()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -411,7 +444,7 @@ def _left_over(logits: Tensor, rows: Sequence[DecodeRow]) -> Tensor:
         return logits
     return torch.stack(
         [
-            left_over(one, row.tokens, row.group.request.drawn)
+            left_over(one.float(), row.tokens, row.group.request.drawn)
             for one, row in zip(logits, rows, strict=True)
         ]
     )

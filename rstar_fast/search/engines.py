@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.config import SearchConfig
+from rstar_fast.errors import ConfigError
+from rstar_fast.models import INT8
 from rstar_fast.models.lazy import import_local
 from rstar_fast.search.naming import EMBEDDED, ModelName, parse_model_name
 from rstar_fast.search.searcher import Searcher, step_runner
@@ -44,7 +46,8 @@ def open_searcher(
         workers: Number of processes that run steps, >= 1. None for one per core.
         device: Device of both models, as in "cuda:0". None for a GPU where there is one.
         dtype: Type of both models' weights, one of `rstar_fast.models.DTYPES`. None for each
-            engine's default; the embedded policy's is float32.
+            engine's default; the embedded policy's is float32. "int8" is for the policy alone, if
+            it is a `TransformersPolicy` on a CPU; the PPM has its default then.
         max_rows: Number of candidates that the policy writes at once, >= 1. None for the engine's
             default. For a server it is the number of requests at once.
         policy_memory: Share of a GPU's memory that vLLM may take for the policy, in (0, 1]. None
@@ -71,6 +74,11 @@ def open_searcher(
         dtype = dtype or "float32"
     options: dict[str, Any] = {"device": device, "dtype": dtype, "max_rows": max_rows}
     scorer_name = None if ppm is None else parse_model_name(ppm)
+    if dtype == INT8 and name.engine in ("server", "vllm"):
+        raise ConfigError(
+            f"dtype {INT8}: expected a model folder, a hub name or embedded as policy, got {policy}"
+        )
+    of_scorer = options | {"dtype": None if dtype == INT8 else dtype}
     check_server_options(name, scorer_name, tokenizer, ppm_folder)
     shares = memory_shares(name, scorer_name, policy_memory, ppm_memory)
     with ExitStack() as stack:
@@ -91,10 +99,10 @@ def open_searcher(
         elif scorer_name.engine == "server":
             scorer = stack.enter_context(closing(server_scorer(scorer_name, ppm_folder)))
         elif scorer_name.engine == "vllm":
-            with_share = options | {"memory_share": shares[1]}
+            with_share = of_scorer | {"memory_share": shares[1]}
             scorer = stack.enter_context(closing(vllm_scorer(scorer_name, with_share)))
         else:
-            scorer = _open_scorer(scorer_name, options)
+            scorer = _open_scorer(scorer_name, of_scorer)
         runner = stack.enter_context(step_runner(config, workers, require_isolation))
         verifier = stack.enter_context(SourceVerifier(limit_s=config.grade_limit_s))
         searcher = Searcher(writer, config, scorer, runner=runner, verifier=verifier)

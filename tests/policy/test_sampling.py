@@ -94,3 +94,21 @@ def test_not_finite_rows_are_told(options: tuple[float, float, int]) -> None:
     logits[1, 7] = torch.nan
     drawn = draw(logits, torch.full((3,), 0.5, dtype=torch.float64), *options)
     assert drawn.logprobs.isfinite().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", [(1.0,), (0.8,), (0.0,), (1.2, 0.9), (1.0, 1.0, 30)])
+def test_a_large_vocabulary_is_drawn_from_in_parts(
+    dtype: torch.dtype, options: tuple[float, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(4)
+    logits = (4 * torch.randn(9, 70_000, generator=generator)).to(dtype)
+    uniforms = torch.rand(9, dtype=torch.float64, generator=generator)
+    together = draw(logits, uniforms, *options)  # type: ignore[arg-type]
+    assert together.logprobs.dtype == torch.float32
+    expected = logits.double().log_softmax(-1).gather(-1, together.tokens[:, None])[:, 0]
+    assert torch.allclose(together.logprobs.double(), expected, atol=1e-5)
+    for i in range(9):
+        alone = draw(logits[i : i + 1].float(), uniforms[i : i + 1], *options)  # type: ignore[arg-type]
+        assert torch.equal(alone.tokens[0], together.tokens[i])
+        assert torch.equal(alone.logprobs[0], together.logprobs[i])

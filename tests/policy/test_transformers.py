@@ -117,6 +117,36 @@ def test_candidates_do_not_depend_on_batch_order_or_reuse(
         ]
 
 
+def test_rows_grow_with_the_queue_within_the_memory(model: PreTrainedModel) -> None:
+    requests = [
+        request(i, f"{QUESTIONS[i % 3]} {i}", n=8, node=i, sampling=SAMPLED) for i in range(30)
+    ]
+    few, many = make(model, max_rows=64), make(model)
+    expected = answers(few, requests)
+    seen: set[int] = set()
+    many.add(requests)
+    done = {}
+    while many.pending:
+        done.update({e.request_id: e for e in many.step()})
+        seen.add(len(many._rows))
+    assert 64 < max(seen) <= 128
+    assert {i: [c.token_ids for c in e.candidates] for i, e in done.items()} == {
+        i: [c.token_ids for c in e.candidates] for i, e in expected.items()
+    }
+    # Nothing waits, or there is no room.
+    assert max(rows_of(make(model), requests[:8])) == 64
+    assert max(rows_of(make(model, cache_bytes=1000), requests)) == 64
+
+
+def rows_of(policy: TransformersPolicy, requests: list[ExpandRequest]) -> list[int]:
+    policy.add(requests)
+    found = []
+    while policy.pending:
+        policy.step()
+        found.append(len(policy._rows))
+    return found
+
+
 def test_requests_may_come_while_others_run(model: PreTrainedModel) -> None:
     requests = tree_requests(2, SAMPLED)
     expected = answers(make(model), requests)
@@ -328,5 +358,5 @@ def test_a_folder_is_loaded(tmp_path: Path, model: PreTrainedModel) -> None:
         assert len(answers(policy, [dataclasses.replace(ask, num_candidates=3)])[0].candidates) == 3
     with pytest.raises(ConfigError, match="device gpu: expected cpu, cuda, cuda:N"):
         TransformersPolicy(tmp_path, device="gpu")
-    with pytest.raises(ConfigError, match="dtype int8: expected float32, bfloat16 or float16"):
-        TransformersPolicy(tmp_path, device="cpu", dtype="int8")
+    with pytest.raises(ConfigError, match="dtype int4: expected float32, bfloat16 or float16"):
+        TransformersPolicy(tmp_path, device="cpu", dtype="int4")
