@@ -118,7 +118,8 @@ def put(
 
 @pytest.mark.parametrize("truth", [12, 12.5, np.int64(12), ["12", 13], np.array(["12"])])
 def test_truths_and_prompts_of_other_forms(monkeypatch: pytest.MonkeyPatch, truth: Any) -> None:
-    prompt = [{"role": "user", "content": [{"type": "text", "text": "How many are 6 and 6?"}]}]
+    *_, problem = read_problems("graded:train:1")
+    prompt = [{"role": "user", "content": [{"type": "text", "text": problem.question}]}]
     fields = {"reward_model": {"ground_truth": truth}, "raw_prompt": prompt}
     assert put(monkeypatch, worker(leaves=2), 0, **fields)
 
