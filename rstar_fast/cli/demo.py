@@ -39,9 +39,9 @@ equations of five levels. None of them was in training. Dated events are left ou
 them tells a wrong answer from a right one, and search gains nothing there (docs/evolution.md)."""
 _HOW = """\
 Greedy writes the likeliest text. Search answers what the PPM scores best in the tree. Majority and
-best of the PPM choose among independent samples of the same policy, for which each problem has as
-many generated tokens as its search took. None is told the right answer. To make the models again,
-see recipes/README.md in the repository."""
+best of the PPM choose among the greedy solution and independent samples of the same policy; each
+problem has as many generated tokens for them as its search took. None is told the right answer. To
+make the models again, see recipes/README.md in the repository."""
 
 # What is searched, and how. Whoever adopts other models chooses both again, on other problems.
 NUM_PROBLEMS = 100
@@ -108,12 +108,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with loading():
             searcher = stack.enter_context(open_searcher(SEARCH, EMBEDDED, EMBEDDED))
             base = stack.enter_context(open_searcher(GREEDY, base_path(), dtype="float32"))
-        policy = stack.enter_context(_same_engines(searcher, GREEDY))
+        policy = stack.enter_context(_same_engines(searcher, GREEDY.with_changes(use_scores=True)))
         sampler = stack.enter_context(_same_engines(searcher, _samples()))
         before = _solve(console, "base, greedy", base, problems)
         greedy = _solve(console, f"{after}, greedy", policy, problems)
         search = _solve(console, f"{after}, search", searcher, problems)
-        samples = _sample(console, f"{after}, samples", sampler, search)
+        samples = _sample(console, f"{after}, samples", sampler, greedy, search)
     console.print(f"\n{_HOW}\n", soft_wrap=True)
     ways = [before, greedy, *samples, search]
     console.print(_table(ways))
@@ -197,8 +197,13 @@ def _solve(console: Console, title: str, searcher: Searcher, problems: list[Prob
     return _Outcome(title, solved, tokens, time.perf_counter() - started, trees)
 
 
-def _sample(console: Console, title: str, searcher: Searcher, search: _Outcome) -> list[_Outcome]:
-    """Draw samples for as many tokens as each problem's search took, and choose in two ways."""
+def _sample(
+    console: Console, title: str, searcher: Searcher, greedy: _Outcome, search: _Outcome
+) -> list[_Outcome]:
+    """Choose in two ways among samples, the first of which is greedy.
+
+    Each problem's samples have as many tokens together as its search took.
+    """
     from rstar_fast.evaluate import best, known_by, tree_timeline, unscored, vote
     from rstar_fast.evaluate.run import by_problem, next_copies
 
@@ -215,7 +220,8 @@ def _sample(console: Console, title: str, searcher: Searcher, search: _Outcome) 
     trees.sort(key=lambda tree: tree.problem.copy or 0)
     pool = {
         problem_id: known_by(tree_timeline(of_one), tokens[problem_id])
-        for problem_id, of_one in by_problem(trees).items()
+        for problem_id, of_one in by_problem([*greedy.trees, *trees]).items()
+        if problem_id in tokens
     }
     spent = sum(one.tokens for samples in pool.values() for one in samples) / len(search.solved)
     outcomes = []
