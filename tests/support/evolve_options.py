@@ -41,7 +41,7 @@ def options(folder: Path, **changes: Any) -> dict[str, Any]:
             "max_step_tokens": 40,
             "temperature": 1.3,
         },
-        "policy": {"preset": "cpu-policy", "epochs": 1},
+        "policy": {"preset": "cpu-policy", "epochs": 4},
         "ppm": {
             "preset": "cpu-ppm",
             "epochs": 1,

@@ -16,7 +16,7 @@ HOT = SearchConfig(
     rollouts=6,
     max_depth=8,
     max_step_tokens=40,
-    temperature=1.3,
+    temperature=1.6,
     use_scores=False,
     annotate_terminals_with_ground_truth=True,
 )

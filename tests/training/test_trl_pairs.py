@@ -96,7 +96,7 @@ def test_a_sequence_that_begins_in_an_observation() -> None:
     arguments = DPOConfig(
         output_dir="unused", use_cpu=True, max_length=6, truncation_mode="keep_end"
     )
-    ids = tokenizer("14<end_of_output><answer>4", add_special_tokens=False).input_ids
+    ids = tokenizer("14\n<end_of_output><answer>4", add_special_tokens=False).input_ids
     row = {"prompt_ids": [9] * 8, "chosen_ids": ids, "rejected_ids": ids}
     batch = ObservationMask(tokenizer, arguments)([row])
     assert len(ids) == 5
