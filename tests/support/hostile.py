@@ -395,6 +395,10 @@ def run_all(executor: Executor, rounds: int, seed: int) -> list[str]:
     faults = []
     for i, (name, future) in enumerate(futures):
         observation = future.result()
+        if observation.status is Status.TIMEOUT and name not in TIMEOUTS:
+            # On a busy machine a program may get no processor in its time. Alone it has to end.
+            again = steps(name) if name else [HARMLESS.replace("{i}", str(i // 2))]
+            observation = executor.run(again)
         if name:
             faults.append(fault(name, observation))
         elif observation.text != f"{i // 2} 3.141592653589793 pi False False":
