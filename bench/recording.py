@@ -24,9 +24,7 @@ from lib.card import print_card
 
 from rstar_fast.bench.engines import open_bench
 from rstar_fast.bench.machine import SIMULATE, Machine
-from rstar_fast.bench.simulated import (
-    endless_problems,
-)
+from rstar_fast.bench.simulated import endless_problems
 from rstar_fast.config import SearchConfig
 from rstar_fast.embedded import held_out_problems
 from rstar_fast.problems import Problem

@@ -140,8 +140,7 @@ def _problems(count: int) -> list[Problem]:
     from rstar_fast.embedded.domains import DOMAINS
 
     of_domains = [
-        DOMAINS[name].problems("held_out", -(-count // len(levels)), SEED, levels)
-        for name, levels in LEVELS.items()
+        DOMAINS[name].first("held_out", count, SEED, levels) for name, levels in LEVELS.items()
     ]
     return [problem for turn in zip(*of_domains, strict=False) for problem in turn][:count]
 

@@ -70,8 +70,7 @@ def held_out_problems(n: int, seed: int = 0, domain: str = "graded") -> list[Pro
         ConfigError: There is no such domain.
     """
     check_choice("domain", domain, tuple(DOMAINS))
-    levels = _LEVELS[domain]
-    return DOMAINS[domain].problems("held_out", -(-n // len(levels)), seed, levels)[:n]
+    return DOMAINS[domain].first("held_out", n, seed, _LEVELS[domain])
 
 
 __all__ = ["base_path", "held_out_problems", "origin", "policy_path", "ppm_path"]

@@ -38,6 +38,17 @@ class Domain:
             self.make(i, seed, split, level).problem for i in range(per_level) for level in levels
         ]
 
+    def first(self, split: str, count: int, seed: int, levels: Sequence[int]) -> list[Problem]:
+        """Return the first problems of some levels in turn, as many as asked for.
+
+        Args:
+            split: Split of the problems, one of `levels`.
+            count: Number of problems, >= 0.
+            seed: Seed of the problems.
+            levels: Levels to take, among the split's.
+        """
+        return self.problems(split, -(-count // len(levels)), seed, levels)[:count]
+
 
 _EVENTS = {
     "train": problems.LEVELS,

@@ -18,7 +18,7 @@ from rstar_fast.search.expansion import (
 )
 from rstar_fast.search.live import ROOT, LiveTree
 from rstar_fast.search.stopping import allot
-from rstar_fast.tree import Node
+from rstar_fast.tree import Node, total_logprob
 
 
 @dataclass(slots=True)
@@ -29,7 +29,8 @@ class _Family:
         draws: Number of draws so far.
         children: Children by the form that they are told apart by.
         drawn: Candidates that shall not be drawn again.
-        probabilities: Probability of each different candidate, by its token ids.
+        probabilities: Probability of each different candidate, by its token ids. Empty without
+            `coverage`.
     """
 
     draws: int = 0
@@ -41,11 +42,13 @@ class _Family:
         """Count a candidate that was drawn."""
         self.draws += 1
         _, id_bytes, logprob_bytes, *_ = candidate
-        if logprob_bytes and (config.coverage or config.without_repetition):
-            logprobs = tuple(memoryview(logprob_bytes).cast("f"))
-            self.probabilities[id_bytes] = exp(sum(logprobs))
-            if config.without_repetition:
-                self.drawn.append(Drawn(tuple(memoryview(id_bytes).cast("i")), logprobs))
+        if not logprob_bytes:
+            return
+        if config.coverage:
+            self.probabilities[id_bytes] = exp(total_logprob(logprob_bytes))
+        if config.without_repetition:
+            ids, logprobs = memoryview(id_bytes).cast("i"), memoryview(logprob_bytes).cast("f")
+            self.drawn.append(Drawn(tuple(ids), tuple(logprobs)))
 
     def is_covered(self, coverage: float) -> bool:
         """Return whether the candidates hold enough of the policy's probability."""
