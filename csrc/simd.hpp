@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "attend.hpp"
 #include "block.hpp"
 
 namespace rstar_fast {
@@ -35,6 +36,9 @@ struct Simd {
     void (*make_block)(NodeBlock& block, NodeId parent, const double* values);
 
     bool (*all_finite)(const double* values, std::size_t count);
+
+    // Attention (attend.hpp). Its last bits differ between instruction sets.
+    Attend attend;
 };
 
 // How a shortlist allows for rounding: let q approximate Q and e approximate the second term of

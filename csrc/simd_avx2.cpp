@@ -128,6 +128,6 @@ bool all_finite(const double* values, std::size_t count) {
 
 }  // namespace
 
-const Simd SIMD_AVX2{"avx2", shortlist, shortlist_block, make_block, all_finite};
+const Simd SIMD_AVX2{"avx2", shortlist, shortlist_block, make_block, all_finite, attend_avx2};
 
 }  // namespace rstar_fast

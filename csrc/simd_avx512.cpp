@@ -117,6 +117,6 @@ bool all_finite(const double* values, std::size_t count) {
 
 }  // namespace
 
-const Simd SIMD_AVX512{"avx512", shortlist, shortlist_block, make_block, all_finite};
+const Simd SIMD_AVX512{"avx512", shortlist, shortlist_block, make_block, all_finite, attend_avx512};
 
 }  // namespace rstar_fast

@@ -34,6 +34,6 @@ bool all_finite(const double* values, std::size_t count) {
 
 }  // namespace
 
-const Simd SIMD_SCALAR{"scalar", shortlist, shortlist_block, make_block, all_finite};
+const Simd SIMD_SCALAR{"scalar", shortlist, shortlist_block, make_block, all_finite, attend_scalar};
 
 }  // namespace rstar_fast

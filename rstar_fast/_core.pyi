@@ -658,6 +658,80 @@ def visible_blocks(
         TypeError: An array has another dtype or is not contiguous.
     """
 
+def attend(
+    query: NDArray[np.float32],
+    key: NDArray[np.float32],
+    value: NDArray[np.float32],
+    out: NDArray[np.float32],
+    prefixes: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    rows: tuple[NDArray[np.float32], NDArray[np.float32]],
+    table: NDArray[np.int32],
+    scale: float,
+    threads: int,
+) -> None:
+    """Attend from single tokens over kept keys and values, in place, with a plain softmax.
+
+    First the key and value of every token in the table are written: behind those of its row, or
+    where it has none, behind those of its prefix. Then each token attends over the tokens of its
+    prefix that it sees and over those of its row, itself the last. A result depends on the token's
+    own keys alone, bit for bit, whatever else the table holds.
+
+    Args:
+        query: Queries [query_heads, tokens, dim], dense in `dim`, which is a multiple of 16.
+        key: Keys [kv_heads, tokens, dim] of the same tokens.
+        value: Values, as `key`.
+        out: Results [query_heads, tokens, dim]. Those of the tokens in the table are written.
+        prefixes: Buffers of keys and of values [places, kv_heads, capacity, dim].
+        rows: The same for what rows wrote behind their prefixes.
+        table: Entries [entries, 6]: token, number of the prefix's buffer, place in it, tokens of
+            the prefix that are seen, row or -1, tokens of the row that are seen, this one included.
+        scale: Factor of the products.
+        threads: Threads to use at most, >= 1.
+
+    Raises:
+        ValueError: A shape does not fit, or an entry points outside of its arrays. Nothing of
+            `out` is written then.
+    """
+
+def gather_kv(
+    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    place: int,
+    begin: int,
+    end: int,
+) -> NDArray[np.float32]:
+    """Copy the keys and values of some tokens of a place into one array.
+
+    Args:
+        layers: Keys and values of each layer, dense [places, heads, capacity, dim].
+        place: Place.
+        begin: First token.
+        end: Token after the last one.
+
+    Returns:
+        Array [end - begin, width]: for each token the keys, then the values of each layer.
+
+    Raises:
+        ValueError: There is no such place or token.
+    """
+
+def scatter_kv(
+    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    place: int,
+    begin: int,
+    flat: NDArray[np.float32],
+) -> None:
+    """Copy the keys and values of some tokens out of one array into a place.
+
+    Args:
+        layers: Keys and values of each layer, dense [places, heads, capacity, dim].
+        place: Place.
+        begin: First token that is written.
+        flat: Array of the form that `gather_kv` returns, dense.
+
+    Raises:
+        ValueError: There is no such place or token, or the width is not that of the layers.
+    """
+
 def ids_to_bytes(runs: Sequence[Sequence[int]]) -> list[bytes]:
     """Return the token ids of each run as the bytes of an int32 array.
 

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rstar_fast.errors import PolicyError
+from rstar_fast.policy.kept_attention import KeptKeys
 from rstar_fast.policy.kv import LayerShape, PrefixKV, PrefixPool, RowKV
 
 
@@ -66,7 +67,7 @@ class Shared:
 class DecodeBatch:
     """One forward, as the attention function sees it.
 
-    The last four fields are None if no row is running.
+    `own`, `places`, `lengths` and `mask` are None if no row is running, or `kept` holds the rows.
 
     Attributes:
         shared: Running rows, by the pool of their prefixes.
@@ -76,6 +77,7 @@ class DecodeBatch:
         places: Place of each row in `own`, int64 [rows]: 0, 1, 2, ...
         lengths: Number of own tokens of each row before this forward, int64 [rows].
         mask: Additive mask [rows, 1, 1, longest row].
+        kept: What the core attends over. The tokens in it are neither rows nor of `encoding`.
     """
 
     shared: list[Shared] = field(default_factory=list)
@@ -84,6 +86,7 @@ class DecodeBatch:
     places: Tensor | None = None
     lengths: Tensor | None = None
     mask: Tensor | None = None
+    kept: KeptKeys | None = None
 
 
 @dataclass(slots=True)
@@ -127,7 +130,6 @@ def shared_prefix_attention(
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     kv_heads, tokens = key.shape[1:3]
     folded = query[0].view(kv_heads, -1, tokens, query.shape[-1])
-    out = query.new_empty(*folded.shape[:3], value.shape[-1])
     if isinstance(batch, ShapeProbe):
         if layer in batch.shapes:
             raise PolicyError(
@@ -137,18 +139,21 @@ def shared_prefix_attention(
         batch.shapes[layer] = LayerShape(kv_heads, key.shape[-1], value.shape[-1])
         batch.windows += [] if window is None else [window]
         mask = causal_mask(tokens, 0, query.dtype, query.device)
-        out = _encode(folded, key, value, mask, scale)
-    else:
-        for span in batch.encoding:
-            keys, values = span.prefix.layer(layer)
-            keys[:, :, span.prefix.num_known :] = key[:, :, span.begin : span.end]
-            values[:, :, span.prefix.num_known :] = value[:, :, span.begin : span.end]
-            out[:, :, span.begin : span.end] = _encode(
-                folded[:, :, span.begin : span.end], keys, values, span.mask, scale
-            )
-        if batch.shared:
-            _decode(batch, layer, folded, key, value, scale, out)
-    return out.flatten(0, 1).transpose(0, 1)[None]
+        return _encode(folded, key, value, mask, scale).flatten(0, 1).transpose(0, 1)[None]
+    results = query.new_empty(tokens, query.shape[1], value.shape[-1])
+    out = results.view(tokens, kv_heads, -1, value.shape[-1]).permute(1, 2, 0, 3)
+    for span in batch.encoding:
+        keys, values = span.prefix.layer(layer)
+        keys[:, :, span.prefix.num_known :] = key[:, :, span.begin : span.end]
+        values[:, :, span.prefix.num_known :] = value[:, :, span.begin : span.end]
+        out[:, :, span.begin : span.end] = _encode(
+            folded[:, :, span.begin : span.end], keys, values, span.mask, scale
+        )
+    if batch.shared:
+        _decode(batch, layer, folded, key, value, scale, out)
+    if batch.kept:
+        batch.kept.attend(layer, query[0], key[0], value[0], scale, results.transpose(0, 1))
+    return results[None]
 
 
 def causal_mask(tokens: int, known: int, dtype: torch.dtype, device: torch.device) -> Tensor:

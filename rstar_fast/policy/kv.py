@@ -14,10 +14,13 @@ of each layer.
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from rstar_fast._core import gather_kv, scatter_kv
 
 _FIRST_CAPACITY = 64
 _FIRST_PLACES = 8
@@ -67,6 +70,11 @@ class Layout:
         """Size of a token's keys and values in all layers, bytes."""
         return self.width * self.dtype.itemsize
 
+    @property
+    def in_core(self) -> bool:
+        """Whether the core can read and write such keys and values: in float32 on the CPU."""
+        return self.device.type == "cpu" and self.dtype == torch.float32
+
     def empty(self, *shape: int) -> Tensor:
         """Return a tensor of this type on this device, with undefined elements."""
         return torch.empty(shape, dtype=self.dtype, device=self.device)
@@ -95,6 +103,12 @@ class _Buffer:
             for shape in layout.layers
         ]
 
+        self._arrays = (
+            [(k.numpy(), v.numpy()) for k, v in zip(self.keys, self.values, strict=True)]
+            if layout.in_core
+            else []
+        )
+
     def grown(self, num_places: int, capacity: int) -> "_Buffer":
         """Return a larger buffer with the contents of this one."""
         larger = _Buffer(self._layout, num_places, capacity)
@@ -111,10 +125,25 @@ class _Buffer:
 
     def flat(self, place: int, tokens: slice) -> Tensor:
         """Return a copy of some tokens of a place in the flat form [tokens, width]."""
+        if self._arrays:
+            return torch.from_numpy(gather_kv(self._arrays, place, tokens.start, tokens.stop))
         pieces = [
             kv[place, :, tokens] for pair in zip(self.keys, self.values, strict=True) for kv in pair
         ]
         return torch.cat([piece.transpose(0, 1).flatten(1) for piece in pieces], 1)
+
+    def fill(self, place: int, start: int, flat: Tensor) -> None:
+        """Write the flat form [tokens, width] into a place, from token `start` on."""
+        if self._arrays:
+            return scatter_kv(self._arrays, place, start, flat.numpy())
+        column, tokens = 0, slice(start, start + len(flat))
+        for pair in zip(self.keys, self.values, strict=True):
+            for kv in pair:
+                heads, dim = kv.shape[1], kv.shape[3]
+                piece = flat[:, column : column + heads * dim]
+                kv[place, :, tokens] = piece.view(len(flat), heads, dim).transpose(0, 1)
+                column += heads * dim
+        return None
 
 
 class PrefixPool:
@@ -181,19 +210,12 @@ class PrefixKV:
             here, :, : self.num_tokens
         ]
 
-    def fill(self, flat: Tensor) -> None:
-        """Take the KV of the first tokens from the flat form [tokens, width]. Sets `num_known`."""
-        self.num_known, start = len(flat), 0
-        for layer, shape in enumerate(self.pool.layout.layers):
-            keys, values = self.layer(layer)
-            middle, end = start + shape.num_heads * shape.key_dim, start + shape.width
-            keys[0, :, : self.num_known] = (
-                flat[:, start:middle].view(self.num_known, shape.num_heads, -1).transpose(0, 1)
-            )
-            values[0, :, : self.num_known] = (
-                flat[:, middle:end].view(self.num_known, shape.num_heads, -1).transpose(0, 1)
-            )
-            start = end
+    def fill(self, pieces: Sequence[Tensor]) -> None:
+        """Take the KV of the first tokens from pieces [t, width]. Sets `num_known`."""
+        self.num_known = 0
+        for piece in pieces:
+            self.pool.buffer.fill(self.place, self.num_known, piece)
+            self.num_known += len(piece)
 
     def flat(self, start: int) -> Tensor:
         """Return a copy of the tokens from `start` on in the flat form [tokens, width]."""
@@ -255,8 +277,7 @@ class RowKV:
 
     def move(self, source: int, target: int, num_tokens: int) -> None:
         """Copy a row's first tokens into the place of another row."""
-        for kv in (*self.keys, *self.values):
-            kv[target, :, :num_tokens] = kv[source, :, :num_tokens]
+        self._buffer.fill(target, 0, self.flat(source, num_tokens))
 
     def clear(self, row: int) -> None:
         """Set a row to zero. Needed where it may hold NaN."""
@@ -264,7 +285,7 @@ class RowKV:
 
     def flat(self, row: int, num_tokens: int) -> Tensor:
         """Return a copy of a row's first tokens in the flat form [num_tokens, width]."""
-        return self._buffer.flat(row, slice(num_tokens))
+        return self._buffer.flat(row, slice(0, num_tokens))
 
 
 def _capacity(num_tokens: int) -> int:

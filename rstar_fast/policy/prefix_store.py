@@ -12,7 +12,6 @@ The KV of a segment is one tensor in the flat form [tokens, width] (see `rstar_f
 import heapq
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from rstar_fast.policy.prefix_tokens import common_length
@@ -150,8 +149,3 @@ class PrefixStore:
 def _bytes(segment: _Segment) -> int:
     assert segment.kv is not None
     return segment.kv.numel() * segment.kv.element_size()
-
-
-def join(pieces: Sequence[Tensor]) -> Tensor:
-    """Return pieces of KV [t, width] as one tensor. A single piece comes back as it is."""
-    return pieces[0] if len(pieces) == 1 else torch.cat(list(pieces))

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from rstar_fast.policy.attention import DecodeBatch, Shared, Span, causal_mask
 from rstar_fast.policy.drafts import Draft, Group
+from rstar_fast.policy.kept_attention import KeptTable, kept_attention_fits
 from rstar_fast.policy.kv import Layout, PrefixKV, PrefixPool, RowKV
+
+_FEW_TOKENS = 64
+"""So many new tokens of a prefix are attended from one by one. More are quicker as a matrix."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +80,12 @@ def pack_rows(
     tokens = [row.tokens[-1] for row in rows]
     positions = [row.group.prefix.num_tokens + len(row.tokens) - 1 for row in rows]
     keep = list(range(len(rows)))
-    if rows:
+    in_core, table = kept_attention_fits(layout), KeptTable()
+    if rows and in_core:
+        own.reserve(max(len(row.tokens) for row in rows))
+        for place, row in enumerate(rows):
+            table.add_row(place, row.group.prefix, place, len(row.tokens))
+    elif rows:
         lengths = torch.tensor([len(row.tokens) - 1 for row in rows])
         own.reserve(int(lengths.max()) + 1)
         batch.own = own
@@ -90,8 +99,12 @@ def pack_rows(
         positions += range(known, len(group.tokens))
         keep.append(len(tokens) - 1)
         new = len(tokens) - begin
+        if in_core and new <= _FEW_TOKENS:
+            table.add_prefix(begin, group.prefix)
+            continue
         mask = causal_mask(new, known, layout.dtype, layout.device) if new > 1 else None
         batch.encoding.append(Span(begin, len(tokens), group.prefix, mask))
+    batch.kept = table.finish(own)
     packed = torch.tensor([tokens, positions]).to(layout.device)
     return Packed(packed[:1], packed[1:], torch.tensor(keep).to(layout.device), batch)
 

@@ -37,7 +37,7 @@ from rstar_fast.policy.int8_linear import check_int8, quantize_linears
 from rstar_fast.policy.kv import PrefixPools, RowKV, row_bytes
 from rstar_fast.policy.loading import CausalModel, load
 from rstar_fast.policy.packed_linear import pack_linears
-from rstar_fast.policy.prefix_store import PrefixStore, join
+from rstar_fast.policy.prefix_store import PrefixStore
 from rstar_fast.policy.prefix_tokens import PrefixTokens, common_length
 from rstar_fast.policy.repetition import left_over
 from rstar_fast.policy.rows import DecodeRow, RowGroup, pack_rows
@@ -237,7 +237,7 @@ class TransformersPolicy:
                 break
             prefix = self._prefixes.new_prefix(len(tokens))
             if known:
-                prefix.fill(join(pieces))
+                prefix.fill(pieces)
             self._queue.popleft()
             marks = self._endings.stop_marks(request.sampling.stop)
             budget = self._limits.budget(request, tokens)

@@ -92,22 +92,20 @@ _SIZES = {
     "max_position_embeddings": 512,
     "initializer_range": 0.3,
 }
-_EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2}
+_EXPERTS = {**_SIZES, "num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2}
+EXPERTS = {
+    "JetMoe": JetMoeConfig(**_EXPERTS, kv_channels=8),
+    "Afmoe": AfmoeConfig(
+        **_EXPERTS,
+        head_dim=8,
+        moe_intermediate_size=16,
+        num_dense_layers=1,
+        layer_types=["full_attention"] * 2,
+    ),
+}
 REFUSED: dict[str, tuple[PretrainedConfig, str]] = {
     "DiffLlama": (DiffLlamaConfig(**_SIZES), "attends more than once in layer 0"),
     "Doge": (DogeConfig(**_SIZES), "makes an attention mask of its own"),
-    "JetMoe": (
-        JetMoeConfig(**{**_SIZES, **_EXPERTS, "kv_channels": 8, "num_attention_heads": 4}),
-        "its forward does not work with our attention",
-    ),
-    "Afmoe": (
-        AfmoeConfig(
-            **{**_SIZES, **_EXPERTS, "head_dim": 8, "moe_intermediate_size": 16},
-            num_dense_layers=1,
-            layer_types=["full_attention"] * 2,
-        ),
-        "its forward does not work with our attention",
-    ),
 }
 
 
@@ -120,6 +118,20 @@ def test_models_that_would_be_wrong_behind_a_cache_are_refused(kind: str, spread
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with pytest.raises(PolicyError, match=rf"{kind}\w+.*{says}"):
         TransformersPolicy(model, TOKENIZER)
+
+
+@pytest.mark.parametrize("kind", EXPERTS)
+def test_models_that_reshape_what_attention_gives_them(kind: str) -> None:
+    """They view it as [tokens, all heads], so it must be dense."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(EXPERTS[kind], dtype=torch.float32).eval()
+    policy = TransformersPolicy(model, TOKENIZER)
+    asked = request(0, sampling=Sampling(temperature=0, max_tokens=10))
+    (candidate,) = answers(policy, [asked])[0].candidates
+    prompt = torch.tensor([policy._prefix_tokens.of(asked)])
+    text = model.generate(prompt, max_new_tokens=10, do_sample=False)[0, prompt.shape[1] :]
+    assert candidate.token_ids
+    assert candidate.token_ids == tuple(text[: len(candidate.token_ids)].tolist())
 
 
 def test_a_model_that_is_wrong_only_behind_a_cache_is_refused() -> None:

@@ -31,9 +31,10 @@ QUESTIONS = (
 )
 
 
-@pytest.fixture(scope="module")
-def model() -> PreTrainedModel:
-    return tiny_model("qwen2", TOKENIZER)
+@pytest.fixture(scope="module", params=["qwen2", "qwen3"], ids=["in torch", "in the core"])
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    """Return a model whose attention is computed here or there, by the size of its heads."""
+    return tiny_model(request.param, TOKENIZER)
 
 
 def make(
