@@ -93,7 +93,13 @@ def _training(config: EvolveConfig, number: int, searches: list[SearchStage]) ->
     policy = PolicyStage(f"round-{number}/policy", data=data.name)
     first = 1 if config.earlier_rounds else number
     learnt = tuple(f"round-{n}/data" for n in range(first, number + 1))
-    rows = RowsStage(f"round-{number}/rows", learnt, policy.name, first="round-1/data")
+    rows = RowsStage(
+        f"round-{number}/rows",
+        learnt,
+        policy.name,
+        first="round-1/data",
+        trajectories=_has_baselines(config, number),
+    )
     scorers = [
         PPMStage(f"round-{number}/{name}", rows.name, policy.name, objective, name == PLAIN)
         for name, objective in _scorers(config, number).items()

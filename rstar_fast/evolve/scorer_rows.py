@@ -52,7 +52,7 @@ def make_rows(stage: RowsStage, context: Context) -> dict[str, Any]:
     held_out = [row for files in learnt for row in files[HELD_OUT_PAIRS]]
     files = {
         PAIRS: [row for files in learnt for row in files[PAIRS]],
-        TRAJECTORIES: [row for files in learnt for row in files[TRAJECTORIES]],
+        TRAJECTORIES: [row for files in learnt for row in files.get(TRAJECTORIES, [])],
         FIT_PAIRS: list(filter(fits, held_out)),
         HELD_OUT_PAIRS: [row for row in learnt[-1][HELD_OUT_PAIRS] if not fits(row)],
         FIRST_HELD_OUT_PAIRS: [row for row in first[HELD_OUT_PAIRS] if not fits(row)],
@@ -80,14 +80,14 @@ class _Reader:
         self._model = load(source, dtype, find_device(context.device))
         self._tokenizer = load_tokenizer(source)
         self.num_steps = 0
+        self._names = (PAIRS, HELD_OUT_PAIRS, *((TRAJECTORIES,) if stage.trajectories else ()))
 
-    def read(
-        self, data: str, names: Sequence[str] = (PAIRS, HELD_OUT_PAIRS, TRAJECTORIES)
-    ) -> dict[str, Rows]:
+    def read(self, data: str, names: Sequence[str] | None = None) -> dict[str, Rows]:
         """Return the rows of the files of a data stage. A file that is missing has none."""
         folder = self._run / data
         files = {
-            name: read_rows(folder / name) if (folder / name).exists() else [] for name in names
+            name: read_rows(folder / name) if (folder / name).exists() else []
+            for name in names or self._names
         }
         manifest = read_manifest(folder)
         if manifest is None:

@@ -166,6 +166,7 @@ class RowsStage(Stage):
         data: Names of the data stages to learn from, the round's own last.
         policy: Name of the stage that trains the policy, whose log-probabilities are written.
         first: Name of the first round's data stage.
+        trajectories: Whether the trajectories are read too. Only an ORM and a PQM learn from them.
     """
 
     kind: ClassVar[str] = "rows"
@@ -173,6 +174,7 @@ class RowsStage(Stage):
     data: tuple[str, ...]
     policy: str
     first: str
+    trajectories: bool
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -181,7 +183,12 @@ class RowsStage(Stage):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON values."""
-        return {"data": list(self.data), "policy": self.policy, "first": self.first}
+        return {
+            "data": list(self.data),
+            "policy": self.policy,
+            "first": self.first,
+            "trajectories": self.trajectories,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,12 @@ def test_every_stage_needs_earlier_ones_only(tmp_path: Path) -> None:
     assert len(set(seeds)) == len(seeds) == 5
 
 
+def test_trajectories_are_read_only_where_an_orm_learns_from_them(tmp_path: Path) -> None:
+    stages = planned(options(tmp_path, rounds=[{}, {}]))
+    rows = [stages[f"round-{n}/rows"] for n in (1, 2)]
+    assert [isinstance(one, RowsStage) and one.trajectories for one in rows] == [False, True]
+
+
 def test_a_ppm_guides_the_search_from_the_third_round_on(tmp_path: Path) -> None:
     stages = planned(options(tmp_path, rounds=[{}, {}, {}]))
     second, third = (stages[f"round-{n}/search-0/part-1"] for n in (2, 3))
