@@ -19,7 +19,7 @@ from bench.lib.card import print_card
 from recipes.measuring import add_arguments, halves, markdown, open_round
 from rstar_fast.cli.options import parse_settings
 from rstar_fast.config import SearchConfig
-from rstar_fast.evaluate import Measured, measure, sample_methods, search_methods
+from rstar_fast.evaluate import Measured, measure, search_methods
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "reference": {},
@@ -69,8 +69,7 @@ def main() -> None:
     for side, problems in zip(
         ("choose", "report"), halves(models.problems, models.groups), strict=True
     ):
-        plain, scored = models.samples(args.out / side / "samples", problems, args.budget)
-        methods = sample_methods(plain, scored)
+        methods = models.sample_methods(args.out / side, problems, args.budget)
         for name in dict.fromkeys(["reference", *args.only]):
             out = args.out / side / name.replace(" ", "-").replace("=", "is")
             how = reference.with_changes(**VARIANTS[name])

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.lib.card import print_card
 from recipes.measuring import add_arguments, markdown, open_round
-from rstar_fast.evaluate import Measured, measure, sample_methods, search_methods
+from rstar_fast.evaluate import Measured, measure, search_methods
 from rstar_fast.ppm import PPM, PackedScorer, Scorer, ScoreRequest, Scores
 
 GUIDES = ("ppm", "plain", "orm", "pqm", "likelihood", "nothing")
@@ -57,8 +57,7 @@ def main() -> None:
     models = open_round(args)
     limits = models.config.evaluate.search.with_changes(max_tokens=args.budget)
     print_card(run=args.run, round=args.round, budget=args.budget, search=limits.to_dict())
-    plain, scored = models.samples(args.out / "samples", models.problems, args.budget)
-    methods = sample_methods(plain, scored)
+    methods = models.sample_methods(args.out, models.problems, args.budget)
     for guide in args.only:
         how = limits.with_changes(use_scores=guide != "nothing")
         scorer = open_guide(guide, models.folder)

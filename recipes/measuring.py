@@ -8,14 +8,8 @@ from pathlib import Path
 import torch
 
 from rstar_fast.config import SearchConfig
-from rstar_fast.evaluate import (
-    independent,
-    rescored_samples,
-    sample_timeline,
-    search_timeline,
-    solve,
-    tree_timeline,
-)
+from rstar_fast.evaluate import independent, rescored_samples, search_timeline, solve
+from rstar_fast.evaluate.measured import Solves, scored_sample_methods
 from rstar_fast.evaluate.timelines import Timelines
 from rstar_fast.evolve import EvolveConfig
 from rstar_fast.evolve.groups import sources_of
@@ -31,6 +25,8 @@ from rstar_fast.verify.grade.by_source import SourceVerifier
 PER_DRAW = 32
 """Samples of a problem that are drawn at once."""
 SCORERS = ("ppm", "orm", "pqm")
+LIMITS = ("max_depth", "max_step_tokens", "max_active")
+"""Options that a greedy solution shares with the searches."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class Round:
 
     def samples(
         self, out: Path, problems: Sequence[Problem], budget: int, per_draw: int = PER_DRAW
-    ) -> tuple[Timelines, dict[str, Timelines]]:
+    ) -> dict[str, list[Tree]]:
         """Return independent samples until each problem has generated its budget.
 
         Args:
@@ -108,22 +104,31 @@ class Round:
             problems: Problems to solve.
             budget: Number of tokens for each problem.
             per_draw: Number of samples of a problem that are drawn at once.
-
-        Returns:
-            The samples without scores, and with those of each model, by the model's name.
         """
         how = independent(self.config.evaluate.search, per_draw)
-        tokens = {problem.id: budget for problem in problems}
-        trees = self.search(out, how, problems, tokens)
-        scored: dict[str, Timelines] = {}
+        return self.search(out, how, problems, {problem.id: budget for problem in problems})
+
+    def sample_methods(
+        self, out: Path, problems: Sequence[Problem], budget: int, per_draw: int = PER_DRAW
+    ) -> dict[str, tuple[Timelines, Solves]]:
+        """Return the ways to choose among samples, the greedy solution among them or not.
+
+        The scores are those of each of the round's models. See `samples`.
+        """
+        pool = self.samples(out / "samples", problems, budget, per_draw)
+        search = self.config.evaluate.search
+        how = SearchConfig.preset("greedy", **{name: getattr(search, name) for name in LIMITS})
+        greedy = self.search(out / "greedy", how, problems)
+        scored = {}
         with SourceVerifier() as verifier:
-            plain = {key: tree_timeline(of_one, verifier) for key, of_one in trees.items()}
             for name in SCORERS:
                 if (self.folder / name).exists():
                     scorer = PackedScorer(PPM.from_pretrained(self.folder / name))
-                    samples = rescored_samples(trees, scorer, verifier)
-                    scored[name] = {key: sample_timeline(ones) for key, ones in samples.items()}
-        return plain, scored
+                    scored[name] = (
+                        rescored_samples(greedy, scorer, verifier),
+                        rescored_samples(pool, scorer, verifier),
+                    )
+        return scored_sample_methods(scored)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,12 +23,12 @@ from matplotlib.figure import Figure
 from bench.lib.card import print_card
 from recipes.measuring import PER_DRAW, add_arguments, markdown, open_round
 from rstar_fast.cli.options import parse_settings
-from rstar_fast.evaluate import Measured, measure, sample_methods, search_methods
+from rstar_fast.evaluate import Measured, measure, path_samples, search_methods
 from rstar_fast.evolve.budget_tables import SEARCH, compared_rows, share_rows
 
 SHOWN = (SEARCH, "search: pass", "majority", "ppm: best", "orm: best", "pqm: best", "pass")
 """Methods that the picture shows, if they were measured."""
-RIVALS = ("majority", "ppm: best", "orm: best")
+RIVALS = ("majority", "ppm: best", "ppm: best with greedy", "orm: best")
 FIRST = 20
 """Problems whose samples tell how many tokens a sample takes."""
 
@@ -44,18 +44,18 @@ def main() -> None:
     args = parser.parse_args()
     models = open_round(args)
     groups = {problem.id: models.groups[problem.id] for problem in models.problems}
-    plain, _ = models.samples(args.out / "first", models.problems[:FIRST], 1)
-    drawn = [timeline for timeline in plain.values() if timeline]
-    each = sum(one[-1].tokens for one in drawn) / sum(map(len, drawn))
+    first = models.samples(args.out / "first", models.problems[:FIRST], 1)
+    drawn = [one for trees in first.values() for tree in trees for one in path_samples(tree)]
+    each = sum(one.tokens for one in drawn) / len(drawn)
     counts = [2**k for k in range(args.trajectories.bit_length())]
     budgets = [round(each * count) for count in counts]
     how = models.config.evaluate.search.with_changes(**parse_settings(args.set))
     print_card(run=args.run, round=args.round, problems=len(groups), tokens_a_sample=round(each))
-    plain, scored = models.samples(
-        args.out / "samples", models.problems, budgets[-1], min(PER_DRAW, args.trajectories)
+    methods = models.sample_methods(
+        args.out, models.problems, budgets[-1], min(PER_DRAW, args.trajectories)
     )
     searched = models.searches(args.out / "search", how, models.problems, budgets[-1])
-    methods = sample_methods(plain, scored) | search_methods("search", searched)
+    methods |= search_methods("search", searched)
     measured = measure(methods, groups, budgets)
     (args.out / "scaling.json").write_text(json.dumps(measured.to_dict()))
     for group in measured.group_names:

@@ -5,7 +5,13 @@ a problem, and the right answers are counted, with intervals.
 """
 
 from rstar_fast.evaluate.accuracy import Accuracy, at_equal_tokens, choose, pass_share, selections
-from rstar_fast.evaluate.measured import Measured, measure, sample_methods, search_methods
+from rstar_fast.evaluate.measured import (
+    Measured,
+    measure,
+    sample_methods,
+    scored_sample_methods,
+    search_methods,
+)
 from rstar_fast.evaluate.path_votes import path_shares, path_vote
 from rstar_fast.evaluate.pooling import Pooled, pooled
 from rstar_fast.evaluate.price import price_for
@@ -58,6 +64,7 @@ __all__ = [
     "rescored_samples",
     "sample_methods",
     "sample_timeline",
+    "scored_sample_methods",
     "search_methods",
     "search_samples",
     "search_timeline",

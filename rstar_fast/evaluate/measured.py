@@ -8,7 +8,7 @@ from typing import Any
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate.samples import Sample, best, likeliest, unscored, vote
 from rstar_fast.evaluate.statistics import Paired, Share, paired
-from rstar_fast.evaluate.timelines import Timelines, known_by
+from rstar_fast.evaluate.timelines import Timelines, known_by, sample_timeline
 
 Solves = Callable[[Sequence[Sample]], bool]
 """Function that says whether a problem is solved by what is known of it."""
@@ -120,6 +120,36 @@ def measure(
             for name, (known, solves) in timelines.items()
         },
     )
+
+
+WITH_GREEDY = " with greedy"
+"""End of the names of methods whose first sample is the greedy solution."""
+
+
+def scored_sample_methods(
+    scored: Mapping[str, tuple[Mapping[str, Sequence[Sample]], Mapping[str, Sequence[Sample]]]],
+) -> dict[str, tuple[Timelines, Solves]]:
+    """Return the methods of `sample_methods`, without and with the greedy solution.
+
+    Methods whose first sample is the greedy solution have names that end with `WITH_GREEDY`. At few
+    tokens they are far harder to beat.
+
+    Args:
+        scored: Greedy solution and independent samples of each problem with the scores of each
+            model, by the model's name. At least one model.
+    """
+    methods: dict[str, tuple[Timelines, Solves]] = {}
+    for suffix in ("", WITH_GREEDY):
+        timelines = {
+            name: {
+                key: sample_timeline([*(greedy.get(key, ()) if suffix else ()), *of_one])
+                for key, of_one in samples.items()
+            }
+            for name, (greedy, samples) in scored.items()
+        }
+        found = sample_methods(next(iter(timelines.values())), timelines)
+        methods |= {f"{name}{suffix}": method for name, method in found.items()}
+    return methods
 
 
 def sample_methods(

@@ -8,9 +8,9 @@ from rstar_fast.store.config_file import read_json
 
 BUDGETS = "budgets.json"
 """Name of the file of a results stage that `Measured.to_dict` is written to."""
-SEARCH = "search: weighted vote"
+SEARCH = "search: best"
 """Way of a search to answer that the others are compared with."""
-RIVALS = ("majority", "ppm: best")
+RIVALS = ("majority", "ppm: best", "ppm: best with greedy")
 """Ways to answer by samples that the search is compared with."""
 
 

@@ -21,9 +21,9 @@ from rstar_fast.evaluate import (
     selections,
     vote,
 )
-from rstar_fast.evaluate.measured import Measured, measure, sample_methods, search_methods
+from rstar_fast.evaluate.measured import Measured, measure, scored_sample_methods, search_methods
 from rstar_fast.evaluate.run import by_problem
-from rstar_fast.evaluate.timelines import Timelines, sample_timeline, search_timeline
+from rstar_fast.evaluate.timelines import sample_timeline, search_timeline
 from rstar_fast.evolve.budget_tables import BUDGETS
 from rstar_fast.evolve.context import Context
 from rstar_fast.evolve.folders import fresh_folder, read_trees
@@ -56,12 +56,14 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
     """
     run = context.run
     with SourceVerifier() as verifier:
+        solved_alone = by_problem(read_trees(run, [stage.greedy]))
         greedy = {
             problem_id: path_samples(trees[0], verifier)
-            for problem_id, trees in by_problem(read_trees(run, [stage.greedy])).items()
+            for problem_id, trees in solved_alone.items()
         }
         methods: dict[str, Accuracy] = {Method.POLICY: choose(Method.POLICY, greedy, vote)}
         pool = by_problem(read_trees(run, [stage.samples]))
+        alone = {key: of_one for key, of_one in solved_alone.items() if key in pool}
         trees = {
             name: by_problem(read_trees(run, [searches]))
             for name, searches in (("search", stage.searches), ("first policy", stage.first_policy))
@@ -71,13 +73,15 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
         searched = _answers(searches, verifier)
         methods |= _by_id("search", selections(searched)) | _first_searches(searched)
         pairs: dict[str, list[float] | None] = {}
-        scored: dict[str, Timelines] = {}
+        # The greedy solutions and the samples, with the scores of each model.
+        scored: dict[str, tuple[Samples, Samples]] = {}
         for scorer in stage.scorers:
             model = PPM.from_pretrained(run / scorer, device=context.device)
             samples = rescored_samples(pool, PackedScorer(model), verifier)
-            scored[Path(scorer).name] = {
-                key: sample_timeline(of_one) for key, of_one in samples.items()
-            }
+            scored[Path(scorer).name] = (
+                rescored_samples(alone, PackedScorer(model), verifier),
+                samples,
+            )
             cut = at_equal_tokens(samples, searched)
             methods |= _by_id(Path(scorer).name, selections(cut))
             if Path(scorer).name == "orm":
@@ -115,7 +119,7 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
 def _at_budgets(
     context: Context,
     greedy: Samples,
-    scored: dict[str, Timelines],
+    scored: dict[str, tuple[Samples, Samples]],
     searches: Mapping[str, Trees],
 ) -> Measured:
     """Return what every method solves at the budgets, on the problems that were sampled.
@@ -123,18 +127,18 @@ def _at_budgets(
     Args:
         context: Surroundings of the stage.
         greedy: Solution of the policy alone by problem id, for these problems and more.
-        scored: Timelines of the samples with the scores of each model, by the model's name.
+        scored: Greedy solutions and samples with the scores of each model, by the model's name.
         searches: Trees of each search by problem id, by the search's name.
     """
-    plain = next(iter(scored.values()))
+    methods = scored_sample_methods(scored)
+    _, samples = next(iter(scored.values()))
     groups = sources_of(context.config.held_out)
-    methods = sample_methods(plain, scored)
     alone = {key: sample_timeline(one) for key, one in greedy.items()}
     methods["policy"] = (alone, methods["majority"][1])
     for name, trees in searches.items():
         found = {key: search_timeline(of_one) for key, of_one in trees.items()}
         methods |= search_methods(name, found)
-    return measure(methods, {key: groups[key] for key in plain}, context.config.evaluate.budgets)
+    return measure(methods, {key: groups[key] for key in samples}, context.config.evaluate.budgets)
 
 
 def _answers(searches: Trees, verifier: Verifier) -> Samples:

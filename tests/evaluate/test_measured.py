@@ -14,6 +14,7 @@ from rstar_fast.evaluate import (
     measure,
     sample_methods,
     sample_timeline,
+    scored_sample_methods,
     search_methods,
     search_timeline,
     tree_timeline,
@@ -104,6 +105,18 @@ def test_every_method_at_every_budget() -> None:
     assert Measured.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     with pytest.raises(ConfigError, match=r"expected a method among majority, .* got 'best' at 10"):
         found.share("best", 10)
+
+
+def test_the_greedy_solution_is_the_first_sample_and_costs_its_tokens() -> None:
+    samples = {"p": [right(10, 0.2, -0.2)], "q": [right(10, 0.9, -0.3)]}
+    scored = {"ppm": ({"p": [wrong(20, 0.1, -0.1)]}, samples)}
+    found = measure(scored_sample_methods(scored), {"p": "a", "q": "a"}, [10, 20, 30])
+    names = ("majority", "pass", "likeliest", "ppm: best", "ppm: weighted vote")
+    assert list(found.solved) == [*names, *(f"{name} with greedy" for name in names)]
+    both, only_q = (True, True), (False, True)
+    assert found.solved["ppm: best"] == (both, both, both)
+    assert found.solved["ppm: best with greedy"] == (only_q, only_q, both)
+    assert found.solved["likeliest with greedy"] == (only_q, only_q, only_q)
 
 
 def test_a_draw_weighs_against_many_paths_of_the_search() -> None:

@@ -89,7 +89,7 @@ def test_a_guide_by_likelihood_prefers_the_likelier_path() -> None:
 def test_curves_cross_where_the_sign_changes() -> None:
     found = measured(
         (10, 1000, 2000),
-        search__weighted_vote=["1000", "1110", "1111"],
+        search__best=["1000", "1110", "1111"],
         majority=["1100", "1100", "1100"],
         ppm__best=["0000", "0000", "0000"],
     )
@@ -101,13 +101,11 @@ def test_curves_cross_where_the_sign_changes() -> None:
 
 
 def test_runs_are_pooled_if_they_measured_the_same() -> None:
-    one = measured((10,), search__weighted_vote=["1110"], majority=["1000"])
-    other = measured((10,), search__weighted_vote=["1100"], majority=["1000"])
+    one = measured((10,), search__best=["1110"], majority=["1000"])
+    other = measured((10,), search__best=["1100"], majority=["1000"])
     shown = pooled_table([one, other], None)
-    assert "| search: weighted vote | 62.5 |" in shown
-    assert (
-        "| search: weighted vote - majority | +37.5 [" in shown and "(runs +50.0, +25.0; p" in shown
-    )
+    assert "| search: best | 62.5 |" in shown
+    assert "| search: best - majority | +37.5 [" in shown and "(runs +50.0, +25.0; p" in shown
     with pytest.raises(ConfigError, match="same problems and budgets"):
         pooled_table([one, measured((20,), majority=["1000"])], None)
 

@@ -139,8 +139,7 @@ def test_everything_is_measured_at_equal_tokens(finished: Path) -> None:
     one = summarize(run)[1]
     assert one.measured and one.measured.budgets == (200, 400)
     assert one.measured.group_names == ["held_out"] and len(one.measured.problems) == 3
-    assert one.measured.solved.keys() == {
-        "policy",
+    of_samples = {
         "majority",
         "pass",
         "likeliest",
@@ -149,6 +148,11 @@ def test_everything_is_measured_at_equal_tokens(finished: Path) -> None:
             for name in ("ppm", "orm", "pqm", "plain")
             for how in ("best", "weighted vote")
         ),
+    }
+    assert one.measured.solved.keys() == {
+        "policy",
+        *of_samples,
+        *(f"{name} with greedy" for name in of_samples),
         *(
             f"{name}: {how}"
             for name in ("search", "judged")
@@ -165,7 +169,7 @@ def test_everything_is_measured_at_equal_tokens(finished: Path) -> None:
                 assert [sum(one.tokens for one in of_tree) for of_tree in paths] == spent
     page = write_report(run)[-1].read_text()
     assert "Round 1, held_out: 3 problems, percent solved at equal tokens" in page
-    assert "search: weighted vote - majority" in page
+    assert "search: best - ppm: best with greedy" in page
 
 
 def test_the_minutes_of_a_run_are_told_by_kind_of_stage(finished: Path) -> None:
