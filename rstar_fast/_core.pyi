@@ -1,4 +1,4 @@
-"""The tree core: search trees in flat arrays, and trees of tokens packed into one sequence."""
+"""The core: search trees in flat arrays, trees of tokens in one sequence, attention on the CPU."""
 
 # The build copies these docstrings into the compiled module: see csrc/bindings/docstrings.py.
 
