@@ -47,9 +47,9 @@ class KeptKeys:
             out: Results [query_heads, tokens, dim]. Those of the table's tokens are written to it.
         """
         attend(
-            query.numpy(),
-            key.numpy(),
-            value.numpy(),
+            _dense(query).numpy(),
+            _dense(key).numpy(),
+            _dense(value).numpy(),
             out.numpy(),
             [
                 (pool.buffer.keys[layer].numpy(), pool.buffer.values[layer].numpy())
@@ -99,6 +99,11 @@ class KeptTable:
         if not self._entries:
             return None
         return KeptKeys(list(self._pools), own, np.array(self._entries, np.int32))
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """Return a tensor whose last dimension is dense: a model may hand over another one."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 def kept_attention_fits(layout: Layout) -> bool:

@@ -134,6 +134,16 @@ def test_models_that_reshape_what_attention_gives_them(kind: str) -> None:
     assert candidate.token_ids == tuple(text[: len(candidate.token_ids)].tolist())
 
 
+def test_queries_that_are_not_dense_are_attended_from() -> None:
+    """Where a model computes them in another order of dimensions."""
+    dense, strided = (tiny_model("qwen3", TOKENIZER) for _ in range(2))
+    for layer in strided.model.layers:
+        layer.self_attn.q_norm.register_forward_hook(
+            lambda module, arguments, output: output.transpose(-1, -2).contiguous().mT
+        )
+    assert candidates_of(strided) == candidates_of(dense)
+
+
 def test_a_model_that_is_wrong_only_behind_a_cache_is_refused() -> None:
     """One whose layers look at how many tokens they are given."""
     model = tiny_model("llama", TOKENIZER, spread=0.02)
