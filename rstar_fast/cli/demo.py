@@ -58,7 +58,7 @@ SEARCH = SearchConfig.preset(
     coverage=0.8,
     max_depth=8,
     max_step_tokens=56,
-    max_tokens=350,
+    max_tokens=263,
     max_active=512,
 )
 GREEDY = SearchConfig.preset(

@@ -23,9 +23,9 @@ HOT = SearchConfig(
 """Options under which marks come in wrong places, and ends of text in the middle."""
 
 
-def hot_trees(rollouts: int = HOT.rollouts) -> list[Tree]:
+def hot_trees(**changes: Any) -> list[Tree]:
     torch.set_num_threads(1)
     policy = TransformersPolicy(policy_path(), device="cpu", dtype="float32")
-    with Searcher(policy, config=HOT.with_changes(rollouts=rollouts)) as searcher:
+    with Searcher(policy, config=HOT.with_changes(**changes)) as searcher:
         ended: list[Any] = list(searcher.search(read_problems("graded:held_out:2")))
     return ended

@@ -18,7 +18,7 @@ from rstar_fast.tree import Tree, total_logprob
 
 @pytest.fixture(scope="module")
 def trees() -> list[Tree]:
-    return hot_trees(rollouts=2)
+    return hot_trees(rollouts=2) + hot_trees(rollouts=2, temperature=2.0)
 
 
 def loaded(name: Any) -> tuple[Any, Any]:
