@@ -44,7 +44,7 @@ def test_the_recipe_of_the_embedded_models_is_a_whole_configuration() -> None:
     config = EvolveConfig.from_dict(read_options(RECIPE))
     problems = {split: read_sources(getattr(config, split)) for split in ("problems", "held_out")}
     assert len(config.rounds) == 4
-    assert len(problems["problems"]) == 790
+    assert len(problems["problems"]) == 1040
     assert len(problems["held_out"]) == 2008
     assert {problem.question for problem in problems["problems"]}.isdisjoint(
         problem.question for problem in problems["held_out"]
