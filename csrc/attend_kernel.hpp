@@ -4,7 +4,6 @@
 // Everything has internal linkage: the linker must not take one file's code for another's.
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "attend.hpp"

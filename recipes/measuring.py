@@ -13,6 +13,7 @@ from rstar_fast.evaluate.measured import Solves, scored_sample_methods
 from rstar_fast.evaluate.timelines import Timelines
 from rstar_fast.evolve import EvolveConfig
 from rstar_fast.evolve.groups import sources_of
+from rstar_fast.evolve.plan import greedy_search
 from rstar_fast.ppm import PPM, PackedScorer, Scorer
 from rstar_fast.problems import Problem, read_sources
 from rstar_fast.search import Searcher
@@ -25,8 +26,6 @@ from rstar_fast.verify.grade.by_source import SourceVerifier
 PER_DRAW = 32
 """Samples of a problem that are drawn at once."""
 SCORERS = ("ppm", "orm", "pqm")
-LIMITS = ("max_depth", "max_step_tokens", "max_active")
-"""Options that a greedy solution shares with the searches."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Round:
 
     Attributes:
         folder: Folder of the round.
+        number: Number of the round.
         config: Configuration of the self-evolution.
         problems: Held-out problems.
         groups: Name of the source of each problem, by its id.
@@ -42,6 +42,7 @@ class Round:
     """
 
     folder: Path
+    number: int
     config: EvolveConfig
     problems: list[Problem]
     groups: dict[str, str]
@@ -116,9 +117,7 @@ class Round:
         The scores are those of each of the round's models. See `samples`.
         """
         pool = self.samples(out / "samples", problems, budget, per_draw)
-        search = self.config.evaluate.search
-        how = SearchConfig.preset("greedy", **{name: getattr(search, name) for name in LIMITS})
-        greedy = self.search(out / "greedy", how, problems)
+        greedy = self.search(out / "greedy", greedy_search(self.config, self.number), problems)
         scored = {}
         with SourceVerifier() as verifier:
             for name in SCORERS:
@@ -151,7 +150,12 @@ def open_round(args: argparse.Namespace) -> Round:
     problems = read_sources(sources)[: args.problems]
     args.out.mkdir(parents=True, exist_ok=True)
     return Round(
-        args.run / f"round-{args.round}", config, problems, sources_of(sources), args.workers
+        args.run / f"round-{args.round}",
+        args.round,
+        config,
+        problems,
+        sources_of(sources),
+        args.workers,
     )
 
 

@@ -74,9 +74,9 @@ class SearchConfig(Options):
         greedy_first: Whether the first candidate of a node is the most likely step, as at
             temperature 0. A rollout that has drawn a new step then goes on with the most likely
             ones. Needs `widening`.
-        coverage: Share of the policy's probability, in [0, 1]. Nothing more is drawn at a node
-            whose different candidates hold so much of it together. 0 sets no such end. Needs
-            `widening`. Has no effect where the policy tells no log-probabilities.
+        coverage: Share of the policy's probability, in [0, 1]. A node whose different candidates
+            hold so much of it together gets no more of them. 0 turns this off. Any other value
+            needs `widening`. Has no effect where the policy tells no log-probabilities.
         distinct_programs: Whether steps with the same program are one step, which is paid for once.
             Comments and layout are those of the first. Else steps of the same text are.
         beam_width: Number of steps kept per level, 1..1024. beam only.

@@ -27,6 +27,8 @@ constexpr std::int64_t THREAD_WORK = 1 << 20;
 // What a row of the table says: the token, its prefix, and the row that it belongs to.
 struct Entry {
     std::int32_t token, buffer, place, prefix_tokens, row, row_tokens;
+
+    bool has_row() const { return row >= 0; }
 };
 
 // Elements [heads, tokens, dim], whose last dimension is dense.
@@ -91,11 +93,11 @@ void check(const Entry& entry, const Tokens& query, const std::vector<Buffer>& p
     const auto within = [](std::int64_t value, std::int64_t low, std::int64_t high) {
         return value >= low && value < high;
     };
-    const bool has_row = entry.row >= 0;
     if (!within(entry.token, 0, query.tokens) || !within(entry.buffer, 0, std::ssize(prefixes)) ||
         !within(entry.place, 0, prefixes[entry.buffer].places) ||
         !within(entry.prefix_tokens, 1, prefixes[entry.buffer].capacity + 1) ||
-        (has_row && (entry.row >= rows.places || !within(entry.row_tokens, 1, rows.capacity + 1))))
+        (entry.has_row() &&
+         (entry.row >= rows.places || !within(entry.row_tokens, 1, rows.capacity + 1))))
         throw py::value_error(
             concat("attend: the table's entry for token ", entry.token, " is out of range"));
 }
@@ -129,15 +131,14 @@ void attend(const Floats& query_array, const Floats& key_array, const Floats& va
     for (std::size_t i = 0; i < count; ++i) {
         const Entry& entry = entries[i];
         check(entry, query, prefixes, rows);
-        const std::int64_t here = entry.prefix_tokens + (entry.row >= 0 ? entry.row_tokens : 0);
+        const std::int64_t here = entry.prefix_tokens + (entry.has_row() ? entry.row_tokens : 0);
         seen += here;
         most = std::max(most, here);
-        const bool to_row = entry.row >= 0;
-        const Buffer& target = to_row ? rows : prefixes[entry.buffer];
+        const Buffer& target = entry.has_row() ? rows : prefixes[entry.buffer];
+        const std::int32_t place = entry.has_row() ? entry.row : entry.place;
+        const std::int32_t tokens = entry.has_row() ? entry.row_tokens : entry.prefix_tokens;
         for (py::ssize_t head = 0; head < keys.heads; ++head) {
-            const py::ssize_t at =
-                target.offset(to_row ? entry.row : entry.place, head,
-                              (to_row ? entry.row_tokens : entry.prefix_tokens) - 1);
+            const py::ssize_t at = target.offset(place, head, tokens - 1);
             std::copy_n(keys.at(head, entry.token), keys.dim, target.keys + at);
             std::copy_n(values.at(head, entry.token), keys.dim, target.values + at);
         }
@@ -155,7 +156,7 @@ void attend(const Floats& query_array, const Floats& key_array, const Floats& va
                     {query.at(head * group, entry.token), query.head_stride,
                      out.at(head * group, entry.token), out.head_stride, group,
                      prefixes[entry.buffer].head(entry.place, head, entry.prefix_tokens),
-                     entry.row >= 0 ? rows.head(entry.row, head, entry.row_tokens) : Keys{}},
+                     entry.has_row() ? rows.head(entry.row, head, entry.row_tokens) : Keys{}},
                     keys.dim, scale, weights.data());
         }
     });
@@ -165,9 +166,9 @@ void attend(const Floats& query_array, const Floats& key_array, const Floats& va
 
 void register_attend(py::module_& module) {
     module.def("attend", &attend, py::arg("query").noconvert(), py::arg("key").noconvert(),
-               py::arg("value").noconvert(), py::arg("out").noconvert(), py::arg("prefixes"),
-               py::arg("rows"), py::arg("table").noconvert(), py::arg("scale"), py::arg("threads"),
-               docs::attend);
+               py::arg("value").noconvert(), py::arg("out").noconvert(),
+               py::arg("prefixes").noconvert(), py::arg("rows").noconvert(),
+               py::arg("table").noconvert(), py::arg("scale"), py::arg("threads"), docs::attend);
 }
 
 }  // namespace rstar_fast::bindings

@@ -87,10 +87,10 @@ void scatter(const Layers& layers, py::ssize_t place, py::ssize_t begin, const F
 }  // namespace
 
 void register_kept(py::module_& module) {
-    module.def("gather_kv", &gather, py::arg("layers"), py::arg("place"), py::arg("begin"),
-               py::arg("end"), docs::gather_kv);
-    module.def("scatter_kv", &scatter, py::arg("layers"), py::arg("place"), py::arg("begin"),
-               py::arg("flat").noconvert(), docs::scatter_kv);
+    module.def("gather_kv", &gather, py::arg("layers").noconvert(), py::arg("place"),
+               py::arg("begin"), py::arg("end"), docs::gather_kv);
+    module.def("scatter_kv", &scatter, py::arg("layers").noconvert(), py::arg("place"),
+               py::arg("begin"), py::arg("flat").noconvert(), docs::scatter_kv);
 }
 
 }  // namespace rstar_fast::bindings

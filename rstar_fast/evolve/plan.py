@@ -1,6 +1,6 @@
 """The plan: all stages of a self-evolution, in an order in which they can be done."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rstar_fast.config import SearchConfig
 from rstar_fast.evaluate.run import independent
@@ -51,6 +51,21 @@ def training_first(stages: list[Stage]) -> list[Stage]:
         return stage.round_number + later, later
 
     return sorted(stages, key=turn)
+
+
+def greedy_search(config: EvolveConfig, number: int) -> SearchConfig:
+    """Return the search of a round's policy alone: the limits of its round, the prompt it knows."""
+    search = config.rounds[max(number, 1) - 1].searches[0]
+    names = (
+        "max_depth",
+        "max_step_tokens",
+        "observation",
+        "wall_limit_s",
+        "memory_limit_mb",
+        "max_active",
+    )
+    limits = {name: getattr(search, name) for name in names}
+    return GREEDY.with_changes(**limits, prompt=search.prompt if number == 0 else "finetuned")
 
 
 def _searches(config: EvolveConfig, number: int) -> list[SearchStage]:
@@ -168,7 +183,7 @@ def _greedy(config: EvolveConfig, number: int) -> SearchStage:
         policy_is_trained=number > 0,
         problems=("held_out",),
         first=config.evaluate.greedy,
-        search=GREEDY.with_changes(**_limits(config, number)),
+        search=greedy_search(config, number),
         copies=1,
     )
 
@@ -192,19 +207,3 @@ def _measurement(
         copies=copies,
         tokens=max(config.evaluate.budgets, default=None),
     )
-
-
-def _limits(config: EvolveConfig, number: int) -> dict[str, Any]:
-    """Return the options of a policy alone: the limits of its round, and the prompt it knows."""
-    search = config.rounds[max(number, 1) - 1].searches[0]
-    names = (
-        "max_depth",
-        "max_step_tokens",
-        "observation",
-        "wall_limit_s",
-        "memory_limit_mb",
-        "max_active",
-    )
-    return {name: getattr(search, name) for name in names} | {
-        "prompt": search.prompt if number == 0 else "finetuned"
-    }

@@ -77,17 +77,15 @@ def results(stage: ResultsStage, context: Context) -> dict[str, Any]:
         scored: dict[str, tuple[Samples, Samples]] = {}
         for scorer in stage.scorers:
             model = PPM.from_pretrained(run / scorer, device=context.device)
-            samples = rescored_samples(pool, PackedScorer(model), verifier)
-            scored[Path(scorer).name] = (
-                rescored_samples(alone, PackedScorer(model), verifier),
-                samples,
-            )
+            judge = PackedScorer(model)
+            samples = rescored_samples(pool, judge, verifier)
+            scored[Path(scorer).name] = rescored_samples(alone, judge, verifier), samples
             cut = at_equal_tokens(samples, searched)
             methods |= _by_id(Path(scorer).name, selections(cut))
             if Path(scorer).name == "orm":
                 # The ORM's final judgement on the trees that the PPM guided.
                 found = [tree for of_one in searches.values() for tree in of_one]
-                trees["judged"] = by_problem(rescored(found, PackedScorer(model)))
+                trees["judged"] = by_problem(rescored(found, judge))
                 methods |= _by_id("judged", selections(_answers(trees["judged"], verifier)))
             if Path(scorer).name == PLAIN:
                 pairs |= _plain_order(run, stage, model)

@@ -51,11 +51,8 @@ class KeptKeys:
             _dense(key).numpy(),
             _dense(value).numpy(),
             out.numpy(),
-            [
-                (pool.buffer.keys[layer].numpy(), pool.buffer.values[layer].numpy())
-                for pool in self.pools
-            ],
-            (self.own.keys[layer].numpy(), self.own.values[layer].numpy()),
+            [pool.buffer.arrays[layer] for pool in self.pools],
+            self.own.arrays[layer],
             self.table,
             scale,
             torch.get_num_threads(),

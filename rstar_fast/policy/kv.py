@@ -17,7 +17,9 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rstar_fast._core import gather_kv, scatter_kv
@@ -88,6 +90,7 @@ class _Buffer:
         capacity: Number of tokens that a place has room for.
         keys: Keys, by layer.
         values: Values, by layer.
+        arrays: Keys and values by layer, as the core takes them. Empty where it does not.
     """
 
     def __init__(self, layout: Layout, num_places: int, capacity: int) -> None:
@@ -102,8 +105,7 @@ class _Buffer:
             layout.empty(num_places, shape.num_heads, capacity, shape.value_dim).zero_()
             for shape in layout.layers
         ]
-
-        self._arrays = (
+        self.arrays = (
             [(k.numpy(), v.numpy()) for k, v in zip(self.keys, self.values, strict=True)]
             if layout.in_core
             else []
@@ -125,8 +127,8 @@ class _Buffer:
 
     def flat(self, place: int, tokens: slice) -> Tensor:
         """Return a copy of some tokens of a place in the flat form [tokens, width]."""
-        if self._arrays:
-            return torch.from_numpy(gather_kv(self._arrays, place, tokens.start, tokens.stop))
+        if self.arrays:
+            return torch.from_numpy(gather_kv(self.arrays, place, tokens.start, tokens.stop))
         pieces = [
             kv[place, :, tokens] for pair in zip(self.keys, self.values, strict=True) for kv in pair
         ]
@@ -134,8 +136,9 @@ class _Buffer:
 
     def fill(self, place: int, start: int, flat: Tensor) -> None:
         """Write the flat form [tokens, width] into a place, from token `start` on."""
-        if self._arrays:
-            return scatter_kv(self._arrays, place, start, flat.numpy())
+        if self.arrays:
+            scatter_kv(self.arrays, place, start, flat.numpy())
+            return
         column, tokens = 0, slice(start, start + len(flat))
         for pair in zip(self.keys, self.values, strict=True):
             for kv in pair:
@@ -143,7 +146,6 @@ class _Buffer:
                 piece = flat[:, column : column + heads * dim]
                 kv[place, :, tokens] = piece.view(len(flat), heads, dim).transpose(0, 1)
                 column += heads * dim
-        return None
 
 
 class PrefixPool:
@@ -264,6 +266,11 @@ class RowKV:
     def values(self) -> list[Tensor]:
         """Values by layer, [max_rows, kv_heads, capacity, value_dim]."""
         return self._buffer.values
+
+    @property
+    def arrays(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Keys and values by layer, as the core takes them."""
+        return self._buffer.arrays
 
     def reserve(self, num_tokens: int) -> None:
         """Make room for rows of this many tokens, by doubling. What the rows hold is kept."""

@@ -81,13 +81,13 @@ def pack_rows(
     positions = [row.group.prefix.num_tokens + len(row.tokens) - 1 for row in rows]
     keep = list(range(len(rows)))
     in_core, table = kept_attention_fits(layout), KeptTable()
-    if rows and in_core:
+    if rows:
         own.reserve(max(len(row.tokens) for row in rows))
+    if in_core:
         for place, row in enumerate(rows):
             table.add_row(place, row.group.prefix, place, len(row.tokens))
     elif rows:
         lengths = torch.tensor([len(row.tokens) - 1 for row in rows])
-        own.reserve(int(lengths.max()) + 1)
         batch.own = own
         batch.places = torch.arange(len(rows), device=layout.device)
         batch.lengths = lengths.to(layout.device)

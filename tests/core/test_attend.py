@@ -183,6 +183,17 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         good.run(threads=0)
 
 
+def test_buffers_are_never_copied_first() -> None:
+    """What was written would be lost with the copy."""
+    wide = case(32, 2, 2)
+    wide.rows = tuple(array.astype(np.float64) for array in wide.rows)  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        wide.run()
+    strided = [tuple(array[:, :, ::2] for array in case(16, 2, 1).rows)]
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        scatter_kv(strided, 0, 0, np.zeros((2, 64), np.float32))  # type: ignore[arg-type]
+
+
 def test_tokens_are_copied_out_and_in() -> None:
     layers = [case(16, 2, 1, seed=0).rows, case(32, 1, 1, seed=1).rows]
     flat = gather_kv(layers, 3, 5, 12)
