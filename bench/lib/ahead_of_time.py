@@ -18,6 +18,8 @@ import torch
 import triton
 from triton.backends.compiler import GPUTarget
 
+from rstar_fast.kernels.kept_attention import KeptTable, kept_attention
+from rstar_fast.kernels.kept_attention import triton as kept_attention_triton
 from rstar_fast.kernels.preference_loss import PairGroups, preference_loss
 from rstar_fast.kernels.preference_loss import triton as preference_loss_triton
 from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
@@ -119,6 +121,7 @@ def compiling_for(target: str, only: str | None = None) -> Iterator[list[tuple[s
     try:
         with (
             patch.object(tree_attention_triton, "launch", compile_only),
+            patch.object(kept_attention_triton, "launch", compile_only),
             patch.object(value_head_triton, "launch", compile_only),
             patch.object(preference_loss_triton, "launch", compile_only),
         ):
@@ -154,6 +157,25 @@ def start_tree_attention(
     ]
     out = tree_attention(*inputs, layout, window=window, impl="triton")
     out.backward(torch.empty_like(out))
+
+
+def start_kept_attention(dim: int, size: int, heads: tuple[int, int] = (14, 2)) -> None:
+    """Start kept attention on tensors without storage.
+
+    Args:
+        dim: Head dimension.
+        size: Size of an element, 2 or 4 bytes.
+        heads: Number of query heads and of key heads.
+    """
+    num_heads, num_groups = heads
+
+    def empty(*shape: int) -> torch.Tensor:
+        return torch.empty(shape, dtype=_DTYPES[size], device="meta")
+
+    prefixes, own = [empty(2, 2, 8, num_groups, 64, dim)], empty(2, 2, 8, num_groups, 64, dim)
+    entries = np.array([[0, 0, 0, 1, 0, 1]], np.int32)
+    query, key = empty(num_heads, 8, dim), empty(num_groups, 8, dim)
+    kept_attention(query, key, key, KeptTable.of(prefixes, own, entries), 0, query, impl="triton")
 
 
 def start_small_kernels() -> None:
@@ -218,7 +240,11 @@ def report() -> list[dict[str, Any]]:
     rows = []
     shape = f"{'dim':>5}{'bytes':>6}{'tokens':>7}  {'rows x keys':14}"
     print(f"{'target':8}{'kernel':20}{shape}{'registers':>10}{'spilled':>9}{'shared':>9}{'of':>9}")
-    for target, (_, limits) in TARGETS.items():
+    for target in TARGETS:
+        for dim, size in FORMS:
+            with compiling_for(target) as compiled:
+                start_kept_attention(dim, size)
+            rows += [_row(target, name, kernel, dim, size, 0) for name, kernel in compiled]
         for dim, size, num_tokens in [
             *((*form, count) for form in FORMS for count in TOKENS),
             (0, 0, 0),
@@ -228,25 +254,25 @@ def report() -> list[dict[str, Any]]:
                     start_tree_attention(dim, size, num_tokens)
                 else:
                     start_small_kernels()
-            for name, kernel in compiled:
-                used = usage(kernel)
-                config = table().get((name, target, dim, size))
-                tile = (
-                    f"{config.block_rows} x {config.block_keys}, {config.num_warps}w"
-                    if config
-                    else ""
-                )
-                shape = f"{dim or '':>5}{size or '':>6}{num_tokens or '':>7}  {tile:14}"
-                taken = f"{used.registers:10}{used.spilled_bytes:9}{used.shared_bytes:9}"
-                print(f"{target:8}{name:20}{shape}{taken}{limits.shared_bytes:9}")
-                rows.append(
-                    {
-                        "target": target,
-                        "kernel": name,
-                        "dim": dim,
-                        "bytes": size,
-                        "tokens": num_tokens,
-                        **asdict(used),
-                    }
-                )
+            rows += [_row(target, name, kernel, dim, size, num_tokens) for name, kernel in compiled]
     return rows
+
+
+def _row(
+    target: str, name: str, kernel: Any, dim: int, size: int, num_tokens: int
+) -> dict[str, Any]:
+    """Print what a compiled kernel takes, and return it."""
+    used = usage(kernel)
+    config = table().get((name, target, dim, size))
+    tile = f"{config.block_rows} x {config.block_keys}, {config.num_warps}w" if config else ""
+    shape = f"{dim or '':>5}{size or '':>6}{num_tokens or '':>7}  {tile:14}"
+    taken = f"{used.registers:10}{used.spilled_bytes:9}{used.shared_bytes:9}"
+    print(f"{target:8}{name:20}{shape}{taken}{TARGETS[target][1].shared_bytes:9}")
+    return {
+        "target": target,
+        "kernel": name,
+        "dim": dim,
+        "bytes": size,
+        "tokens": num_tokens,
+        **asdict(used),
+    }

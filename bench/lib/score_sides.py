@@ -30,7 +30,7 @@ PREFERRED, OTHERS = (0, 0, 1, 1), (2, 3, 2, 3)
 Scores = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """Trees of tokens. At each level all children are scored, and one of them gets children.
 
@@ -194,32 +194,32 @@ def packed_dense(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
 
 def packed_sparse(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
     """Score with `PackedScorer`, level by level as in a search."""
-    scorer = PackedScorer(ppm, batch_tokens)
-    texts = _texts(work)
+    scorer = _fresh_scorer(ppm, batch_tokens)
+    before = scorer.stats.encoded_tokens
+    texts, prompts, chosen = _texts(work), _prompts(work), work.chosen.tolist()
     paths: list[tuple[Segment, ...]] = [() for _ in work.prompts]
     found = []
     for depth in range(work.steps.shape[1]):
         requests = [
-            ScoreRequest(
-                i, str(i), depth, Numbers.text(work.prompts[i]), paths[i], tuple(texts[i][depth])
-            )
+            ScoreRequest(i, str(i), depth, prompts[i], paths[i], tuple(texts[i][depth]))
             for i in range(len(paths))
         ]
         found += [scores.values for scores in scorer.score(requests)]
         paths = [
-            (*path, Segment(texts[i][depth][work.chosen[i, depth]])) for i, path in enumerate(paths)
+            (*path, Segment(texts[i][depth][chosen[i][depth]])) for i, path in enumerate(paths)
         ]
         if scorer.kept_bytes > scorer.cache_bytes:
             raise SystemExit(
                 f"the scorer keeps {scorer.kept_bytes} bytes, its limit is {scorer.cache_bytes}"
             )
-    return np.concatenate(found), scorer.stats.encoded_tokens
+    return np.concatenate(found), scorer.stats.encoded_tokens - before
 
 
 def whole_trees(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
     """Score finished trees with `PackedScorer`."""
     trees, depth, candidates, _ = work.steps.shape
-    texts, finished = _texts(work), []
+    texts, prompts, chosen = _texts(work), _prompts(work), work.chosen.tolist()
+    finished = []
     for i in range(trees):
         nodes, parent = [Node(0, -1, 0)], 0
         for level in range(depth):
@@ -227,12 +227,23 @@ def whole_trees(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
             nodes += [
                 Node(first + j, parent, level + 1, text) for j, text in enumerate(texts[i][level])
             ]
-            parent = first + int(work.chosen[i, level])
-        finished.append(Tree(Problem(str(i), Numbers.text(work.prompts[i])), nodes, 0, {}, {}))
-    scorer = PackedScorer(ppm, batch_tokens)
+            parent = first + chosen[i][level]
+        finished.append(Tree(Problem(str(i), prompts[i]), nodes, 0, {}, {}))
+    scorer = _fresh_scorer(ppm, batch_tokens)
+    before = scorer.stats.encoded_tokens
     values = np.stack([scores.values[1:] for scores in scorer.score_trees(finished)])
     by_level = values.reshape(trees, depth, candidates).swapaxes(0, 1)
-    return by_level.reshape(-1), scorer.stats.encoded_tokens
+    return by_level.reshape(-1), scorer.stats.encoded_tokens - before
+
+
+_scorer = cache(PackedScorer)
+
+
+def _fresh_scorer(ppm: PPM, batch_tokens: int) -> PackedScorer:
+    """Return a scorer that keeps nothing of earlier texts. A search makes its scorer once."""
+    scorer = _scorer(ppm, batch_tokens)
+    scorer.forget()
+    return scorer
 
 
 SCORING: dict[str, Callable[[PPM, Work, int], tuple[Scores, int]]] = {
@@ -339,8 +350,15 @@ TRAINING: dict[str, Callable[[PPM, Work, int], tuple[float, int]]] = {
 }
 
 
+@cache
 def _texts(work: Work) -> list[list[list[str]]]:
+    """Return the texts of the steps, which a search has before it asks for scores."""
     return [[[Numbers.text(child) for child in level] for level in tree] for tree in work.steps]
+
+
+@cache
+def _prompts(work: Work) -> list[str]:
+    return [Numbers.text(prompt) for prompt in work.prompts]
 
 
 def _hidden(

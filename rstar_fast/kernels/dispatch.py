@@ -1,6 +1,7 @@
 """The choice of the implementation that runs an operation."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -8,6 +9,12 @@ from typing import Any
 import torch
 
 from rstar_fast.errors import KernelError
+
+
+@cache
+def has_triton() -> bool:
+    """Return whether the package triton is installed."""
+    return find_spec("triton") is not None
 
 
 def choose(
@@ -29,13 +36,18 @@ def choose(
         KernelError: There is no such implementation, or it needs triton, which is not installed.
     """
     if impl is None:
-        impl = "triton" if device.type == "cuda" and find_spec("triton") else impls[0]
+        impl = "triton" if device.type == "cuda" and has_triton() else impls[0]
     if impl not in impls:
         raise KernelError(f"{operation}: impl: expected one of {', '.join(impls)}, got {impl!r}")
-    if impl == "triton" and not find_spec("triton"):
+    if impl == "triton" and not has_triton():
         raise KernelError(
             f"{operation}: impl='triton' needs the package triton, which is not installed"
         )
+    return _function(operation, impl)
+
+
+@cache
+def _function(operation: str, impl: str) -> Callable[..., Any]:
     module = import_module(f"rstar_fast.kernels.{operation}.{impl}")
     run: Callable[..., Any] = getattr(module, operation)
     return run

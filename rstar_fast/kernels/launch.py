@@ -1,5 +1,6 @@
 """The target, the check of tensors and the start of a kernel, for every Triton launcher."""
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
+@cache
 def interpreting() -> bool:
     """Return whether kernels run in Triton's interpreter, on CPU tensors."""
     return bool(triton.knobs.runtime.interpret)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from rstar_fast.errors import RStarError
+from rstar_fast.models.graphs import Recording
 
 _HARMLESS = frozenset(
     {
@@ -71,7 +72,11 @@ class AttentionFunction(Protocol):
 
 
 class AttentionSwap:
-    """Runs models of transformers with an attention function of ours in place of their own."""
+    """Runs models of transformers with an attention function of ours in place of their own.
+
+    Attributes:
+        function: Attention function.
+    """
 
     def __init__(
         self, name: str, function: AttentionFunction, error_type: type[RStarError]
@@ -84,7 +89,7 @@ class AttentionSwap:
             error_type: Type of the errors that are raised for models that cannot be run this way.
         """
         self._name = name
-        self._function = function
+        self.function = function
         self._error_type = error_type
         AttentionInterface.register(name, self._attend)
 
@@ -199,5 +204,7 @@ class AttentionSwap:
                     f"{type(module).__name__} uses {name!r} in its attention, "
                     "which is not supported"
                 )
-        out = self._function(module, query, key, value, packed_batch, scaling, sliding_window)
+        if isinstance(packed_batch, Recording):
+            return packed_batch.attend(module, query, key, value, scaling, sliding_window), None
+        out = self.function(module, query, key, value, packed_batch, scaling, sliding_window)
         return out, None

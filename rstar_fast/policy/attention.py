@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rstar_fast.errors import PolicyError
-from rstar_fast.policy.kept_attention import KeptKeys
+from rstar_fast.policy.kept_attention import KeptAttention
 from rstar_fast.policy.kv import LayerShape, PrefixKV, PrefixPool, RowKV
 
 
@@ -77,7 +77,7 @@ class DecodeBatch:
         places: Place of each row in `own`, int64 [rows]: 0, 1, 2, ...
         lengths: Number of own tokens of each row before this forward, int64 [rows].
         mask: Additive mask [rows, 1, 1, longest row].
-        kept: What the core attends over. The tokens in it are neither rows nor of `encoding`.
+        kept: Attention of the tokens that stand in a table, which are not among the others.
     """
 
     shared: list[Shared] = field(default_factory=list)
@@ -86,7 +86,7 @@ class DecodeBatch:
     places: Tensor | None = None
     lengths: Tensor | None = None
     mask: Tensor | None = None
-    kept: KeptKeys | None = None
+    kept: KeptAttention | None = None
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ def shared_prefix_attention(
     if batch.shared:
         _decode(batch, layer, folded, key, value, scale, out)
     if batch.kept:
-        batch.kept.attend(layer, query[0], key[0], value[0], scale, results.transpose(0, 1))
+        batch.kept(layer, query[0], key[0], value[0], scale, results.transpose(0, 1))
     return results[None]
 
 

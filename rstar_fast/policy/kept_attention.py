@@ -1,10 +1,12 @@
-"""Attention in float32 on the CPU: the core reads the kept keys and values where they lie.
+"""Attention that reads the kept keys and values where they lie.
 
-Small models spend more time on preparing a batched attention (masks, gathering, padding) than on
-its products. The core needs none of it: a table says, for each new token, where its keys are.
+A batched attention needs masks, gathering and padding. Small models on a CPU spend more time on
+these than on its products, and a GPU waits for the host that starts them. Here a table says, for
+each new token, where its keys are. In float32 on a CPU the core attends, and on a GPU kernels do.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,6 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rstar_fast._core import attend
+from rstar_fast.kernels.dispatch import has_triton
+from rstar_fast.kernels.kept_attention import KeptTable, kept_attention
+from rstar_fast.kernels.kept_attention.configs import MAX_ROW_BYTES
 from rstar_fast.policy.kv import Layout, PrefixKV, PrefixPool, RowKV
 
 _NO_ROW = -1
@@ -19,21 +24,10 @@ _MULTIPLE = 16
 """The core takes keys and values whose dimension is a multiple of this."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptKeys:
-    """Where the new tokens of a forward find their keys.
+class KeptAttention(Protocol):
+    """The attention of the tokens of a forward that stand in a table."""
 
-    Attributes:
-        pools: Pools of the prefixes.
-        own: Keys and values of the rows.
-        table: Entries of `_core.attend`, int32 [tokens, 6].
-    """
-
-    pools: list[PrefixPool]
-    own: RowKV
-    table: NDArray[np.int32]
-
-    def attend(
+    def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, out: Tensor
     ) -> None:
         """Attend from the tokens of the table, and write their keys and values to the buffers.
@@ -46,6 +40,26 @@ class KeptKeys:
             scale: Factor of the products.
             out: Results [query_heads, tokens, dim]. Those of the table's tokens are written to it.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class InCore:
+    """`KeptAttention` by the core.
+
+    Attributes:
+        pools: Pools of the prefixes.
+        own: Keys and values of the rows.
+        entries: Entries of `_core.attend`, int32 [tokens, 6].
+    """
+
+    pools: list[PrefixPool]
+    own: RowKV
+    entries: NDArray[np.int32]
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, out: Tensor
+    ) -> None:
+        """Attend, see `KeptAttention`."""
         attend(
             _dense(query).numpy(),
             _dense(key).numpy(),
@@ -53,14 +67,31 @@ class KeptKeys:
             out.numpy(),
             [pool.buffer.arrays[layer] for pool in self.pools],
             self.own.arrays[layer],
-            self.table,
+            self.entries,
             scale,
             torch.get_num_threads(),
         )
 
 
-class KeptTable:
-    """Builds the table of `KeptKeys`, one token after the other."""
+@dataclass(frozen=True, slots=True)
+class OnGpu:
+    """`KeptAttention` by kernels.
+
+    Attributes:
+        table: Table of the tokens.
+    """
+
+    table: KeptTable
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, out: Tensor
+    ) -> None:
+        """Attend, see `KeptAttention`."""
+        kept_attention(query, key, value, self.table, layer, out, scale=scale)
+
+
+class KeptEntries:
+    """Collects the entries of a table, one token after the other."""
 
     def __init__(self) -> None:
         self._pools: dict[PrefixPool, int] = {}
@@ -91,11 +122,20 @@ class KeptTable:
             for i in range(prefix.num_tokens - prefix.num_known)
         ]
 
-    def finish(self, own: RowKV) -> KeptKeys | None:
-        """Return the table. None if it is empty."""
+    def finish(self, own: RowKV) -> InCore | OnGpu | None:
+        """Return the attention of the tokens that were added. None if there are none."""
         if not self._entries:
             return None
-        return KeptKeys(list(self._pools), own, np.array(self._entries, np.int32))
+        entries = np.array(self._entries, np.int32)
+        if own.arrays:
+            return InCore(list(self._pools), own, entries)
+        assert own.stacked is not None
+        prefixes = [pool.buffer.stacked for pool in self._pools]
+        return OnGpu(
+            KeptTable.of(
+                [buffer for buffer in prefixes if buffer is not None], own.stacked, entries
+            )
+        )
 
 
 def _dense(tensor: Tensor) -> Tensor:
@@ -104,7 +144,13 @@ def _dense(tensor: Tensor) -> Tensor:
 
 
 def kept_attention_fits(layout: Layout) -> bool:
-    """Return whether a model's keys and values are such that the core can read them."""
+    """Return whether the core, or the kernels on a GPU, can read a model's keys and values."""
+    if layout.device.type == "cuda":
+        return (
+            layout.is_uniform
+            and layout.layers[0].key_dim * layout.dtype.itemsize <= MAX_ROW_BYTES
+            and has_triton()
+        )
     return layout.in_core and all(
         shape.key_dim == shape.value_dim and shape.key_dim % _MULTIPLE == 0
         for shape in layout.layers

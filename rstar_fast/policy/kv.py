@@ -77,6 +77,11 @@ class Layout:
         """Whether the core can read and write such keys and values: in float32 on the CPU."""
         return self.device.type == "cpu" and self.dtype == torch.float32
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all layers have one shape, and keys the dimension of values."""
+        return len(set(self.layers)) == 1 and self.layers[0].key_dim == self.layers[0].value_dim
+
     def empty(self, *shape: int) -> Tensor:
         """Return a tensor of this type on this device, with undefined elements."""
         return torch.empty(shape, dtype=self.dtype, device=self.device)
@@ -90,21 +95,31 @@ class _Buffer:
         capacity: Number of tokens that a place has room for.
         keys: Keys, by layer.
         values: Values, by layer.
+        stacked: All of them, [layers, 2, num_places, kv_heads, capacity, dim], the keys at index 0
+            of the second dimension. None where layers differ. A GPU copies it in one launch.
         arrays: Keys and values by layer, as the core takes them. Empty where it does not.
     """
 
     def __init__(self, layout: Layout, num_places: int, capacity: int) -> None:
         self._layout = layout
         self.num_places, self.capacity = num_places, capacity
+        self.stacked: Tensor | None = None
         # Zeros, since a masked token still enters the product: 0 * NaN would be NaN.
-        self.keys = [
-            layout.empty(num_places, shape.num_heads, capacity, shape.key_dim).zero_()
-            for shape in layout.layers
-        ]
-        self.values = [
-            layout.empty(num_places, shape.num_heads, capacity, shape.value_dim).zero_()
-            for shape in layout.layers
-        ]
+        if layout.is_uniform:
+            shape = layout.layers[0]
+            self.stacked = layout.empty(
+                len(layout.layers), 2, num_places, shape.num_heads, capacity, shape.key_dim
+            ).zero_()
+            self.keys, self.values = list(self.stacked[:, 0]), list(self.stacked[:, 1])
+        else:
+            self.keys = [
+                layout.empty(num_places, shape.num_heads, capacity, shape.key_dim).zero_()
+                for shape in layout.layers
+            ]
+            self.values = [
+                layout.empty(num_places, shape.num_heads, capacity, shape.value_dim).zero_()
+                for shape in layout.layers
+            ]
         self.arrays = (
             [(k.numpy(), v.numpy()) for k, v in zip(self.keys, self.values, strict=True)]
             if layout.in_core
@@ -114,21 +129,25 @@ class _Buffer:
     def grown(self, num_places: int, capacity: int) -> "_Buffer":
         """Return a larger buffer with the contents of this one."""
         larger = _Buffer(self._layout, num_places, capacity)
-        for new, old in zip(
-            (*larger.keys, *larger.values), (*self.keys, *self.values), strict=True
-        ):
-            new[: self.num_places, :, : self.capacity] = old
+        for new, old in zip(larger._pieces(), self._pieces(), strict=True):
+            new[..., : self.num_places, :, : self.capacity, :] = old
         return larger
+
+    def _pieces(self) -> list[Tensor]:
+        """Return all keys and values, in tensors [..., num_places, kv_heads, capacity, dim]."""
+        return [*self.keys, *self.values] if self.stacked is None else [self.stacked]
 
     def clear(self, place: int) -> None:
         """Set a place to zero."""
-        for kv in (*self.keys, *self.values):
-            kv[place].zero_()
+        for kv in self._pieces():
+            kv[..., place, :, :, :].zero_()
 
     def flat(self, place: int, tokens: slice) -> Tensor:
         """Return a copy of some tokens of a place in the flat form [tokens, width]."""
         if self.arrays:
             return torch.from_numpy(gather_kv(self.arrays, place, tokens.start, tokens.stop))
+        if self.stacked is not None:
+            return self.stacked[:, :, place, :, tokens].permute(3, 0, 1, 2, 4).flatten(1)
         pieces = [
             kv[place, :, tokens] for pair in zip(self.keys, self.values, strict=True) for kv in pair
         ]
@@ -140,6 +159,10 @@ class _Buffer:
             scatter_kv(self.arrays, place, start, flat.numpy())
             return
         column, tokens = 0, slice(start, start + len(flat))
+        if self.stacked is not None:
+            here = self.stacked[:, :, place, :, tokens].permute(3, 0, 1, 2, 4)
+            here.copy_(flat.view(here.shape))
+            return
         for pair in zip(self.keys, self.values, strict=True):
             for kv in pair:
                 heads, dim = kv.shape[1], kv.shape[3]
@@ -266,6 +289,11 @@ class RowKV:
     def values(self) -> list[Tensor]:
         """Values by layer, [max_rows, kv_heads, capacity, value_dim]."""
         return self._buffer.values
+
+    @property
+    def stacked(self) -> Tensor | None:
+        """All of them, [layers, 2, max_rows, kv_heads, capacity, dim], None where layers differ."""
+        return self._buffer.stacked
 
     @property
     def arrays(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:

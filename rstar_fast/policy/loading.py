@@ -1,6 +1,7 @@
 """Loading a causal language model for the engine, and a check that the engine computes the same."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rstar_fast.errors import PolicyError
+from rstar_fast.kernels.kept_attention import KeptTable
 from rstar_fast.models.attention import AttentionSwap
+from rstar_fast.models.graphs import ForwardGraphs
 from rstar_fast.models.loading import reason_of
 from rstar_fast.models.modes import evaluation_mode
 from rstar_fast.models.rope import short_rope_context
 from rstar_fast.policy.attention import DecodeBatch, ShapeProbe, shared_prefix_attention
+from rstar_fast.policy.kept_attention import OnGpu
 from rstar_fast.policy.kv import Layout
 from rstar_fast.policy.probe import decoded, probe_text
 
@@ -59,6 +63,13 @@ class CausalModel:
     model: PreTrainedModel
     layout: Layout
     context_tokens: int
+    _graphs: ForwardGraphs = field(init=False, repr=False)
+    _table_graphs: ForwardGraphs = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        function, logits = _SHARED_PREFIX.function, 2
+        self._graphs = ForwardGraphs(self.model, self._run, function, logits)
+        self._table_graphs = ForwardGraphs(self.model, self._run_table, function, logits)
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> "CausalModel":
@@ -114,22 +125,40 @@ class CausalModel:
             keep: Packed positions whose logits are wanted, int64 [kept]. A slice keeps all.
 
         Returns:
-            Logits, in the model's number type [kept, vocabulary].
+            Logits, in the model's number type [kept, vocabulary]. On a GPU the next forward may
+            write over them.
 
         Raises:
             PolicyError: Autocast is on, and its number type is not the one of the weights.
         """
         _check_autocast(self.layout)
         with evaluation_mode(self.model):
-            output = _SHARED_PREFIX.forward(
-                self.model,
-                tokens,
-                positions,
-                batch,
-                logits_to_keep=0 if isinstance(keep, slice) else keep,
-            )
+            if isinstance(keep, slice) or isinstance(batch, ShapeProbe):
+                return self._run((tokens, positions, 0), batch)
+            inputs = (tokens, positions, keep)
+            kept = batch.kept
+            if isinstance(kept, OnGpu) and not batch.encoding:
+                return self._table_graphs((*inputs, kept.table.entries, kept.table.buffers), None)
+            return self._graphs(inputs, batch)
+
+    def renew(self) -> None:
+        """Take note that the model's weights have changed."""
+        self._graphs.renew()
+        self._table_graphs.renew()
+
+    def _run(self, inputs: Sequence[Any], batch: Any) -> Tensor:
+        """Run the model on tokens, positions, and the positions whose logits are wanted."""
+        tokens, positions, keep = inputs
+        output = _SHARED_PREFIX.forward(self.model, tokens, positions, batch, logits_to_keep=keep)
         logits: Tensor = output.logits[0]
         return logits
+
+    def _run_table(self, inputs: Sequence[Tensor], batch: Any) -> Tensor:
+        """Run the model on tokens all of which stand in the table that the last two inputs are."""
+        *inputs, entries, buffers = inputs
+        shape, dtype = self.layout.layers[0], self.layout.dtype
+        table = KeptTable(entries, buffers, (), shape.num_heads, shape.key_dim, dtype)
+        return self._run(inputs, DecodeBatch(kept=OnGpu(table)))
 
 
 def _check_autocast(layout: Layout) -> None:

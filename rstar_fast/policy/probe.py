@@ -48,7 +48,9 @@ def decoded(forward: Forward, layout: Layout, text: list[int]) -> tuple[Tensor, 
         for row in rows if step else ():
             row.tokens.append(text[len(row.group.tokens) + step - 1])
         packed = pack_rows(rows, [], own, layout) if step else pack_rows([], groups, own, layout)
-        logits.append(forward(packed.tokens, packed.positions, packed.batch, packed.keep))
+        # A copy: the next forward may write over it.
+        found = forward(packed.tokens, packed.positions, packed.batch, packed.keep)
+        logits.append(found.clone())
         index += [len(group.tokens) + step - 1 for group in groups]
     return torch.cat(logits), torch.tensor(index, device=logits[0].device)
 

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from rstar_fast.policy.attention import DecodeBatch, Shared, Span, causal_mask
 from rstar_fast.policy.drafts import Draft, Group
-from rstar_fast.policy.kept_attention import KeptTable, kept_attention_fits
+from rstar_fast.policy.kept_attention import KeptEntries, kept_attention_fits
 from rstar_fast.policy.kv import Layout, PrefixKV, PrefixPool, RowKV
 
-_FEW_TOKENS = 64
-"""So many new tokens of a prefix are attended from one by one. More are quicker as a matrix."""
+_FEW_TOKENS = {"cpu": 64, "cuda": 512}
+"""So many new tokens of a prefix are attended from one by one, by the type of the device.
+
+More are quicker as a matrix.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,12 +83,12 @@ def pack_rows(
     tokens = [row.tokens[-1] for row in rows]
     positions = [row.group.prefix.num_tokens + len(row.tokens) - 1 for row in rows]
     keep = list(range(len(rows)))
-    in_core, table = kept_attention_fits(layout), KeptTable()
+    fits, entries = kept_attention_fits(layout), KeptEntries()
     if rows:
         own.reserve(max(len(row.tokens) for row in rows))
-    if in_core:
+    if fits:
         for place, row in enumerate(rows):
-            table.add_row(place, row.group.prefix, place, len(row.tokens))
+            entries.add_row(place, row.group.prefix, place, len(row.tokens))
     elif rows:
         lengths = torch.tensor([len(row.tokens) - 1 for row in rows])
         batch.own = own
@@ -99,12 +102,12 @@ def pack_rows(
         positions += range(known, len(group.tokens))
         keep.append(len(tokens) - 1)
         new = len(tokens) - begin
-        if in_core and new <= _FEW_TOKENS:
-            table.add_prefix(begin, group.prefix)
+        if fits and new <= _FEW_TOKENS[layout.device.type]:
+            entries.add_prefix(begin, group.prefix)
             continue
         mask = causal_mask(new, known, layout.dtype, layout.device) if new > 1 else None
         batch.encoding.append(Span(begin, len(tokens), group.prefix, mask))
-    batch.kept = table.finish(own)
+    batch.kept = entries.finish(own)
     packed = torch.tensor([tokens, positions]).to(layout.device)
     return Packed(packed[:1], packed[1:], torch.tensor(keep).to(layout.device), batch)
 

@@ -12,6 +12,7 @@ just admitted.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -186,6 +187,7 @@ class TransformersPolicy:
         """
         check_integer("version", version, low=0, high=MAX_VERSION)
         self.version = version
+        self._model.renew()
         self._begin_again()
 
     @torch.inference_mode()
@@ -346,11 +348,10 @@ class TransformersPolicy:
             logprobs = drawn.logprobs
             if left is not own:
                 logprobs = own.float().log_softmax(-1).gather(-1, drawn.tokens[:, None])[:, 0]
-            finite = logprobs.isfinite().tolist()
-            for i, token, logprob, sane in zip(
-                members, drawn.tokens.tolist(), logprobs.tolist(), finite, strict=True
+            for i, token, logprob in zip(
+                members, drawn.tokens.tolist(), logprobs.tolist(), strict=True
             ):
-                if not sane:
+                if not isfinite(logprob):
                     broken[id(rows[i].group)] = rows[i].group
                 rows[i].tokens.append(token)
                 rows[i].logprobs.append(logprob)

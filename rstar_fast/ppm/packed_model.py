@@ -4,6 +4,7 @@ The layers are those of the model. The attention in them is ours, and the value 
 score positions only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from rstar_fast.errors import ScoreError
 from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
 from rstar_fast.kernels.value_head import value_head
 from rstar_fast.models.attention import AttentionSwap
+from rstar_fast.models.graphs import ForwardGraphs
 from rstar_fast.models.modes import evaluation_mode
 from rstar_fast.models.rope import short_rope_context
 from rstar_fast.ppm.model import PPM
@@ -43,6 +45,7 @@ class ScoreBatch:
     known: list[tuple[int, Tensor]] = field(default_factory=list)
     keep: bool = False
     kv: Tensor | None = None
+    _index: Tensor | None = None
 
     def extend(
         self, layer: int, num_layers: int, key: Tensor, value: Tensor
@@ -65,7 +68,9 @@ class ScoreBatch:
             self.kv = key.new_empty(num_layers, 2, heads, self.layout.num_keys, dim)
             for begin, kv in self.known:
                 self.kv[:, :, :, begin : begin + kv.shape[3]] = kv
-        index = self.layout.tensor("queries").long()
+        index = self._index
+        if index is None:
+            index = self._index = self.layout.tensor("queries").long()
         return self.kv[layer, 0].index_copy_(1, index, key), self.kv[layer, 1].index_copy_(
             1, index, value
         )
@@ -132,6 +137,7 @@ class PackedModel:
             )
         self._norm = norm
         self.max_tokens = _max_tokens(ppm)
+        self._graphs = ForwardGraphs(model.base_model, self._hidden, _PACKED_TREES.function)
         self._probe(name)
 
     def values(self, packed: Pack) -> Tensor:
@@ -168,29 +174,17 @@ class PackedModel:
         model: Any = self.ppm.model
         device = model.device
         queries = batch.layout.queries
-        hidden: list[Tensor] = []
-
-        def take(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            # The rows that are scored are normed below. One row is left for the model's own norm.
-            hidden.append(arguments[0][0])
-            return (arguments[0][:, :1],)
-
-        hook = self._norm.register_forward_pre_hook(take)
-        try:
-            _PACKED_TREES.forward(
-                model.base_model,
-                torch.from_numpy(packed.tokens[queries])[None].long().to(device),
-                torch.from_numpy(packed.position[queries])[None].long().to(device),
-                batch,
-            )
-        finally:
-            hook.remove()
+        tokens, positions = (
+            torch.from_numpy(packed.tokens[queries])[None].long().to(device),
+            torch.from_numpy(packed.position[queries])[None].long().to(device),
+        )
+        hidden = self._graphs((tokens, positions), batch)
         rows = torch.from_numpy(index.astype(np.int64)).to(device)
         if not isinstance(model.score, nn.Linear):
-            values = self.ppm.head(self._norm(hidden[0][rows]))
+            values = self.ppm.head(self._norm(hidden[rows]))
             return values, self.ppm.squash(values)
         return value_head(
-            hidden[0],
+            hidden,
             rows,
             self._norm.weight,
             model.score.weight[0],
@@ -198,6 +192,27 @@ class PackedModel:
             bias=self.ppm.bias,
             scale=self.ppm.scale,
         )
+
+    def renew(self) -> None:
+        """Take note that the model's weights have changed."""
+        self._graphs.renew()
+
+    def _hidden(self, inputs: Sequence[Tensor], batch: Any) -> Tensor:
+        """Return the hidden states before the last norm, [tokens, width]."""
+        hidden: list[Tensor] = []
+
+        def take(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            # The rows that are scored are normed later. One row is left for the model's own norm.
+            hidden.append(arguments[0][0])
+            return (arguments[0][:, :1],)
+
+        hook = self._norm.register_forward_pre_hook(take)
+        try:
+            tokens, positions = inputs
+            _PACKED_TREES.forward(self.ppm.model.base_model, tokens, positions, batch)
+        finally:
+            hook.remove()
+        return hidden[0]
 
     @torch.no_grad()
     def _probe(self, name: str) -> None:

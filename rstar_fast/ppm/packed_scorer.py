@@ -150,6 +150,11 @@ class PackedScorer:
             for i, (nodes, tree) in enumerate(zip(found, trees, strict=True))
         ]
 
+    def forget(self) -> None:
+        """Drop what is kept of earlier texts. Needed after a change of the model's weights."""
+        self._prefixes = Prefixes(self.cache_bytes)
+        self._encoder.model.renew()
+
     def _logprobs(self, tree: Tree) -> list[float]:
         """Return the log-probability of the path to each node, nats.
 

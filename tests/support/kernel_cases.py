@@ -1,13 +1,16 @@
 """Inputs and checks against float64 references, for all tiers of kernel tests."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from random_trees import SHAPES, TokenTree, random_tree
 from torch import Tensor
+from torch.nn.functional import pad
 
 from rstar_fast._core import pack
+from rstar_fast.kernels.kept_attention import KeptTable, kept_attention
 from rstar_fast.kernels.preference_loss import PairGroups, preference_loss
 from rstar_fast.kernels.tree_attention import TreeLayout, tree_attention
 from rstar_fast.kernels.value_head import value_head
@@ -108,6 +111,85 @@ ATTENTION: dict[str, tuple[Callable[[str], TreeLayout], dict[str, object]]] = {
     ),
 }
 """Layouts and options for `check_attention`, by name."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Buffers of keys and values, and the new tokens behind them.
+
+    Attributes:
+        prefixes: Places and capacity of each buffer of prefixes.
+        own: Places and capacity of the buffer of rows.
+        entries: Entries of `KeptTable` without the packed positions, which are shuffled.
+        heads: Number of query heads and of key heads.
+        dim: Head dimension.
+    """
+
+    prefixes: tuple[tuple[int, int], ...]
+    own: tuple[int, int]
+    entries: tuple[tuple[int, int, int, int, int], ...]
+    heads: tuple[int, int] = (6, 2)
+    dim: int = 32
+
+
+_ROWS = ((0, 1, 5, 0, 1), (0, 1, 5, 3, 9), (0, 0, 64, 1, 64), (1, 2, 100, 2, 33))
+_ENCODING = tuple((1, 0, tokens, -1, 0) for tokens in range(60, 70))
+KEPT = {
+    "rows": Kept(((3, 64), (3, 128)), (4, 64), _ROWS),
+    "prefixes only": Kept(((3, 64), (3, 128)), (4, 0), _ENCODING),
+    "rows and prefixes": Kept(((3, 64), (3, 128)), (4, 64), _ROWS + _ENCODING),
+    "one head": Kept(((2, 64),), (1, 64), ((0, 1, 1, 0, 1), (0, 0, 1, -1, 0)), heads=(1, 1)),
+    "seven to a group": Kept(((3, 64), (3, 128)), (4, 64), _ROWS, heads=(14, 2), dim=64),
+    "more to a group than a tile": Kept(((3, 64), (3, 128)), (4, 64), _ROWS, heads=(20, 1)),
+    "odd dimension": Kept(((3, 64), (3, 128)), (4, 64), _ROWS, dim=24),
+    "dimension 128": Kept(((3, 64), (3, 128)), (4, 64), _ROWS + _ENCODING, dim=128),
+    "nothing": Kept(((1, 64),), (1, 64), ()),
+}
+"""Buffers and entries for `check_kept_attention`, by name."""
+
+
+def check_kept_attention(
+    kept: Kept, dtype: torch.dtype, impl: str | None, device: str = "cpu"
+) -> None:
+    """Compare kept attention with its reference in float64: the results, and what is written."""
+    draw = torch.Generator().manual_seed(len(kept.entries))
+    tokens, (num_heads, num_groups) = len(kept.entries) + 2, kept.heads
+    numbers = torch.randperm(tokens, generator=draw)[: len(kept.entries)].tolist()
+    entries = np.array(
+        [[number, *entry] for number, entry in zip(numbers, kept.entries, strict=True)], np.int32
+    ).reshape(-1, 6)
+    layers = 2
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=draw).to(device, dtype)
+
+    buffers = [
+        random(layers, 2, places, num_groups, capacity, kept.dim)
+        for places, capacity in (*kept.prefixes, kept.own)
+    ]
+    # Models hand over heads and tokens in either order.
+    query = random(tokens, num_heads, kept.dim).transpose(0, 1)
+    key, value = random(num_groups, tokens, kept.dim), random(num_groups, tokens, kept.dim)
+    exact = [buffer.double() for buffer in buffers]
+    for layer in range(layers):
+        expected = torch.zeros(query.shape, dtype=torch.float64, device=device)
+        kept_attention(
+            *(tensor.double() for tensor in (query, key, value)),
+            KeptTable.of(exact[:-1], exact[-1], entries),
+            layer,
+            expected,
+            impl="reference",
+        )
+        table = KeptTable.of(buffers[:-1], buffers[-1], entries)
+        # A graph has entries that stand for nothing, and buffers that are not there.
+        table = replace(
+            table, entries=pad(table.entries, (0, 3)), buffers=pad(table.buffers, (0, 2))
+        )
+        out = query.new_empty(query.shape).zero_()
+        kept_attention(query, key, value, table, layer, out, impl=impl)
+        close(out, expected, dtype, f"layer {layer}")
+    for mine, theirs in zip(buffers, exact, strict=True):
+        assert torch.equal(mine.double(), theirs)
 
 
 def check_value_head(

@@ -13,6 +13,7 @@ from lib.ahead_of_time import (
     TARGETS,
     TOKENS,
     compiling_for,
+    start_kept_attention,
     start_small_kernels,
     start_tree_attention,
     usage,
@@ -71,6 +72,15 @@ def test_long_lists_are_cut_into_parts(
     monkeypatch.setattr(layout, "_MAX_UNCUT_TILES", 1)
     start_tree_attention(128, 2, 64)
     assert tuple(name for name, _ in compiled) == (*KERNELS, "add_parts")
+    hold_to_limits(compiled, record_property)
+
+
+@pytest.mark.parametrize(("dim", "size"), FORMS)
+def test_kept_attention(
+    compiled: list[tuple[str, Any]], dim: int, size: int, record_property: Any
+) -> None:
+    start_kept_attention(dim, size)
+    assert [name for name, _ in compiled] == ["write_kept", "attend_kept"]
     hold_to_limits(compiled, record_property)
 
 

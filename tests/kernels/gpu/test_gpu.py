@@ -4,8 +4,10 @@ import pytest
 import torch
 from kernel_cases import (
     ATTENTION,
+    KEPT,
     SCORES,
     check_attention,
+    check_kept_attention,
     check_preference_loss,
     check_value_head,
     layout_of,
@@ -50,6 +52,12 @@ def test_every_run_gives_the_same_bits() -> None:
 
     for first, second in zip(run(), run(), strict=True):
         assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", KEPT)
+def test_kept_attention(case: str, dtype: torch.dtype) -> None:
+    check_kept_attention(KEPT[case], dtype, None, "cuda")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -10,8 +10,10 @@ import pytest
 import torch
 from kernel_cases import (
     ATTENTION,
+    KEPT,
     SCORES,
     check_attention,
+    check_kept_attention,
     check_preference_loss,
     check_value_head,
     layout_of,
@@ -135,3 +137,9 @@ class TestRefusals:
                 layout,
                 impl="triton",
             )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", KEPT)
+def test_kept_attention(case: str, dtype: torch.dtype) -> None:
+    check_kept_attention(KEPT[case], dtype, "triton")
