@@ -51,8 +51,8 @@ class Section:
     policy: str | None = None
 
 
-TESTS = "-m pytest -q -p no:cacheprovider tests/kernels/gpu"
-SCORE = "bench/score.py --dtype bfloat16 --candidates 32 --depth 8 --repeats 2"
+TESTS = "-m pytest -q -p no:cacheprovider tests/kernels/gpu tests/models/test_graphs.py"
+SCORE = "bench/score.py --dtype bfloat16 --candidates 32 --depth 8 --repeats 3"
 DECODE = "bench/decode.py --prompt finetuned --problems 4 --depth 2"
 DRY_KERNELS = "bench/kernels.py --quick"
 DRY_SCORE = "bench/score.py --quick --device cpu"
@@ -68,8 +68,8 @@ SECTIONS = {
     "score_7b": Section(
         f"{SCORE} --model 7B --layers 8 --skip-training", f"{DRY_SCORE} --skip-training", 120
     ),
-    "decode": Section(f"{DECODE} --repeats 2", DRY_DECODE, 60),
-    "decode_0.5b": Section(f"{DECODE} --repeats 2 --max-tokens 64", DRY_DECODE, 90, "0.5B"),
+    "decode": Section(f"{DECODE} --repeats 3", DRY_DECODE, 60),
+    "decode_0.5b": Section(f"{DECODE} --repeats 3 --max-tokens 64", DRY_DECODE, 90, "0.5B"),
     "decode_1.5b": Section(f"{DECODE} --repeats 1 --max-tokens 64", DRY_DECODE, 90, "1.5B"),
 }
 """All sections by name, in the order in which they run.

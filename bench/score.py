@@ -116,16 +116,15 @@ def main() -> None:
         trees=args.trees,
     )
     rows = []
-    with torch.device(device):
-        for name in args.model:
-            ppm = load(name, args.layers, device, getattr(torch, args.dtype))
-            rows += [
-                scoring_row(name, ppm, depth, count, args)
-                for depth in args.depth
-                for count in args.candidates
-            ]
-            if not args.skip_training:
-                rows.append(training_row(name, ppm, min(args.depth), args))
+    for name in args.model:
+        ppm = load(name, args.layers, device, getattr(torch, args.dtype))
+        rows += [
+            scoring_row(name, ppm, depth, count, args)
+            for depth in args.depth
+            for count in args.candidates
+        ]
+        if not args.skip_training:
+            rows.append(training_row(name, ppm, min(args.depth), args))
     ours = [
         row["sides"][side]["tokens_per_distinct"]
         for row in rows
@@ -156,7 +155,8 @@ def load(name: str, layers: int | None, device: str, dtype: torch.dtype) -> PPM:
             "num_labels": 1,
         }
         config = Qwen2Config(**{**shape, **({"num_hidden_layers": layers} if layers else {})})
-        model: Any = AutoModelForSequenceClassification.from_config(config, dtype=dtype)
+        with torch.device(device):
+            model: Any = AutoModelForSequenceClassification.from_config(config, dtype=dtype)
     else:
         model = PPM.from_pretrained(
             ppm_path() if name == EMBEDDED else name, device=device, dtype=dtype
@@ -172,7 +172,10 @@ def scoring_row(
     name: str, ppm: PPM, depth: int, candidates: int, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Score the same work in every way."""
-    work = Work.draw(args.trees, depth, candidates, args.question, args.step, _vocabulary(ppm))
+    device = str(ppm.model.device)
+    work = Work.draw(
+        args.trees, depth, candidates, args.question, args.step, _vocabulary(ppm), device
+    )
     sides: dict[str, Callable[[], Any]] = {
         side: (lambda run=run: run(ppm, work, args.batch_tokens)) for side, run in SCORING.items()
     }
@@ -191,7 +194,10 @@ def scoring_row(
 
 def training_row(name: str, ppm: PPM, depth: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train on the same work in every way. The gradients must agree too."""
-    work = Work.draw(args.trees, depth, SIBLINGS, args.question, args.step, _vocabulary(ppm))
+    device = str(ppm.model.device)
+    work = Work.draw(
+        args.trees, depth, SIBLINGS, args.question, args.step, _vocabulary(ppm), device
+    )
     gradients: list[torch.Tensor] = []
 
     def train(run: Callable[[PPM, Work, int], Any]) -> Any:
@@ -286,7 +292,7 @@ def _vocabulary(ppm: PPM) -> int:
 
 def _now() -> float:
     """Return seconds, on a CPU those of the processor, which other programs disturb less."""
-    if torch.get_default_device().type == "cpu":
+    if not torch.cuda.is_available():
         return time.process_time()
     torch.cuda.synchronize()
     return time.perf_counter()

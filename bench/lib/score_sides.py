@@ -46,15 +46,20 @@ class Work:
 
     @classmethod
     def draw(
-        cls, trees: int, depth: int, candidates: int, prompt: int, step: int, vocabulary: int
+        cls,
+        trees: int,
+        depth: int,
+        candidates: int,
+        prompt: int,
+        step: int,
+        vocabulary: int,
+        device: str,
     ) -> "Work":
         """Return trees of random tokens without token 0."""
         draw = torch.Generator().manual_seed(0)
         return cls(
             *(
-                torch.randint(low, high, shape, generator=draw, device="cpu").to(
-                    torch.get_default_device()
-                )
+                torch.randint(low, high, shape, generator=draw).to(device)
                 for low, high, shape in (
                     (1, vocabulary, (trees, prompt)),
                     (1, vocabulary, (trees, depth, candidates, step)),
@@ -78,7 +83,7 @@ class Work:
 
         Prefixes have the shape [trees, tokens], children [trees, candidates, step tokens].
         """
-        prefix, every = self.prompts, torch.arange(len(self.prompts))
+        prefix, every = self.prompts, torch.arange(len(self.prompts), device=self.prompts.device)
         for depth in range(self.steps.shape[1]):
             yield prefix, self.steps[:, depth]
             prefix = torch.cat([prefix, self.steps[every, depth, self.chosen[:, depth]]], 1)
@@ -119,9 +124,7 @@ def per_path(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
             0, 1
         )
         for part in rows.split(max(1, batch_tokens // rows.shape[1])):
-            scores.append(
-                ppm.squash(ppm.forward(part, torch.full((len(part),), part.shape[1] - 1)))
-            )
+            scores.append(ppm.squash(ppm.forward(part, _last(part))))
             encoded += part.numel()
     return _numbers(scores), encoded
 
@@ -148,7 +151,7 @@ def prefix_cached(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]
         hidden = _hidden(ppm, rows, wide)
         scores.append(ppm.squash(ppm.head(hidden[:, -1])))
         encoded += rows.numel()
-        keep = torch.arange(trees) * candidates + work.chosen[:, depth]
+        keep = torch.arange(trees, device=ppm.model.device) * candidates + work.chosen[:, depth]
         known = [(layer.keys[keep], layer.values[keep]) for layer in wide.layers]
     return _numbers(scores), encoded
 
@@ -161,28 +164,26 @@ def packed_dense(ppm: PPM, work: Work, batch_tokens: int) -> tuple[Scores, int]:
     """
     known, encoded, scores = _cache_of(ppm, work.prompts), work.prompts.numel(), []
     trees, _, candidates, step = work.steps.shape
-    every = torch.arange(trees)
-    block = torch.full((step, step), torch.finfo(ppm.model.dtype).min, dtype=ppm.model.dtype).triu(
-        1
-    )
+    device, dtype = ppm.model.device, ppm.model.dtype
+    hidden_from_it = torch.finfo(dtype).min
+    every, steps = torch.arange(trees, device=device), torch.arange(step, device=device)
+    each = torch.arange(candidates, device=device)
+    block = torch.full((step, step), hidden_from_it, dtype=dtype, device=device).triu(1)
     for depth, (prefix, children) in enumerate(work.levels()):
-        mask = torch.full(
-            (candidates, step, candidates, step), torch.finfo(block.dtype).min, dtype=block.dtype
-        )
-        mask[torch.arange(candidates), :, torch.arange(candidates)] = block
+        mask = block.new_full((candidates, step, candidates, step), hidden_from_it)
+        mask[each, :, each] = block
         mask = torch.cat(
             [block.new_zeros(candidates * step, prefix.shape[1]), mask.view(candidates * step, -1)],
             1,
         )
         wide = DynamicCache(known)
-        positions = (
-            (prefix.shape[1] + torch.arange(step)).repeat(candidates)[None].expand(trees, -1)
-        )
+        positions = (prefix.shape[1] + steps).repeat(candidates)[None].expand(trees, -1)
         hidden = _hidden(ppm, children.flatten(1), wide, positions, mask.expand(trees, 1, -1, -1))
         scores.append(ppm.squash(ppm.head(hidden[:, step - 1 :: step].flatten(0, 1))))
         encoded += children.numel()
-        chosen = prefix.shape[1] + work.chosen[:, depth, None] * step + torch.arange(step)
-        kept = torch.cat([torch.arange(prefix.shape[1]).expand(trees, -1), chosen], 1)
+        chosen = prefix.shape[1] + work.chosen[:, depth, None] * step + steps
+        known_before = torch.arange(prefix.shape[1], device=device)
+        kept = torch.cat([known_before.expand(trees, -1), chosen], 1)
         known = [
             tuple(
                 part[every[:, None], :, kept].transpose(1, 2) for part in (layer.keys, layer.values)
@@ -300,9 +301,7 @@ def _train_rows(
         # The pairs of one level stay together.
         for part in groups.split(max(1, batch_tokens // groups[0].numel())):
             flat = part.flatten(0, 1)
-            scores = ppm.squash(
-                ppm.forward(flat, torch.full((len(flat),), flat.shape[1] - 1))
-            ).view(len(part), -1)
+            scores = ppm.squash(ppm.forward(flat, _last(flat))).view(len(part), -1)
             losses = softplus(scores[:, list(others)] - scores[:, list(preferred)]).mean(1)
             loss = losses.sum() / (work.steps.shape[0] * work.steps.shape[1])
             loss.backward()
@@ -348,6 +347,11 @@ TRAINING: dict[str, Callable[[PPM, Work, int], tuple[float, int]]] = {
     "text by text": text_by_text,
     "packed": packed_training,
 }
+
+
+def _last(rows: Tensor) -> Tensor:
+    """Return the index of the last token of each row."""
+    return torch.full((len(rows),), rows.shape[1] - 1, device=rows.device)
 
 
 @cache
