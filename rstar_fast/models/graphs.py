@@ -15,6 +15,7 @@ padding, which the attention never sees. What is padding stays padding: all else
 each token alone.
 """
 
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,6 +32,10 @@ _STEPS = 4
 """Number of sizes between a power of two and the next."""
 _SMALLEST = 8
 """Smallest size that numbers of tokens are rounded up to."""
+_MOST_FAILURES = 3
+"""Number of recordings that may fail before a model runs without graphs."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while a forward is recorded: policy and PPM work in threads of their own."""
 
 Attend = Callable[[nn.Module, Tensor, Tensor, Tensor, Any, float | None, int | None], Tensor]
 """The attention of one layer, see `attention.AttentionFunction`."""
@@ -180,7 +185,8 @@ class ForwardGraphs:
     """Runs the forwards of a model as graphs, where they can be recorded.
 
     The first forward of a size runs as usual, and the second one is recorded. A model that cannot
-    be recorded, such as one that looks at its own results, runs as usual from then on.
+    be recorded, such as one that looks at its own results, runs as usual after a few attempts. A
+    single attempt may also fail because another thread waited for the whole device meanwhile.
     """
 
     def __init__(self, model: Any, run: Run, attend: Attend, rows: int = 0) -> None:
@@ -194,6 +200,7 @@ class ForwardGraphs:
         """
         self._model, self._run, self._attend, self._rows = model, run, attend, rows
         self._on = _is_on_one_gpu(model)
+        self._failures = 0
         self._weights: list[int] = []
         self._seen: Counter[tuple[int, ...]] = Counter()
         self._recorded: dict[tuple[int, ...], Recording] = {}
@@ -238,7 +245,7 @@ class ForwardGraphs:
         return output[: inputs[self._rows].shape[-1]]
 
     def _record(self, inputs: Sequence[Tensor], sizes: Sequence[int]) -> Recording | None:
-        """Record a forward. None if the model cannot be recorded."""
+        """Record a forward. None if that fails."""
         fixed = [
             tensor.new_zeros(*tensor.shape[:-1], size)
             for tensor, size in zip(inputs, sizes, strict=True)
@@ -248,13 +255,14 @@ class ForwardGraphs:
             self._stream = cuda.Stream(self._model.device)  # type: ignore[no-untyped-call]
             # A pool ends with its last graph.
             self._pool = cuda.graph_pool_handle()
-        cuda.synchronize(self._model.device)
+        # Only streams wait here, never the whole device: that would break what others record.
+        usual = cuda.current_stream(self._model.device)
+        self._stream.wait_stream(usual)
         try:
-            with cuda.stream(self._stream):
+            with _ONE_AT_A_TIME, cuda.stream(self._stream):
                 # What is made at first use, such as a library's workspace, is not part of a graph.
                 rehearsal = Recording(fixed, self._buffers, None)
                 rehearsal.take(self._run(fixed, rehearsal))
-                cuda.synchronize(self._model.device)
                 recording = Recording(fixed, self._buffers, self._pool)
                 recording.begin()
                 try:
@@ -262,15 +270,17 @@ class ForwardGraphs:
                 finally:
                     recording.end()
         except RuntimeError as error:
-            self._on = False
-            self._recorded.clear()
-            warnings.warn(
-                f"the forwards of this model run without CUDA graphs: {error}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            self._failures += 1
+            if self._failures == _MOST_FAILURES:
+                self._on = False
+                self._recorded.clear()
+                warnings.warn(
+                    f"the forwards of this model run without CUDA graphs: {error}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             return None
-        cuda.synchronize(self._model.device)
+        usual.wait_stream(self._stream)
         return recording
 
 

@@ -7,7 +7,7 @@ them again on the same tensors, and writes the results where they lay.
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -55,20 +55,20 @@ class _Cuda:
     CUDAGraph = Graph
 
     @staticmethod
-    def Stream(device: Any) -> str:
-        return f"stream of {device}"
+    def Stream(device: Any) -> Any:
+        return Mock()
 
     @staticmethod
-    def stream(stream: str) -> Any:
+    def current_stream(device: Any) -> Any:
+        return Mock()
+
+    @staticmethod
+    def stream(stream: Any) -> Any:
         return nullcontext()
 
     @staticmethod
     def graph_pool_handle() -> str:
         return "pool"
-
-    @staticmethod
-    def synchronize(device: Any) -> None:
-        pass
 
 
 @contextmanager
