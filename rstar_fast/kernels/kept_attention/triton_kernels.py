@@ -60,7 +60,7 @@ def write_kept(
     DIM: tl.constexpr, BLOCK_DIM: tl.constexpr,
 ):  # fmt: skip
     """Write the key and the value of one new token."""
-    i_group = tl.program_id(0) % num_groups
+    i_group = (tl.program_id(0) % num_groups).to(tl.int64)
     p_entry = p_entries + tl.program_id(0) // num_groups
     prefix_tokens = tl.load(p_entry + 3 * num_entries)
     if prefix_tokens == 0:
@@ -69,10 +69,14 @@ def write_kept(
     o_dim = tl.arange(0, BLOCK_DIM)
     m_dim = o_dim < DIM
     b_key = tl.load(
-        p_key + i_group * stride_key_head + i_token * stride_key_token + o_dim, mask=m_dim
+        p_key + i_group * stride_key_head + i_token * stride_key_token + o_dim,
+        mask=m_dim,
+        other=0.0,
     )
     b_value = tl.load(
-        p_value + i_group * stride_value_head + i_token * stride_value_token + o_dim, mask=m_dim
+        p_value + i_group * stride_value_head + i_token * stride_value_token + o_dim,
+        mask=m_dim,
+        other=0.0,
     )
     i_row = tl.load(p_entry + 4 * num_entries)
     is_row = i_row >= 0
@@ -128,7 +132,7 @@ def attend_kept(
     BLOCK_KEYS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Attend from the query heads of one group of one new token. The program owns their results."""
-    i_group = tl.program_id(0) % num_groups
+    i_group = (tl.program_id(0) % num_groups).to(tl.int64)
     p_entry = p_entries + tl.program_id(0) // num_groups
     prefix_tokens = tl.load(p_entry + 3 * num_entries)
     if prefix_tokens == 0:
