@@ -32,6 +32,8 @@ _STEPS = 4
 """Number of sizes between a power of two and the next."""
 _SMALLEST = 8
 """Smallest size that numbers of tokens are rounded up to."""
+_MOST_SIZES = 128
+"""Largest number of sizes that are recorded for a model, since each takes memory."""
 _MOST_FAILURES = 3
 """Number of recordings that may fail before a model runs without graphs."""
 _ONE_AT_A_TIME = threading.Lock()
@@ -193,15 +195,16 @@ class ForwardGraphs:
         """Take a model.
 
         Args:
-            model: Model of transformers. Its weights may change, but not move: see `renew`.
+            model: Model of transformers.
             run: Forward of the model.
             attend: Attention function that `run` puts into the model.
             rows: Number of the input whose size is the number of the output's rows.
         """
         self._model, self._run, self._attend, self._rows = model, run, attend, rows
-        self._on = _is_on_one_gpu(model)
+        self._on, self._device = _is_on_one_gpu(model), model.device
         self._failures = 0
-        self._weights: list[int] = []
+        self._weights = list(model.parameters())
+        self._addresses: list[int] = []
         self._seen: Counter[tuple[int, ...]] = Counter()
         self._recorded: dict[tuple[int, ...], Recording] = {}
         self._buffers = _Buffers()
@@ -209,13 +212,14 @@ class ForwardGraphs:
         self._stream: Any = None
 
     def renew(self) -> None:
-        """Forget all graphs if weights of the model have moved in memory since they were made."""
-        if self._recorded and self._addresses() != self._weights:
+        """Take note that weights of the model may have been replaced by others."""
+        self._weights = list(self._model.parameters())
+
+    def _forget_if_moved(self) -> None:
+        """Forget all graphs if weights have moved in memory since they were recorded."""
+        if self._recorded and self._addresses != [weight.data_ptr() for weight in self._weights]:
             self._seen.clear()
             self._recorded.clear()
-
-    def _addresses(self) -> list[int]:
-        return [weight.data_ptr() for weight in self._model.parameters()]
 
     def __call__(self, inputs: Sequence[Tensor], batch: Any) -> Tensor:
         """Run a forward.
@@ -229,13 +233,14 @@ class ForwardGraphs:
             Output. Where the forward is a graph, the next one writes over it.
         """
         tokens = inputs[0].shape[-1]
-        if not self._on or tokens > MAX_TOKENS or not tokens or not _is_plain():
+        if not self._on or not 0 < tokens <= MAX_TOKENS or not self._is_plain(inputs[0]):
             return self._run(inputs, batch)
+        self._forget_if_moved()
         sizes = tuple(_rounded(tensor.shape[-1]) for tensor in inputs)
         recorded = self._recorded.get(sizes)
         if recorded is None:
             self._seen[sizes] += 1
-            if self._seen[sizes] == 1:
+            if self._seen[sizes] == 1 or len(self._recorded) == _MOST_SIZES:
                 return self._run(inputs, batch)
             recorded = self._record(inputs, sizes)
             if recorded is None:
@@ -244,6 +249,11 @@ class ForwardGraphs:
         output = recorded.replay(inputs, self._attend, batch)
         return output[: inputs[self._rows].shape[-1]]
 
+    def _is_plain(self, tokens: Tensor) -> bool:
+        """Return whether a forward now is what it will be next time."""
+        is_inference = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cuda")
+        return is_inference and tokens.device == self._device
+
     def _record(self, inputs: Sequence[Tensor], sizes: Sequence[int]) -> Recording | None:
         """Record a forward. None if that fails."""
         fixed = [
@@ -251,12 +261,12 @@ class ForwardGraphs:
             for tensor, size in zip(inputs, sizes, strict=True)
         ]
         if not self._recorded:
-            self._weights = self._addresses()
-            self._stream = cuda.Stream(self._model.device)  # type: ignore[no-untyped-call]
+            self._addresses = [weight.data_ptr() for weight in self._weights]
+            self._stream = cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             # A pool ends with its last graph.
             self._pool = cuda.graph_pool_handle()
         # Only streams wait here, never the whole device: that would break what others record.
-        usual = cuda.current_stream(self._model.device)
+        usual = cuda.current_stream(self._device)
         self._stream.wait_stream(usual)
         try:
             with _ONE_AT_A_TIME, cuda.stream(self._stream):
@@ -287,11 +297,6 @@ class ForwardGraphs:
 def _is_on_one_gpu(model: nn.Module) -> bool:
     devices = {weight.device for weight in model.parameters()}
     return len(devices) == 1 and devices.pop().type == "cuda"
-
-
-def _is_plain() -> bool:
-    """Return whether a forward now is what it will be next time."""
-    return not torch.is_grad_enabled() and not torch.is_autocast_enabled("cuda")
 
 
 def _rounded(count: int) -> int:

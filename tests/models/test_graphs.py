@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from graph_double import recording_on_a_cpu
+from torch import nn
 
 from rstar_fast.embedded import held_out_problems, policy_path, ppm_path
 from rstar_fast.models import graphs
@@ -116,16 +117,45 @@ def test_weights_that_change_in_place(device: str) -> None:
     assert np.abs(after - before).max() > 1e-3
 
 
-def test_weights_that_move(device: str) -> None:
+def move(model: nn.Module) -> None:
+    for weight in model.parameters():
+        weight.data = weight.data.clone().mul_(1.1)
+
+
+def replace(model: nn.Module) -> None:
+    for module in model.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(weight.detach() * 1.1))
+
+
+@pytest.mark.parametrize("change", [move, replace])
+def test_weights_that_move(device: str, change: Callable[[nn.Module], None]) -> None:
     policy = make_policy(device)
     before = write(policy)
-    for weight in policy._model.model.parameters():
-        weight.data = weight.data.clone().mul_(1.1)
+    change(policy._model.model)
     policy.update(1)
     after, count = replayed(lambda: write(policy))
     assert count > 0
     policy.update(2)
     assert after == as_usual(lambda: write(policy)) != before
+
+
+def test_weights_that_move_unsaid(device: str) -> None:
+    scorer = make_scorer(device)
+    for _ in range(2):
+        before = score(scorer)
+    move(scorer.ppm.model.base_model)
+    for _ in range(2):
+        after = score(scorer)
+    assert after == pytest.approx(as_usual(lambda: score(scorer)), abs=1e-4)
+    assert np.abs(after - before).max() > 1e-3
+
+
+def test_so_many_sizes_are_recorded(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "_MOST_SIZES", 0)
+    scorer = make_scorer(device)
+    found, count = replayed(lambda: [score(scorer) for _ in range(3)])
+    assert count == 0 and np.array_equal(found[0], found[2])
 
 
 def test_a_model_that_looks_at_its_results_runs_as_usual(device: str) -> None:
