@@ -35,13 +35,14 @@ from rstar_fast.policy.base import (
 from rstar_fast.policy.drafts import Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
 from rstar_fast.policy.int8_linear import check_int8, quantize_linears
-from rstar_fast.policy.kv import PrefixPools, RowKV, row_bytes
+from rstar_fast.policy.kv import PrefixPools
 from rstar_fast.policy.loading import CausalModel, load
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore
 from rstar_fast.policy.prefix_tokens import PrefixTokens, common_length
 from rstar_fast.policy.repetition import left_over
 from rstar_fast.policy.rows import DecodeRow, RowGroup, pack_rows
+from rstar_fast.policy.running_rows import RunningRows
 from rstar_fast.policy.sampling import draw
 from rstar_fast.prompts import PromptStyle
 from rstar_fast.seeding import stream
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
 
 _ENCODE_TOKENS = 2048
 """Largest number of new tokens of all prefixes in one step. A longer prefix goes alone."""
-_FIRST_ROWS = 64
-_MOST_ROWS = 128
-"""Bounds of the number of rows, where it is not given."""
 _WORTH_WAITING = 16
 """A request waits one step if another is encoding at least this many tokens that it needs too."""
 
@@ -141,12 +139,10 @@ class TransformersPolicy:
         )
         self._endings = Endings(tokenizer, end_tokens, self._prefix_tokens.lead)
         self._store = PrefixStore(cache_bytes)
-        self._max_rows = max_rows or _FIRST_ROWS
-        self._grows = max_rows is None
-        self._new_buffers()
+        self._running = RunningRows(self._model.layout, max_rows)
+        self._prefixes = PrefixPools(self._model.layout)
         self._queue: deque[ExpandRequest] = deque()
         self._groups: list[RowGroup] = []
-        self._rows: list[DecodeRow] = []
         self._done: list[Expansion] = []
 
     @property
@@ -167,7 +163,6 @@ class TransformersPolicy:
         """Forget all pending requests. The keys and values that are kept for reuse stay."""
         self._queue.clear()
         self._groups.clear()
-        self._rows.clear()
         self._done.clear()
         self._new_buffers()
 
@@ -200,7 +195,7 @@ class TransformersPolicy:
         """
         try:
             admitted = self._admit()
-            if self._rows or admitted:
+            if self._running.rows or admitted:
                 self._advance(self._forward(admitted), admitted)
         except torch.OutOfMemoryError as error:
             self._retreat(error)
@@ -217,12 +212,14 @@ class TransformersPolicy:
             Admitted requests, whose prefixes are to be encoded in this step.
         """
         admitted: list[RowGroup] = []
-        reserved = len(self._rows) + sum(
+        running = self._running
+        reserved = len(running.rows) + sum(
             group.request.num_candidates - group.started for group in self._groups
         )
-        if self._queue and reserved >= self._max_rows:
-            self._add_rows()
-        free = self._max_rows - reserved
+        if self._queue and reserved >= running.most:
+            longest = max(group.budget for group in self._groups)
+            running.grow(longest, 2 * self._prefixes.num_bytes, self._store.capacity_bytes)
+        free = running.most - reserved
         new_tokens = 0
         while self._queue and free > 0:
             request = self._queue[0]
@@ -249,15 +246,6 @@ class TransformersPolicy:
             free -= request.num_candidates
         return admitted
 
-    def _add_rows(self) -> None:
-        """Double the number of rows, if it may grow and the memory for them suffices."""
-        num_rows = 2 * self._max_rows
-        longest = max(group.budget for group in self._groups)
-        needed = num_rows * row_bytes(self._model.layout, longest) + 2 * self._prefixes.num_bytes
-        if self._grows and num_rows <= _MOST_ROWS and needed <= self._store.capacity_bytes:
-            self._max_rows = num_rows
-            self._own.add_rows(num_rows)
-
     def _encoding_soon(self, tokens: list[int], known: int, admitted: list[RowGroup]) -> bool:
         """Return whether a prefix had better wait for one that is encoded in this step.
 
@@ -279,7 +267,8 @@ class TransformersPolicy:
             Logits [rows + admitted, vocabulary]: those of the rows in the order of their
             places, then those after each new prefix.
         """
-        packed = pack_rows(self._rows, admitted, self._own, self._model.layout)
+        running, layout = self._running, self._model.layout
+        packed = pack_rows(running.rows, admitted, running.kv, layout)
         return self._model.forward(packed.tokens, packed.positions, packed.batch, packed.keep)
 
     def _advance(self, logits: Tensor, admitted: list[RowGroup]) -> None:
@@ -291,11 +280,11 @@ class TransformersPolicy:
                 self._store.insert(
                     group.tokens, group.prefix.num_known, group.prefix.flat(group.prefix.num_known)
                 )
-        num_rows = len(self._rows)
+        num_rows = len(self._running.rows)
         for i, group in enumerate(admitted):
             # A copy: a view would keep the logits of all rows alive.
             group.logits = logits[num_rows + i : num_rows + i + 1].clone()
-        self._write(list(self._rows), logits[:num_rows])
+        self._write(list(self._running.rows), logits[:num_rows])
         self._begin()
 
     def _begin(self) -> None:
@@ -304,13 +293,14 @@ class TransformersPolicy:
         Requests are served in the order of their admission. A candidate may end with its first
         token and free its place again.
         """
+        running = self._running
         while True:
             new: list[DecodeRow] = []
             logits: list[Tensor] = []
             for group in self._groups:
                 if group.logits is None:
                     continue
-                room = self._max_rows - len(self._rows) - len(new)
+                room = running.most - len(running.rows) - len(new)
                 request, first = group.request, group.started
                 group.started = min(request.num_candidates, first + room)
                 for sample in range(first, group.started):
@@ -320,7 +310,7 @@ class TransformersPolicy:
                     group.logits = None
             if not new:
                 return
-            self._rows += new
+            running.rows += new
             self._write(new, torch.cat(logits))
 
     def _write(self, rows: list[DecodeRow], logits: Tensor) -> None:
@@ -364,13 +354,10 @@ class TransformersPolicy:
 
     def _finish(self, row: DecodeRow, candidate: Candidate) -> None:
         """Take a finished row out of the batch. Its request is done with its last candidate."""
-        group, place = row.group, self._rows.index(row)
-        known = len(row.tokens) - 1
+        group, known = row.group, row.tokens[:-1]
         if known and self._store.capacity_bytes:
-            self._store.insert(
-                group.tokens + row.tokens[:-1], len(group.tokens), self._own.flat(place, known)
-            )
-        self._vacate(place)
+            self._store.insert(group.tokens + known, len(group.tokens), self._running.written(row))
+        self._running.remove(row)
         if self.version:
             candidate = replace(candidate, version=self.version)
         group.candidates[row.sample] = candidate
@@ -388,18 +375,7 @@ class TransformersPolicy:
         """Take a request and its rows out of the batch, and clear all that they wrote."""
         self._groups.remove(group)
         group.prefix.release(damaged=True)
-        rows = [row for row in self._rows if row.group is group]
-        for row in rows:
-            self._own.clear(self._rows.index(row))
-        for row in rows:
-            self._vacate(self._rows.index(row))
-
-    def _vacate(self, place: int) -> None:
-        """Free a row's place. The last row moves into it, so that the first places stay taken."""
-        last = self._rows.pop()
-        if place < len(self._rows):
-            self._rows[place] = last
-            self._own.move(len(self._rows), place, len(last.tokens) - 1)
+        self._running.drop(group)
 
     def _retreat(self, error: torch.OutOfMemoryError) -> None:
         """Make room after an out-of-memory error.
@@ -408,7 +384,7 @@ class TransformersPolicy:
         back to the queue. They are written again, with the same draws. If there is a single row
         already, its request fails.
         """
-        if self._max_rows == 1:
+        if self._running.most == 1:
             request = self._groups[0].request if self._groups else self._queue.popleft()
             for group in list(self._groups):
                 self._drop(group)
@@ -419,8 +395,7 @@ class TransformersPolicy:
                 )
             )
             return
-        self._max_rows = max(1, self._max_rows // 2)
-        self._grows = False
+        self._running.halve()
         self._begin_again()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -436,7 +411,7 @@ class TransformersPolicy:
     def _new_buffers(self) -> None:
         """Make empty buffers for the keys and values of the requests that are being answered."""
         self._prefixes = PrefixPools(self._model.layout)
-        self._own = RowKV(self._model.layout, self._max_rows)
+        self._running.clear()
 
 
 def _left_over(logits: Tensor, rows: Sequence[DecodeRow]) -> Tensor:

@@ -129,7 +129,7 @@ def test_rows_grow_with_the_queue_within_the_memory(model: PreTrainedModel) -> N
     done = {}
     while many.pending:
         done.update({e.request_id: e for e in many.step()})
-        seen.add(len(many._rows))
+        seen.add(len(many._running.rows))
     assert 64 < max(seen) <= 128
     assert {i: [c.token_ids for c in e.candidates] for i, e in done.items()} == {
         i: [c.token_ids for c in e.candidates] for i, e in expected.items()
@@ -144,7 +144,7 @@ def rows_of(policy: TransformersPolicy, requests: list[ExpandRequest]) -> list[i
     found = []
     while policy.pending:
         policy.step()
-        found.append(len(policy._rows))
+        found.append(len(policy._running.rows))
     return found
 
 
