@@ -1,5 +1,7 @@
 """Tables of the recipes, of made-up figures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from data_trees import make_tree
@@ -8,6 +10,7 @@ from recipes.ablation import VARIANTS, reference_search, table
 from recipes.guides import LikelihoodScorer
 from recipes.guides import table as guides_table
 from recipes.measuring import halves, markdown
+from recipes.pooled import keep, measured_rounds
 from recipes.pooled import table as pooled_table
 from recipes.scaling import crossing
 from rstar_fast.config import SearchConfig
@@ -108,6 +111,22 @@ def test_runs_are_pooled_if_they_measured_the_same() -> None:
     assert "| search: best - majority | +37.5 [" in shown and "(runs +50.0, +25.0; p" in shown
     with pytest.raises(ConfigError, match="same problems and budgets"):
         pooled_table([one, measured((20,), majority=["1000"])], None)
+
+
+def test_what_a_run_measured_is_kept_in_a_file(tmp_path: Path) -> None:
+    rounds = [measured((10,), majority=[flags]) for flags in ("1000", "1110")]
+    file = tmp_path / "seed-1.json.gz"
+    keep(rounds, file)
+    assert measured_rounds(file) == rounds
+    before = file.read_bytes()
+    keep(rounds, file)
+    assert file.read_bytes() == before
+    for name, contents in (("cut.json.gz", before[:-20]), ("text", b"no"), ("none", None)):
+        if contents is not None:
+            (tmp_path / name).write_bytes(contents)
+        with pytest.raises(ConfigError, match=f"{name}: expected a run's folder or a file"):
+            measured_rounds(tmp_path / name)
+    assert measured_rounds(tmp_path) == []
 
 
 def test_every_variant_is_a_search_of_the_budget() -> None:
