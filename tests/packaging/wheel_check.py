@@ -92,10 +92,10 @@ def check_base(python: Path, empty: Path) -> None:
         empty: Folder to work in.
     """
     # This module is in the folder of the script, which is not on the path when pytest imports it.
-    from test_light_base import EXTRAS, MISSING, SEARCH
+    from test_light_base import EXTRAS, MISSING, NO_HTTP, SEARCH
     from test_other_systems import ELSEWHERE
 
-    for program in (FOREST, SEARCH if ON_LINUX else ELSEWHERE, f"import sys\n{MISSING}"):
+    for program in (FOREST, SEARCH if ON_LINUX else ELSEWHERE, f"import sys\n{MISSING}", NO_HTTP):
         arguments = EXTRAS if program is FOREST else (str(empty),)
         subprocess.run([python, "-c", program, *arguments], cwd=empty, check=True)
     print("base install: ok")
