@@ -43,11 +43,6 @@ def choose(
         raise KernelError(
             f"{operation}: impl='triton' needs the package triton, which is not installed"
         )
-    return _function(operation, impl)
-
-
-@cache
-def _function(operation: str, impl: str) -> Callable[..., Any]:
     module = import_module(f"rstar_fast.kernels.{operation}.{impl}")
     run: Callable[..., Any] = getattr(module, operation)
     return run

@@ -1,6 +1,5 @@
 """The target, the check of tensors and the start of a kernel, for every Triton launcher."""
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -12,10 +11,14 @@ from rstar_fast.errors import KernelError
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 """Names of the GPU generations that have committed configurations."""
 
+LOG2_E = 1.4426950408889634
+"""Logarithm of e to the base of two, to which the kernels of attention compute."""
+_SMALLEST_SIDE = 16
+"""Smallest side of a tile in a product of matrices."""
+
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
-@cache
 def interpreting() -> bool:
     """Return whether kernels run in Triton's interpreter, on CPU tensors."""
     return bool(triton.knobs.runtime.interpret)
@@ -34,6 +37,11 @@ def target() -> str:
         return "gfx942"
     # Consumer cards, sm_120 too, have the shared memory of sm_86.
     return {9: "sm_90", 10: "sm_100", 11: "sm_100"}.get(current.arch // 10, "sm_80")
+
+
+def padded(count: int) -> int:
+    """Return the side of a tile that holds this many rows or columns, >= 1: a power of two."""
+    return max(_SMALLEST_SIDE, 1 << (count - 1).bit_length())
 
 
 def check(operation: str, *tensors: Tensor) -> None:

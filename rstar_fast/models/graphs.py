@@ -17,7 +17,6 @@ each token alone.
 
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -205,7 +204,7 @@ class ForwardGraphs:
         self._failures = 0
         self._weights = list(model.parameters())
         self._addresses: list[int] = []
-        self._seen: Counter[tuple[int, ...]] = Counter()
+        self._seen: set[tuple[int, ...]] = set()
         self._recorded: dict[tuple[int, ...], Recording] = {}
         self._buffers = _Buffers()
         self._pool: Any = None
@@ -232,22 +231,33 @@ class ForwardGraphs:
         Returns:
             Output. Where the forward is a graph, the next one writes over it.
         """
-        tokens = inputs[0].shape[-1]
-        if not self._on or not 0 < tokens <= MAX_TOKENS or not self._is_plain(inputs[0]):
+        recording = self._recording_for(inputs)
+        if recording is None:
             return self._run(inputs, batch)
+        output = recording.replay(inputs, self._attend, batch)
+        return output[: inputs[self._rows].shape[-1]]
+
+    def _recording_for(self, inputs: Sequence[Tensor]) -> Recording | None:
+        """Return the recording that serves a forward. None if it is to run as usual."""
+        if (
+            not self._on
+            or not 0 < inputs[0].shape[-1] <= MAX_TOKENS
+            or not self._is_plain(inputs[0])
+        ):
+            return None
         self._forget_if_moved()
         sizes = tuple(_rounded(tensor.shape[-1]) for tensor in inputs)
-        recorded = self._recorded.get(sizes)
-        if recorded is None:
-            self._seen[sizes] += 1
-            if self._seen[sizes] == 1 or len(self._recorded) == _MOST_SIZES:
-                return self._run(inputs, batch)
-            recorded = self._record(inputs, sizes)
-            if recorded is None:
-                return self._run(inputs, batch)
-            self._recorded[sizes] = recorded
-        output = recorded.replay(inputs, self._attend, batch)
-        return output[: inputs[self._rows].shape[-1]]
+        if sizes in self._recorded:
+            return self._recorded[sizes]
+        if sizes not in self._seen:
+            self._seen.add(sizes)
+            return None
+        if len(self._recorded) == _MOST_SIZES:
+            return None
+        recording = self._record(inputs, sizes)
+        if recording is not None:
+            self._recorded[sizes] = recording
+        return recording
 
     def _is_plain(self, tokens: Tensor) -> bool:
         """Return whether a forward now is what it will be next time."""

@@ -17,6 +17,7 @@ from rstar_fast._core import attend
 from rstar_fast.kernels.dispatch import has_triton
 from rstar_fast.kernels.kept_attention import KeptTable, kept_attention
 from rstar_fast.kernels.kept_attention.configs import MAX_ROW_BYTES
+from rstar_fast.kernels.strides import with_adjacent_elements
 from rstar_fast.policy.kv import Layout, PrefixKV, PrefixPool, RowKV
 
 _NO_ROW = -1
@@ -61,9 +62,9 @@ class InCore:
     ) -> None:
         """Attend, see `KeptAttention`."""
         attend(
-            _dense(query).numpy(),
-            _dense(key).numpy(),
-            _dense(value).numpy(),
+            with_adjacent_elements(query).numpy(),
+            with_adjacent_elements(key).numpy(),
+            with_adjacent_elements(value).numpy(),
             out.numpy(),
             [pool.buffer.arrays[layer] for pool in self.pools],
             self.own.arrays[layer],
@@ -136,11 +137,6 @@ class KeptEntries:
                 [buffer for buffer in prefixes if buffer is not None], own.stacked, entries
             )
         )
-
-
-def _dense(tensor: Tensor) -> Tensor:
-    """Return a tensor whose last dimension is dense: a model may hand over another one."""
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 def kept_attention_fits(layout: Layout) -> bool:

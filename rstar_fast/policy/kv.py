@@ -95,8 +95,9 @@ class _Buffer:
         capacity: Number of tokens that a place has room for.
         keys: Keys, by layer.
         values: Values, by layer.
-        stacked: All of them, [layers, 2, num_places, kv_heads, capacity, dim], the keys at index 0
-            of the second dimension. None where layers differ. A GPU copies it in one launch.
+        stacked: All keys and values in one tensor, which a GPU copies in one launch: [layers, 2,
+            num_places, kv_heads, capacity, dim]. Index 0 of the second dimension has the keys. It
+            is None if the layers differ in shape.
         arrays: Keys and values by layer, as the core takes them. Empty where it does not.
     """
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from graph_double import recording_on_a_cpu
+from tiny_models import answers
 from torch import nn
 
 from rstar_fast.embedded import held_out_problems, policy_path, ppm_path
@@ -38,9 +39,9 @@ def score(scorer: PackedScorer, level: int = 0) -> Any:
         ScoreRequest(i, p.id, 0, p.question, (), STEPS[: 1 + (level + i) % 3])
         for i, p in enumerate(PROBLEMS)
     ]
-    answers = scorer.score(requests)
-    assert [answer.error for answer in answers] == [None] * len(PROBLEMS)
-    return np.concatenate([answer.values for answer in answers])
+    scores = scorer.score(requests)
+    assert [one.error for one in scores] == [None] * len(PROBLEMS)
+    return np.concatenate([one.values for one in scores])
 
 
 def make_scorer(device: str) -> PackedScorer:
@@ -52,15 +53,12 @@ def make_scorer(device: str) -> PackedScorer:
 
 def write(policy: TransformersPolicy) -> list[list[str]]:
     sampling = Sampling(temperature=1.0, max_tokens=40)
-    policy.add(
-        [ExpandRequest(i, p.id, 0, p.question, (), 4, 7, sampling) for i, p in enumerate(PROBLEMS)]
-    )
-    found = {}
-    while policy.pending:
-        for expansion in policy.step():
-            assert expansion.error is None
-            found[expansion.request_id] = [candidate.text for candidate in expansion.candidates]
-    return [found[i] for i in range(len(PROBLEMS))]
+    requests = [
+        ExpandRequest(i, p.id, 0, p.question, (), 4, 7, sampling) for i, p in enumerate(PROBLEMS)
+    ]
+    found = answers(policy, requests)
+    assert [found[i].error for i in range(len(PROBLEMS))] == [None] * len(PROBLEMS)
+    return [[one.text for one in found[i].candidates] for i in range(len(PROBLEMS))]
 
 
 def make_policy(device: str) -> TransformersPolicy:

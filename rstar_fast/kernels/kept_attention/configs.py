@@ -1,7 +1,5 @@
 """Sizes of the kernels of kept attention. They are equal for all targets."""
 
-BLOCK_ROWS = 16
-"""Smallest number of rows in a tile of queries: that of a product of matrices."""
 TILE_BYTES = {2: 16384, 4: 8192}
 """Size of a tile of keys, bytes, by the size of an element."""
 MAX_ROW_BYTES = 512

@@ -24,10 +24,11 @@ class KeptTable:
     it sees.
 
     Attributes:
-        entries: Entries, int32 [6, tokens]. The rows are the packed position of the token; the
-            number of its prefix's buffer among those of prefixes, the place in it, and the number
-            of tokens there, 0 for an entry that stands for nothing; the place in the buffer of
-            rows, -1 for none, and the number of tokens there, the new one included.
+        entries: Entries, int32 [6, tokens]. Row 0 has the packed position of the token. Rows 1 to 3
+            have the number of its prefix's buffer among those of prefixes, the place in it, and the
+            number of tokens there. An entry with 0 tokens stands for nothing. Rows 4 and 5 have the
+            place in the buffer of rows, -1 for none, and the number of tokens there, the new one
+            included.
         buffers: The buffer of rows, then those of prefixes, int64 [3, buffers], on the same device.
             The rows are the address of the first element, the number of places, and the capacity.
         tensors: The buffers themselves. Empty if only their addresses are known.

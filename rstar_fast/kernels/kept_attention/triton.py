@@ -4,7 +4,6 @@ from torch import Tensor
 
 from rstar_fast.errors import KernelError
 from rstar_fast.kernels.kept_attention.configs import (
-    BLOCK_ROWS,
     MAX_ROW_BYTES,
     NUM_STAGES,
     NUM_WARPS,
@@ -12,9 +11,8 @@ from rstar_fast.kernels.kept_attention.configs import (
 )
 from rstar_fast.kernels.kept_attention.table import KeptTable
 from rstar_fast.kernels.kept_attention.triton_kernels import attend_kept, write_kept
-from rstar_fast.kernels.launch import check, launch
-
-_LOG2_E = 1.4426950408889634
+from rstar_fast.kernels.launch import LOG2_E, check, launch, padded
+from rstar_fast.kernels.strides import with_adjacent_elements
 
 
 def kept_attention(
@@ -39,11 +37,11 @@ def kept_attention(
             f"kept_attention: impl='triton' takes keys of up to {MAX_ROW_BYTES} bytes, "
             f"got {dim * size}"
         )
-    query, key, value = map(_with_adjacent_elements, (query, key, value))
+    query, key, value = map(with_adjacent_elements, (query, key, value))
     if out.stride(-1) != 1:
         raise KernelError("kept_attention: expected results whose elements are adjacent")
     group = len(query) // num_groups
-    block_dim = max(16, 1 << (dim - 1).bit_length())
+    block_dim = padded(dim)
     num_entries, num_buffers = table.entries.shape[1], table.buffers.shape[1]
     places = (table.entries, table.buffers, num_entries, num_buffers, layer, num_groups)
     grid = (num_entries * num_groups,)
@@ -53,14 +51,10 @@ def kept_attention(
         DIM=dim, BLOCK_DIM=block_dim, num_warps=1,
     )  # fmt: skip
     launch(
-        attend_kept, grid, query, out, *places, scale * _LOG2_E,
+        attend_kept, grid, query, out, *places, scale * LOG2_E,
         query.stride(0), query.stride(1), out.stride(0), out.stride(1),
         GROUP=group, DIM=dim, BLOCK_DIM=block_dim,
-        BLOCK_ROWS=max(BLOCK_ROWS, 1 << (group - 1).bit_length()),
+        BLOCK_ROWS=padded(group),
         BLOCK_KEYS=max(16, TILE_BYTES[size] // (block_dim * size)),
         PRECISION="ieee", num_warps=NUM_WARPS, num_stages=NUM_STAGES,
     )  # fmt: skip
-
-
-def _with_adjacent_elements(tensor: Tensor) -> Tensor:
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()

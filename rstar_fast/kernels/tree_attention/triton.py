@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rstar_fast.errors import KernelError
-from rstar_fast.kernels.launch import check, launch, target
+from rstar_fast.kernels.launch import LOG2_E, check, launch, padded, target
 from rstar_fast.kernels.tree_attention.configs import Config, config_for
 from rstar_fast.kernels.tree_attention.layout import DeviceBlocks, TreeLayout
 from rstar_fast.kernels.tree_attention.triton_backward import (
@@ -23,7 +23,6 @@ from rstar_fast.kernels.tree_attention.triton_backward import (
 )
 from rstar_fast.kernels.tree_attention.triton_forward import forward
 
-_LOG2_E = 1.4426950408889634
 _ADDED_ROWS = 16
 """Number of keys whose sums a program of `add_parts` adds up.
 
@@ -153,7 +152,7 @@ def _common_arguments(
     return (
         layout.tensor("queries"), layout.tensor("end"), layout.tensor("position"),
         blocks.parts, blocks.blocks,
-        len(key), layout.num_queries, layout.num_keys, scale * _LOG2_E, scale, window or 0,
+        len(key), layout.num_queries, layout.num_keys, scale * LOG2_E, scale, window or 0,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1),
     )  # fmt: skip
 
@@ -166,7 +165,7 @@ def _constants(
     return {
         "GROUP": len(query) // len(key),
         "DIM": dim,
-        "BLOCK_DIM": max(16, 1 << (dim - 1).bit_length()),
+        "BLOCK_DIM": padded(dim),
         "BLOCK_ROWS": config.block_rows,
         "BLOCK_KEYS": config.block_keys,
         "WINDOWED": window is not None,

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from tiny_models import answers
 from training_cases import pair_rows
 
 pytest.importorskip("triton", reason="the package triton is not installed")
@@ -31,15 +32,12 @@ def write(device: str, dtype: torch.dtype, temperature: float) -> list[Sequence[
     sampling = Sampling(temperature=temperature, max_tokens=40)
     policy = TransformersPolicy(policy_path(), device=device, dtype=dtype)
     assert policy.device.type == device
-    policy.add(
-        [ExpandRequest(i, p.id, 0, p.question, (), 4, 7, sampling) for i, p in enumerate(PROBLEMS)]
-    )
-    found = {}
-    while policy.pending:
-        for expansion in policy.step():
-            assert expansion.error is None
-            found[expansion.request_id] = expansion.candidates
-    return [found[i] for i in range(len(PROBLEMS))]
+    requests = [
+        ExpandRequest(i, p.id, 0, p.question, (), 4, 7, sampling) for i, p in enumerate(PROBLEMS)
+    ]
+    found = answers(policy, requests)
+    assert [found[i].error for i in range(len(PROBLEMS))] == [None] * len(PROBLEMS)
+    return [found[i].candidates for i in range(len(PROBLEMS))]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -87,9 +85,9 @@ def test_the_scorer_scores_the_same(dtype: torch.dtype) -> None:
                 )
                 for i, p in enumerate(PROBLEMS)
             ]
-            answers = scorer.score(requests)
-            assert [answer.error for answer in answers] == [None] * len(PROBLEMS)
-            found += [answer.values for answer in answers]
+            scored = scorer.score(requests)
+            assert [one.error for one in scored] == [None] * len(PROBLEMS)
+            found += [one.values for one in scored]
         return np.concatenate(found)
 
     expected = scores("cpu", torch.float32)
