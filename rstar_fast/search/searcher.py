@@ -226,7 +226,7 @@ class Searcher:
                 SearchError("abandoned: another search was begun by the same searcher")
             )
             self._session.close()
-        self._session = SearchSession(
+        session = SearchSession(
             self.config,
             self.policy,
             self.scorer,
@@ -238,7 +238,10 @@ class Searcher:
             recording,
             self.observer,
         )
-        return self._session
+        # An engine may call `update` as soon as it is asked, which then has to find the session.
+        self._session = session
+        session.start()
+        return session
 
     def _finish(self, session: SearchSession) -> None:
         session.close()

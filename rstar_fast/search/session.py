@@ -137,6 +137,9 @@ class SearchSession:
         self._pools = [engine for engine in engines if isinstance(engine, Workers)]
         self._feeder = Feeder(problems, config.max_active, send)
         self._thread = threading.Thread(target=self._run, name="trees of a search", daemon=True)
+
+    def start(self) -> None:
+        """Begin to search. Until then no engine is asked anything."""
         self._thread.start()
         atexit.register(self.close)
 

@@ -335,6 +335,29 @@ def test_a_search_that_ends_cancels_its_requests(engine: str) -> None:
     assert hangs.futures and all(future.cancelled() for future in hangs.futures)
 
 
+def test_a_search_may_be_closed_by_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that begins the search has not come back from starting its threads yet."""
+    asked, begin = threading.Event(), threading.Thread.start
+
+    def slow_to_return(thread: threading.Thread) -> None:
+        begin(thread)
+        if thread.name == "trees of a search":
+            assert asked.wait(WAIT_S)
+
+    class Closes(Never):
+        def submit(self, request: Any) -> "Future[Any]":
+            active.append(one.progress().num_active)
+            one.close()
+            asked.set()
+            return super().submit(request)
+
+    active: list[int] = []
+    one = searcher(Closes())
+    monkeypatch.setattr(threading.Thread, "start", slow_to_return)
+    assert list(one.search(problems(1))) == []
+    assert active == [1]
+
+
 def test_a_search_that_ends_cancels_its_coroutines() -> None:
     begun, ended = threading.Event(), threading.Event()
 
