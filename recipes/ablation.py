@@ -1,14 +1,14 @@
 """Measure what each part of the search is worth, at one budget of generated tokens.
 
-    python -m recipes.ablation RUN --out DIR --budget 1024 [--set c=0.3] [--only "c = 0" ...]
+    python -m recipes.ablation RUN --out DIR --budget 1024 [--set c=0.5] [--only "c = 0" ...]
 
-RUN is the folder of a `rstar-fast evolve`. The search of the widening preset, with the run's limits
-and the changes of `--set`, is the reference. Each variant changes one part of it. Every second
-held-out problem of each source is to choose on, the others are to report on. The table has, for
-each variant and way to vote, the share on both sides, and on the second side the difference to the
-reference, problem by problem. The last row is the variant that is best on the first side. Several
-searches of a problem are made where one ends before the budget. Stopped or killed, the same command
-goes on. It prints Markdown and writes ablation.json (`rstar_fast.evaluate.Measured` of each side).
+RUN is the folder of a `rstar-fast evolve`. The search that it measures, with the changes of
+`--set`, is the reference, and each variant changes one part of it. Every second held-out problem of
+each source is to choose on, the others are to report on. The table has, for each variant and way to
+vote, the share on both sides, and on the second side the difference to the reference, problem by
+problem. The last row is the variant that is best on the first side. Several searches of a problem
+are made where one ends before the budget. Stopped or killed, the same command goes on. It prints
+Markdown and writes ablation.json (`rstar_fast.evaluate.Measured` of each side).
 """
 
 import argparse
@@ -18,33 +18,37 @@ from typing import Any
 from bench.lib.card import print_card
 from recipes.measuring import add_arguments, halves, markdown, open_round
 from rstar_fast.cli.options import parse_settings
-from rstar_fast.config import SearchConfig
 from rstar_fast.evaluate import Measured, measure, search_methods
 
+AT_ONCE = {
+    "widening": 0.0,
+    "candidates": 6,
+    "without_repetition": False,
+    "greedy_first": False,
+    "coverage": 0.0,
+}
+"""Changes that draw all candidates of a node at its first visit."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "reference": {},
-    "all candidates at once": {"widening": 0.0, "candidates": 6},
+    "all candidates at once": AT_ONCE,
     "same programs kept": {"distinct_programs": False},
-    "all at once, same programs kept": {
-        "widening": 0.0,
-        "candidates": 6,
-        "distinct_programs": False,
-    },
+    "all at once, same programs kept": {**AT_ONCE, "distinct_programs": False},
+    "candidates drawn twice": {"without_repetition": False},
+    "no greedy step first": {"greedy_first": False},
+    "no coverage": {"coverage": 0.0},
     "c = 0": {"c": 0.0},
-    "c = 0.25": {"c": 0.25},
     "c = 1": {"c": 1.0},
     "c = 2": {"c": 2.0},
     "narrow: widening 1": {"widening": 1.0},
     "wide: widening 4": {"widening": 4.0},
     "deep: exponent 0.3": {"widening_exponent": 0.3},
-    "wide: exponent 0.7": {"widening_exponent": 0.7},
     "many searches of 4 rollouts": {"rollouts": 4},
     "no PPM": {"use_scores": False},
 }
 """Changes of each variant to the reference."""
 VOTES = ("vote", "weighted vote", "best", "pass")
 """Ways to answer. The last one is the share with a right answer among the ends."""
-CHOSEN_BY = "weighted vote"
+CHOSEN_BY = "best"
 """Way to answer by which the best variant is chosen. Without scores, "vote"."""
 
 
@@ -62,17 +66,20 @@ def main() -> None:
     if unknown:
         parser.error(f"--only: expected some of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
     models = open_round(args)
-    reference = reference_search(models.config.evaluate.search, args.budget)
+    reference = models.config.evaluate.search.with_changes(max_tokens=args.budget)
     reference = reference.with_changes(**parse_settings(args.set))
+    changed = {name: reference.with_changes(**VARIANTS[name]) for name in args.only}
+    # What the reference does without already is no variant of it.
+    variants = {"reference": reference}
+    variants |= {name: how for name, how in changed.items() if how != reference}
     print_card(run=args.run, round=args.round, budget=args.budget, search=reference.to_dict())
     sides = []
     for side, problems in zip(
         ("choose", "report"), halves(models.problems, models.groups), strict=True
     ):
         methods = models.sample_methods(args.out / side, problems, args.budget)
-        for name in dict.fromkeys(["reference", *args.only]):
+        for name, how in variants.items():
             out = args.out / side / name.replace(" ", "-").replace("=", "is")
-            how = reference.with_changes(**VARIANTS[name])
             found = models.searches(out, how, problems, args.budget)
             methods |= search_methods(name, found)
         groups = {problem.id: models.groups[problem.id] for problem in problems}
@@ -80,18 +87,6 @@ def main() -> None:
     (args.out / "ablation.json").write_text(json.dumps([side.to_dict() for side in sides]))
     for group in [*sides[0].group_names, None]:
         print(f"\n{group or 'all'}\n\n{table(*sides, group)}")
-
-
-def reference_search(limits: SearchConfig, budget: int) -> SearchConfig:
-    """Return the search that the variants change: the widening preset within a run's limits."""
-    kept = ("max_depth", "max_step_tokens", "temperature", "max_active", "prompt", "observation")
-    return SearchConfig.preset(
-        "widening",
-        **{name: getattr(limits, name) for name in kept},
-        max_tokens=budget,
-        # More than the tokens can pay for.
-        rollouts=max(32, budget // 4),
-    )
 
 
 def table(chosen_on: Measured, reported_on: Measured, group: str | None) -> str:

@@ -1,21 +1,24 @@
 """Tables of the recipes, of made-up figures."""
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from data_trees import make_tree
+from evolve_options import RECIPE
 
-from recipes.ablation import VARIANTS, reference_search, table
+from recipes.ablation import VARIANTS, table
 from recipes.guides import LikelihoodScorer
 from recipes.guides import table as guides_table
 from recipes.measuring import halves, markdown
 from recipes.pooled import keep, measured_rounds
 from recipes.pooled import table as pooled_table
 from recipes.scaling import crossing
-from rstar_fast.config import SearchConfig
+from recipes.stopping import tables as stopping_tables
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate import Measured
+from rstar_fast.evolve.config import EvolveConfig
 from rstar_fast.ppm import ScoreRequest
 from rstar_fast.problems import Problem
 
@@ -50,7 +53,7 @@ def test_the_variant_that_is_chosen_on_one_side_is_reported_on_the_other() -> No
     ways: dict[str, list[list[str]]] = {
         "majority": [["1000"], ["1100"]],
         "reference__vote": [["1000"], ["1100"]],
-        "reference__weighted_vote": [["1100"], ["1000"]],
+        "reference__best": [["1100"], ["1000"]],
         "no_PPM__vote": [["1110"], ["1111"]],
     }
     sides = [measured((64,), **{name: one[side] for name, one in ways.items()}) for side in (0, 1)]
@@ -129,24 +132,18 @@ def test_what_a_run_measured_is_kept_in_a_file(tmp_path: Path) -> None:
     assert measured_rounds(tmp_path) == []
 
 
-def test_every_variant_is_a_search_of_the_budget() -> None:
-    # Budgets and sureness come together.
-    pytest.importorskip("rstar_fast.search.votes")
-    reference = reference_search(SearchConfig(max_depth=7, temperature=0.5), 1024)
-    assert (reference.max_tokens, reference.max_depth, reference.temperature) == (1024, 7, 0.5)
+def test_every_variant_changes_the_search_of_the_package() -> None:
+    reference = EvolveConfig.from_dict(tomllib.loads(RECIPE.read_text())).evaluate.search
     variants = [reference.with_changes(**changes) for changes in VARIANTS.values()]
     assert len(set(map(str, variants))) == len(VARIANTS)
 
 
 def test_finished_searches_tell_what_stopping_saves() -> None:
-    pytest.importorskip("rstar_fast.search.votes")
-    from recipes.stopping import tables
-
     tree = make_tree(*((f"{i} ", 0.0, ("5", 0.0, True)) for i in range(8)))
     for node in tree.nodes:
         node.spent = 10 * node.id
     tree.counts["generated_tokens"] = 160
-    shown = tables({"p": [tree]})
+    shown = stopping_tables({"p": [tree]})
     assert "| never | 100.0 | 160 | 0 |  |" in shown
     # The posterior of three equal votes is 0.875.
     assert "| 0.8 | 100.0 | 110 | 31 | +0.0" in shown
