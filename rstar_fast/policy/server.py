@@ -14,7 +14,8 @@ from rstar_fast.marks.step_text import stop_end
 from rstar_fast.models.lazy import import_local
 from rstar_fast.models.texts import encodable
 from rstar_fast.policy.base import Candidate, ExpandRequest, Expansion, PolicyStats
-from rstar_fast.policy.completions import COMPLETE, Completion, Prompt
+from rstar_fast.policy.completion import Completion, Prompt
+from rstar_fast.policy.completions import COMPLETE
 from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.policy.stopping import Detokenizer, is_whole
 from rstar_fast.prompts import PromptStyle

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platform")
 
@@ -25,6 +26,7 @@ from rstar_fast.policy import (
     ServerPolicy,
     TransformersPolicy,
 )
+from rstar_fast.policy.prefix_tokens import PrefixTokens
 from rstar_fast.remote import retries
 from rstar_fast.search.engines import open_searcher
 from rstar_fast.store import RunFolder
@@ -79,8 +81,6 @@ def test_a_llama_writes_what_it_writes_in_transformers(tmp_path: Path) -> None:
     """Its queries and keys lie in another order in a GGUF file."""
     tokenizer = byte_tokenizer()
     model = tiny_model("llama", tokenizer, hidden_size=64, tie_word_embeddings=True)
-    # It writes ASCII only: a server tells no token ids of half a character.
-    model.get_input_embeddings().weight.data[94:] = 0
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     write_gguf(tmp_path, tmp_path / "llama.gguf")
@@ -91,6 +91,28 @@ def test_a_llama_writes_what_it_writes_in_transformers(tmp_path: Path) -> None:
         found = expanded(policy, greedy)
         policy.close()
     assert [one.token_ids for one in found] == [one.token_ids for one in ours[0].candidates]
+
+
+def test_all_tokens_of_parts_of_characters_are_told(tmp_path: Path) -> None:
+    """No event of the server tells a token that ends inside a character."""
+    tokenizer = byte_tokenizer()
+    model = tiny_model("llama", tokenizer, hidden_size=64, tie_word_embeddings=True)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    write_gguf(tmp_path, tmp_path / "llama.gguf")
+    prefix = list(PrefixTokens(tokenizer, "finetuned").of(request()))
+    with llama_server(tmp_path / "llama.gguf") as (address, _):
+        policy = ServerPolicy(address, tokenizer=str(tmp_path))
+        found = expanded(policy, request(num_candidates=6, sampling=Sampling(max_tokens=20)))
+        policy.close()
+    parts = 0
+    for one in found:
+        parts += sum(not tokenizer.decode([token]).isascii() for token in one.token_ids)
+        logits = model(torch.tensor([[*prefix, *one.token_ids]])).logits[0, len(prefix) - 1 : -1]
+        expected = logits.log_softmax(-1)[range(len(one.token_ids)), one.token_ids]
+        # The server keeps keys and values in 16 bits.
+        assert one.logprobs == pytest.approx(expected.tolist(), abs=0.2)
+    assert parts > 20
 
 
 def test_text_is_enough(address: str) -> None:

@@ -194,6 +194,39 @@ def test_a_stream_that_breaks_is_asked_again(dialect: str, fault: str) -> None:
     assert len(server.asked) == 2
 
 
+@pytest.mark.parametrize(
+    ("again", "likeliest", "token_ids", "logprobs"),
+    [
+        ((4, 5, 6, 7), (9, 5, 6), (4, 5, 6, 7), (-1.0, -0.25, -0.25, -4.0)),
+        # A token that is beyond the likeliest, and other tokens than before.
+        ((4, 5, 6, 7), (9, 6, 8), (4, 5, 6, 7), ()),
+        ((4, 5, 6, 8), (9, 5, 6), (), ()),
+        ((4, 5, 6), (9, 5, 6), (), ()),
+    ],
+)
+def test_tokens_that_a_stream_leaves_out_are_asked_for(
+    again: tuple[int, ...],
+    likeliest: tuple[int, ...],
+    token_ids: tuple[int, ...],
+    logprobs: tuple[float, ...],
+) -> None:
+    def writes(body: dict[str, Any]) -> Text:
+        if body["stream"]:
+            found = (4, 5, 6, 7), (-1.0, -2.0, -3.0, -4.0), (1, 2)
+        elif "logit_bias" in body:
+            found = likeliest, (-0.5, -0.25, -0.25), ()
+        else:
+            found = again, (-1.0,) * len(again), ()
+        return Text("x = '\u4e2d'\n", END_OF_STEP, "stop", *found)
+
+    with scripted_server("llama.cpp", writes) as server:
+        found = one(server)
+    assert (found.token_ids, found.logprobs) == (token_ids, logprobs)
+    prefix = server.asked[0].body["prompt"]
+    asked = [one.body["prompt"] for one in server.asked[2:]]
+    assert asked == ([[prefix, 4], [prefix, 4, 5]] if token_ids else [])
+
+
 def test_a_server_that_hangs_is_asked_again() -> None:
     with scripted_server("vllm", step, faults=["hang"]) as server:
         assert one(server, limit_s=0.5).finish == "mark"

@@ -19,13 +19,17 @@ OWNERS = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llamacpp", "openai":
 
 
 class Text(NamedTuple):
-    """What the server writes: a text, what ends it, and its tokens."""
+    """What the server writes: a text, what ends it, and its tokens.
+
+    Tokens at the places `hidden` end inside a character, and llama.cpp streams nothing of them.
+    """
 
     text: str
     mark: str = ""
     reason: str = "stop"
     token_ids: tuple[int, ...] = (1, 2)
     logprobs: tuple[float, ...] = (-0.5, -0.25)
+    hidden: tuple[int, ...] = ()
 
 
 class Asked(NamedTuple):
@@ -216,7 +220,10 @@ class _Handler(BaseHTTPRequestHandler):
         dialect = self.script.dialect
         if dialect == "llama.cpp":
             assert self.path == "/completion"
-            self.send_events(list(_llama_events(found)), end=False)
+            if body["stream"]:
+                self.send_events(list(_llama_events(found)), end=False)
+            else:
+                self.send(_llama_answer(found))
         elif dialect == "openai":
             assert self.path == "/v1/completions"
             self.send_events(list(_openai_events(found)))
@@ -371,11 +378,23 @@ def _openai_events(found: Text) -> Iterator[Any]:
     yield {"choices": [], "usage": {"completion_tokens": 99}}
 
 
+def _llama_answer(found: Text) -> dict[str, Any]:
+    likeliest = [
+        {"id": token, "logprob": logprob}
+        for token, logprob in zip(found.token_ids, found.logprobs, strict=True)
+    ]
+    told = [{"id": 0, "logprob": -9.0, "top_logprobs": likeliest}]
+    return {"tokens": found.token_ids, "completion_probabilities": told}
+
+
 def _llama_events(found: Text) -> Iterator[Any]:
     for i, (token, logprob) in enumerate(zip(found.token_ids, found.logprobs, strict=True)):
+        if i in found.hidden:
+            continue
         yield {
             "content": found.text if i == 0 else "",
             "tokens": [token],
+            "tokens_predicted": i + 1,
             "stop": False,
             "completion_probabilities": [{"id": token, "logprob": logprob}],
         }
