@@ -1,4 +1,4 @@
-"""Linear layers in int8 on the CPU (W8A8): oneDNN's product of int8 weights and int8 inputs.
+"""Linear layers in int8 on the CPU (W8A8): oneDNN's product of int8 weights and 8-bit inputs.
 
 Weights have a scale for each output channel. Inputs are quantized while the model runs, with a
 scale for each token: one for the whole call, as `torch.ao.nn.quantized.dynamic.Linear` has it,
@@ -14,6 +14,8 @@ from rstar_fast.models import INT8
 
 _LARGEST = 126
 """Largest quantized input. A scale that is rounded to bfloat16 makes it 127 at most."""
+_ZERO = 128
+"""Byte of an input of 0."""
 _TINY = 1e-30
 
 
@@ -28,12 +30,12 @@ class _Inputs:
         self._newest: tuple[Tensor, Tensor, Tensor] | None = None
 
     def quantized(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs [tokens, features] as int8, and their scales, of their type [tokens, 1]."""
+        """Return inputs [tokens, features] as uint8, and their scales, of their type [tokens, 1]."""
         if self._newest is None or self._newest[0] is not inputs:
             exact = inputs.float()
             largest = torch.maximum(exact.amax(-1, keepdim=True), -exact.amin(-1, keepdim=True))
             scales = (largest / _LARGEST).clamp_(min=_TINY).to(inputs.dtype)
-            quantized = exact.mul_(scales.float().reciprocal()).round_().to(torch.int8)
+            quantized = exact.mul_(scales.float().reciprocal()).round_().add_(_ZERO).to(torch.uint8)
             self._newest = inputs, quantized, scales
         return self._newest[1:]
 
@@ -58,7 +60,7 @@ class _Int8Linear(nn.Module):
         out: Tensor = torch.ops.onednn.qlinear_pointwise(
             quantized,
             1.0,
-            0,
+            _ZERO,
             self._packed,
             self._scales,
             self._zeros,
