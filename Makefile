@@ -67,6 +67,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/throughput.py --engine simulate --quick
 	$(BIN)/python bench/scheduler.py --quick
 	$(BIN)/python bench/concurrency.py --quick
+	$(BIN)/python bench/linears.py --quick
 	$(BIN)/python bench/decode.py --quick
 	$(BIN)/python bench/execute.py --quick
 	$(BIN)/python bench/sympy_search.py --quick

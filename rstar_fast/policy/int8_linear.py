@@ -30,7 +30,7 @@ class _Inputs:
         self._newest: tuple[Tensor, Tensor, Tensor] | None = None
 
     def quantized(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs [tokens, features] as uint8, and their scales, of their type [tokens, 1]."""
+        """Return inputs [tokens, features] as uint8, and scales of their type [tokens, 1]."""
         if self._newest is None or self._newest[0] is not inputs:
             exact = inputs.float()
             largest = torch.maximum(exact.amax(-1, keepdim=True), -exact.amin(-1, keepdim=True))

@@ -1,5 +1,7 @@
 """Models and texts at the edge of what a policy takes: it works, or a clear error says why not."""
 
+import platform
+import warnings
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from transformers import (
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy import Sampling, TransformersPolicy
+from rstar_fast.policy.loading import multiplies_bfloat16
 from rstar_fast.prompts import finetuned_prompt
 from rstar_fast.steps import MARKS, Segment
 
@@ -181,3 +184,21 @@ def test_code_that_comes_with_a_model_is_not_executed(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"Python code of its own .* which is never executed"):
         TransformersPolicy(tmp_path, device="cpu")
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_slow_products_of_the_stored_type_are_named(
+    has: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: has, raising=False)
+    tiny_model("llama", TOKENIZER).to(torch.bfloat16).save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for dtype in (None, "bfloat16", "float32"):
+            TransformersPolicy(tmp_path, device="cpu", dtype=dtype)
+    told = [str(one.message) for one in found if "no products" in str(one.message)]
+    assert len(told) == (0 if has else 1)
+    assert multiplies_bfloat16(torch.device("cuda"))
