@@ -1,8 +1,8 @@
 """Does GRPO learn more from trees than from independent solutions of the same number of tokens?
 
-    python -m recipes.grpo [--steps N] [--seeds N] [--problems N] [--tokens N]
+    python -m recipes.grpo [--train SOURCE] [--held-out SOURCE] [--steps N] [--seeds N] [--tokens N]
 
-The embedded policy is trained on problems of its domain, from the same weights in every run, by
+The embedded policy is trained on problems of one source, from the same weights in every run, by
 three kinds of rollouts with the same limit of generated tokens for each prompt:
 
     chains, group       independent solutions, TRL's own advantages
@@ -92,13 +92,13 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--problems", type=int, default=16, help="of each difficulty")
+    parser.add_argument("--train", default="graded:train:16", help="source of the problems")
+    parser.add_argument("--held-out", default="graded:held_out:16", help="source to measure on")
     parser.add_argument("--tokens", type=int, default=600, help="limit for each prompt")
     parser.add_argument("--rate", type=float, default=5e-5, help="learning rate")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    held_out = list(read_problems("graded:held_out:16"))
-    train = list(read_problems(f"graded:train:{args.problems}"))
+    held_out, train = list(read_problems(args.held_out)), list(read_problems(args.train))
     before = shares_right(fresh_policy(), held_out)
     print(
         f"before: {fmean(before):.3f} on {len(held_out)} held-out problems, 4 solutions each",

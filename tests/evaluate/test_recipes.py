@@ -16,6 +16,7 @@ from recipes.pooled import keep, measured_rounds
 from recipes.pooled import table as pooled_table
 from recipes.scaling import crossing
 from recipes.stopping import tables as stopping_tables
+from recipes.worth import differences
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate import Measured
 from rstar_fast.evolve.config import EvolveConfig
@@ -104,6 +105,24 @@ def test_curves_cross_where_the_sign_changes() -> None:
         "search passes majority between 10 and 1,000 tokens"
     )
     assert crossing(found, "ppm: best", "x") == "search is above ppm: best at every budget"
+
+
+def test_a_search_is_compared_with_samples_by_the_same_kind_of_answer() -> None:
+    found = measured(
+        (10,),
+        greedy=["1000"],
+        majority=["1000"],
+        pass_with_greedy=["1100"],
+        search__vote=["1100"],
+        search__pass=["1110"],
+    )
+    names = [row[0] for row in differences(found)]
+    assert names == [
+        "search: vote - greedy",
+        "search: vote - majority",
+        "search: pass - pass with greedy",
+    ]
+    assert differences(found)[2][1].startswith("+25.0 [")
 
 
 def test_runs_are_pooled_if_they_measured_the_same() -> None:
