@@ -48,7 +48,7 @@ class _Int8Linear(nn.Module):
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.bias = linear.bias
         self._inputs = inputs
-        weight = linear.weight.detach().float()
+        weight = linear.weight.detach().to(torch.float32, copy=True)
         self._scales = (weight.abs().amax(1) / 127).clamp_(min=_TINY)
         self._zeros = torch.zeros(self.out_features, dtype=torch.int32)
         quantized = weight.div_(self._scales[:, None]).round_().to(torch.int8)

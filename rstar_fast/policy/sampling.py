@@ -6,7 +6,7 @@ Temperature, top-k and top-p are exact.
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _BLOCK = 128
 """Number of tokens that are summed together before the cumulative sum over a whole vocabulary.
@@ -17,6 +17,8 @@ _TOP = (128, 1024)
 """Numbers of most probable tokens that top-p looks at. A larger nucleus sorts the whole row."""
 _CACHED = 1 << 18
 """Number of logits that a CPU works on at a time, so that it finds them in its cache."""
+_LEAST, _LEAST_EXP = -87.0, 2e-38
+"""Least exponent that counts, and a number just above its exponential."""
 
 
 class Draw(NamedTuple):
@@ -62,10 +64,10 @@ def _draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float, to
     logits = logits.float()
     top = logits.amax(-1, keepdim=True)
     shifted = logits - top
-    weights = shifted.exp()
+    weights = _exp(shifted)
     log_mass = weights.sum(-1).log()
     if temperature not in (0, 1):
-        weights = shifted.div_(temperature).exp_()
+        weights = _exp(shifted.div_(temperature))
     if temperature == 0:
         tokens = logits.argmax(-1)
     elif top_k == 0 and top_p >= 1:
@@ -75,10 +77,20 @@ def _draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float, to
     return Draw(tokens, (logits.gather(-1, tokens[:, None]) - top)[:, 0] - log_mass)
 
 
+def _exp(values: Tensor) -> Tensor:
+    """Return the exponentials. Those below the normal numbers of float32 are 0.
+
+    Where they are not made 0, a CPU takes 30 times as long: for peaked logits at low temperatures.
+    """
+    if values.device.type != "cpu":
+        return values.exp()
+    return torch.threshold_(values.clamp(min=_LEAST).exp_(), _LEAST_EXP, 0.0)
+
+
 def _whole_vocabulary(weights: Tensor, uniforms: Tensor) -> Tensor:
     """Draw from all tokens in the order of their ids: first a block of them, then one in it."""
     rows, vocabulary = weights.shape
-    blocks = torch.nn.functional.pad(weights, (0, -vocabulary % _BLOCK)).view(rows, -1, _BLOCK)
+    blocks = nn.functional.pad(weights, (0, -vocabulary % _BLOCK)).view(rows, -1, _BLOCK)
     block_ends = blocks.sum(-1).double().cumsum(-1)
     target = uniforms[:, None] * block_ends[:, -1:]
     block = _first_above(block_ends, target)

@@ -47,6 +47,14 @@ def test_layers(bias: bool) -> None:
 
 
 @needs_int8
+def test_weights_that_an_embedding_shares_stay_as_they_are() -> None:
+    layer = nn.Linear(64, 32)
+    before = layer.weight.detach().clone()
+    quantize_linears(nn.Sequential(layer))
+    assert torch.equal(layer.weight, before)
+
+
+@needs_int8
 def test_logprobs_and_draws() -> None:
     requests = [
         request(i, problem.question, n=4, sampling=Sampling(max_tokens=24))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from rstar_fast.policy import sampling
 from rstar_fast.policy.sampling import draw
 
 
@@ -112,3 +113,17 @@ def test_a_large_vocabulary_is_drawn_from_in_parts(
         alone = draw(logits[i : i + 1].float(), uniforms[i : i + 1], *options)  # type: ignore[arg-type]
         assert torch.equal(alone.tokens[0], together.tokens[i])
         assert torch.equal(alone.logprobs[0], together.logprobs[i])
+
+
+def test_no_weight_is_too_small_for_a_normal_number() -> None:
+    """A CPU takes long for those. Excluded tokens keep the weight 0."""
+    values = torch.cat([torch.linspace(-200, 0, 4001), torch.tensor([-torch.inf])])[None]
+    found = sampling._exp(values)
+    tiny = torch.finfo(torch.float32).tiny
+    assert torch.all((found == 0) | (found >= tiny)) and found[0, -1] == 0
+    exact = values.exp()
+    assert torch.equal(found[values > -86.5], exact[values > -86.5])
+    logits = torch.full((64, 300), -200.0)
+    logits[:, 17], logits[:, 3] = 50.0, -torch.inf
+    drawn = draw(logits, torch.zeros(64, dtype=torch.float64), 0.3)
+    assert drawn.tokens.tolist() == [17] * 64 and drawn.logprobs.tolist() == [0.0] * 64
