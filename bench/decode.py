@@ -1,12 +1,16 @@
 """How fast does `TransformersPolicy` write the candidates of a tree search?
 
     python bench/decode.py [--quick] [--policy DIR] [--n 8] [--problems 8] [--depth 3]
+    python bench/decode.py --policy DIR --dtypes float32 bfloat16 int8
 
 It is compared with `model.generate` of the same model on the same expansions. The work is that of a
 tree search: `n` candidates after the prompt of every problem, then after the first steps of a
 solution, level by level. Both sides have the same prefixes, sampling, stop marks and limit of
 tokens. A candidate's tokens count up to its stop mark. `generate` runs in two ways: with one
 expansion a call (`num_return_sequences=n`), and with a whole level a call, padded on the left.
+
+With `--dtypes`, the policy in these number types is compared with the policy in the stored one, in
+place of `generate`.
 
 The sides take turns, and the results are medians of the repeats. The bench prints a card, a table
 and, as the last line, one JSON document.
@@ -18,6 +22,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,12 +33,14 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from rstar_fast.embedded import held_out_problems, policy_path
+from rstar_fast.models import DTYPES, INT8
 from rstar_fast.models.loading import load_tokenizer
 from rstar_fast.policy import Candidate, ExpandRequest, Sampling, TransformersPolicy
 from rstar_fast.prompts import make_prompt
 from rstar_fast.steps import Segment
 
 Level = list[ExpandRequest]
+OURS = "TransformersPolicy"
 
 
 def main() -> None:
@@ -58,6 +65,9 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--max-rows", type=int, help="default: as a search has it")
+    parser.add_argument(
+        "--dtypes", nargs="+", choices=[*DTYPES, INT8], help="number types to compare"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
         "--threads", type=int, help="torch threads (default: 1 for the embedded model)"
@@ -76,20 +86,25 @@ def main() -> None:
     model = AutoModelForCausalLM.from_pretrained(
         args.policy, dtype=torch.float32 if embedded else "auto"
     ).eval()
-    policy = TransformersPolicy(
-        args.policy, dtype=model.dtype, prompt=prompt, max_rows=args.max_rows
-    )
+
+    def policy_in(dtype: torch.dtype | str) -> TransformersPolicy:
+        return TransformersPolicy(args.policy, dtype=dtype, prompt=prompt, max_rows=args.max_rows)
+
+    policy = policy_in(model.dtype)
     model.to(policy.device)
     sampling = Sampling(temperature=args.temperature, top_p=args.top_p, max_tokens=args.max_tokens)
     levels = tree_work(policy, args.problems, args.depth, args.n, sampling)
-    generate = Generate(model, args.policy, prompt)
-    sides: dict[str, Callable[[], int]] = {
-        "TransformersPolicy": lambda: run_policy(policy, levels),
-        "generate, one expansion a call": lambda: sum(
+    sides: dict[str, Callable[[], int]] = {OURS: lambda: run_policy(policy, levels)}
+    if args.dtypes:
+        for dtype in args.dtypes:
+            sides[f"{OURS}, {dtype}"] = partial(run_policy, policy_in(dtype), levels)
+    else:
+        generate = Generate(model, args.policy, prompt)
+        sides["generate, one expansion a call"] = lambda: sum(
             generate([request]) for level in levels for request in level
-        ),
-        "generate, one level a call": lambda: sum(generate(level) for level in levels),
-    }
+        )
+        sides["generate, one level a call"] = lambda: sum(generate(level) for level in levels)
+        generate([levels[0][0]])
     print_card(
         policy=Path(args.policy).name,
         dtype=model.dtype,
@@ -99,7 +114,6 @@ def main() -> None:
         work=f"{sum(map(len, levels))} expansions of {args.n} candidates in {args.depth} levels, "
         f"{args.problems} problems",
     )
-    generate([levels[0][0]])
     rates: dict[str, list[Rate]] = {name: [] for name in sides}
     for _ in range(args.repeats):
         for name, side in sides.items():
@@ -228,7 +242,6 @@ def report(rates: dict[str, list[Rate]], policy: TransformersPolicy) -> None:
     """Print the table and the JSON document."""
     wall = {name: statistics.median(rate.wall for rate in values) for name, values in rates.items()}
     cpu = {name: statistics.median(rate.cpu for rate in values) for name, values in rates.items()}
-    ours = "TransformersPolicy"
     print(
         f"\n{'':34}{'tokens/s':>10}{'min':>10}{'max':>10}{'ours is':>10}"
         f"{'tokens/cpu s':>14}{'ours is':>10}"
@@ -237,7 +250,7 @@ def report(rates: dict[str, list[Rate]], policy: TransformersPolicy) -> None:
         spread = (
             f"{min(rate.wall for rate in values):10.1f}{max(rate.wall for rate in values):10.1f}"
         )
-        by_wall, by_cpu = f"{wall[ours] / wall[name]:9.2f}x", f"{cpu[ours] / cpu[name]:9.2f}x"
+        by_wall, by_cpu = f"{wall[OURS] / wall[name]:9.2f}x", f"{cpu[OURS] / cpu[name]:9.2f}x"
         print(f"{name:34}{wall[name]:10.1f}{spread}{by_wall}{cpu[name]:14.1f}{by_cpu}")
     stats = policy.stats
     print(f"\nprefix tokens: {stats.encoded_tokens} encoded, {stats.reused_tokens} reused")
@@ -245,8 +258,8 @@ def report(rates: dict[str, list[Rate]], policy: TransformersPolicy) -> None:
     document = {
         "tokens_per_s": wall,
         "tokens_per_cpu_s": cpu,
-        "speedup": {name: wall[ours] / rate for name, rate in wall.items() if name != ours},
-        "speedup_cpu": {name: cpu[ours] / rate for name, rate in cpu.items() if name != ours},
+        "speedup": {name: wall[OURS] / rate for name, rate in wall.items() if name != OURS},
+        "speedup_cpu": {name: cpu[OURS] / rate for name, rate in cpu.items() if name != OURS},
         "encoded_tokens": stats.encoded_tokens,
         "reused_tokens": stats.reused_tokens,
         "peak_memory_gib": peak,
