@@ -130,6 +130,7 @@ def test_batches_keep_to_the_token_budget(ppm: PPM, monkeypatch: pytest.MonkeyPa
         sizes.append(batch.layout.num_queries)
         return forward(self, packed, batch, index)
 
+    assert PackedScorer(ppm).batch_tokens == (16_384 if torch.cuda.is_available() else 2_048)
     scorer = PackedScorer(ppm, batch_tokens=250)
     monkeypatch.setattr(PackedModel, "forward", watch)
     scorer.score([request for request in REQUESTS if len(request.question) < 20])
