@@ -37,7 +37,7 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
         "max_length": 1024,
         "learning_rate": 1e-3,
         "warmup": 0.05,
-        "precision": "bfloat16",
+        "precision": "float32",
     },
     "cpu-ppm": {
         "epochs": 3,
