@@ -93,7 +93,8 @@ def compare(args: argparse.Namespace, problems: Sequence[Problem], how: SearchCo
     found = {}
     with open_searcher(greedy, args.model, workers=args.workers, dtype=args.dtype) as loaded:
         for name, (config, budget) in ways.items():
-            recorded = {"search": config.to_dict(), "model": args.model, "scorer": args.scorer}
+            named = {each: vars(args)[each] for each in ("model", "dtype", "problems", "scorer")}
+            recorded = {"search": config.to_dict(), **named}
             with (
                 RunFolder.open(args.out / name, recorded) as folder,
                 Searcher(
