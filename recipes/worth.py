@@ -31,6 +31,7 @@ from rstar_fast.evaluate import (
     measure,
     path_samples,
     rescored_samples,
+    sample_methods,
     sample_timeline,
     scored_sample_methods,
     search_methods,
@@ -84,7 +85,7 @@ def main() -> None:
 def compare(args: argparse.Namespace, problems: Sequence[Problem], how: SearchConfig) -> Measured:
     """Solve the problems in all ways, and return who solved what at each budget."""
     scorer: LikelihoodScorer | PackedScorer = LikelihoodScorer(_PER_NAT)
-    if is_ppm := args.scorer not in (None, LIKELIHOOD):
+    if args.scorer not in (None, LIKELIHOOD):
         scorer = PackedScorer(PPM.from_pretrained(args.scorer))
     tokens = {problem.id: args.budget for problem in problems}
     drawn = independent(how, args.samples)
@@ -107,22 +108,19 @@ def compare(args: argparse.Namespace, problems: Sequence[Problem], how: SearchCo
             ):
                 found[name] = solve(searcher, problems, 1, folder, budget)
     with SourceVerifier() as verifier:
-        plain = [
-            {
+        alone, several = (
+            rescored_samples(found[name], scorer, verifier)
+            if isinstance(scorer, PackedScorer)
+            else {
                 key: [one for tree in trees for one in path_samples(tree, verifier)]
                 for key, trees in found[name].items()
             }
             for name in ("greedy", "samples")
-        ]
-        scored = {"none": (plain[0], plain[1])}
-        if is_ppm:
-            rescored = [
-                rescored_samples(found[name], scorer, verifier) for name in ("greedy", "samples")
-            ]
-            scored = {"ppm": (rescored[0], rescored[1])}
-    methods = scored_sample_methods(scored)
-    alone = {key: sample_timeline(samples) for key, samples in plain[0].items()}
-    methods = {"greedy": (alone, methods["pass"][1]), **methods}
+        )
+    greedy_alone = {key: sample_timeline(samples) for key, samples in alone.items()}
+    methods = {"greedy": sample_methods(greedy_alone, {})["pass"]}
+    # Samples without scores have none of the methods that go by them.
+    methods |= scored_sample_methods({"ppm": (alone, several)})
     timelines = {key: search_timeline(trees) for key, trees in found["search"].items()}
     methods |= search_methods("search", timelines)
     groups = dict.fromkeys(tokens, args.problems)

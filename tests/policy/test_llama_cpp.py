@@ -57,6 +57,16 @@ def request(number: int = 0, **changes: Any) -> ExpandRequest:
     return ExpandRequest(**(given | changes))
 
 
+def save_byte_llama(folder: Path) -> tuple[Any, Any]:
+    """Write a random Llama that reads bytes, as a folder and as llama.gguf in it."""
+    tokenizer = byte_tokenizer()
+    model = tiny_model("llama", tokenizer, hidden_size=64, tie_word_embeddings=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_gguf(folder, folder / "llama.gguf")
+    return model, tokenizer
+
+
 def expanded(policy: ServerPolicy, asked: ExpandRequest) -> tuple[Candidate, ...]:
     expansion = policy.submit(asked).result(WAIT_S)
     assert expansion.error is None
@@ -79,11 +89,7 @@ def test_candidates_are_those_of_transformers(address: str) -> None:
 
 def test_a_llama_writes_what_it_writes_in_transformers(tmp_path: Path) -> None:
     """Its queries and keys lie in another order in a GGUF file."""
-    tokenizer = byte_tokenizer()
-    model = tiny_model("llama", tokenizer, hidden_size=64, tie_word_embeddings=True)
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    write_gguf(tmp_path, tmp_path / "llama.gguf")
+    save_byte_llama(tmp_path)
     greedy = request(sampling=Sampling(temperature=0.0, max_tokens=20))
     ours = answers(TransformersPolicy(tmp_path, device="cpu", dtype="float32"), [greedy])
     with llama_server(tmp_path / "llama.gguf") as (address, _):
@@ -95,11 +101,7 @@ def test_a_llama_writes_what_it_writes_in_transformers(tmp_path: Path) -> None:
 
 def test_all_tokens_of_parts_of_characters_are_told(tmp_path: Path) -> None:
     """No event of the server tells a token that ends inside a character."""
-    tokenizer = byte_tokenizer()
-    model = tiny_model("llama", tokenizer, hidden_size=64, tie_word_embeddings=True)
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    write_gguf(tmp_path, tmp_path / "llama.gguf")
+    model, tokenizer = save_byte_llama(tmp_path)
     prefix = list(PrefixTokens(tokenizer, "finetuned").of(request()))
     with llama_server(tmp_path / "llama.gguf") as (address, _):
         policy = ServerPolicy(address, tokenizer=str(tmp_path))
