@@ -1,6 +1,7 @@
 """Does GRPO learn more from trees than from independent solutions of the same number of tokens?
 
-    python -m recipes.grpo [--train SOURCE] [--held-out SOURCE] [--steps N] [--seeds N] [--tokens N]
+    python -m recipes.grpo [--train SOURCE] [--held-out SOURCE] [--steps N] [--prompts N]
+        [--seeds N] [--tokens N] [--rate X]
 
 The embedded policy is trained on problems of one source, from the same weights in every run, by
 three kinds of rollouts with the same limit of generated tokens for each prompt:
@@ -91,9 +92,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--prompts", type=int, default=16, help="problems of a step")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--train", default="graded:train:16", help="source of the problems")
-    parser.add_argument("--held-out", default="graded:held_out:16", help="source to measure on")
+    parser.add_argument("--train", default="countdown:train:320:3-3", help="problems to train on")
+    parser.add_argument("--held-out", default="countdown:held_out:250:3-3", help="and to measure")
     parser.add_argument("--tokens", type=int, default=600, help="limit for each prompt")
     parser.add_argument("--rate", type=float, default=5e-5, help="learning rate")
     args = parser.parse_args()
@@ -148,7 +150,7 @@ def trained(kind: Kind, seed: int, problems: list[Problem], args: Any) -> dict[s
     tokenizer = load_tokenizer(policy_path())
     arguments = GRPOConfig(
         output_dir=tempfile.mkdtemp(),
-        per_device_train_batch_size=4 * GENERATIONS,
+        per_device_train_batch_size=args.prompts * GENERATIONS,
         num_generations=GENERATIONS,
         max_steps=args.steps,
         learning_rate=args.rate,
