@@ -2,14 +2,17 @@
 
     python bench/engines.py [--quick] [--problems 60] [--rollouts 2] [--candidates 4]
     python bench/engines.py --policy DIR --source FILE [--prompt few_shot] [--set max_depth=6] ...
+    python bench/engines.py --only "TransformersPolicy, int8" VLLMPolicy PackedScorer VLLMScorer ...
 
 It runs in the environment of `make test-engines`, and leaves out engines that are not installed,
 saying so. The embedded policy searches the same held-out problems with the same seed by each
 engine. Draws differ between engines, so the trees do. The PPM is the embedded one by PackedScorer.
-Then every tree of the first search is scored by each scorer, a set of siblings a request.
+Then every tree of the first search is scored by each scorer, a set of siblings a request. All
+weights are in float32, but for those of the int8 row.
 
 With `--policy` another model searches the problems of a file. Known answers guide the search, and
-no scorer is measured. llama.cpp takes part if the model is a Qwen2 or a Llama.
+the scorers' PPM is that model with a random head. llama.cpp takes part if the model is a Qwen2 or a
+Llama.
 
 Processor time is that of this process and of the server; it has the search's own in it. The cached
 share is the part of an engine's prefix tokens that came from its cache. `TransformersPolicy` reads
@@ -23,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,6 +67,7 @@ def main() -> None:
     parser.add_argument("--source", help="its problems: a file or another source")
     parser.add_argument("--prompt", default="few_shot", help="its prompt (few_shot)")
     parser.add_argument("--set", nargs="+", default=[], help="changes to the search")
+    parser.add_argument("--only", nargs="+", help="policies and scorers to measure (all)")
     args = parser.parse_args()
     if (args.policy is None) != (args.source is None):
         parser.error("--policy and --source: expected both or none")
@@ -89,15 +94,19 @@ def main() -> None:
     trees: list[Tree] = []
     with TemporaryDirectory() as folder:
         opened_by_name = engines(policy_folder, config, Path(folder), found["missing"])
-        for name, opened in opened_by_name.items():
+        for name, opened in chosen(opened_by_name, args.only):
             with opened() as (policy, process):
                 row, grown = searched(policy, process, config, problems)
             found["policies"][name] = row
             trees = trees or grown
             print_row(name, row)
+        ppm_folder = ppm_path()
+        if args.policy:
+            ppm_folder = Path(folder) / "ppm"
+            PPM.from_policy(args.policy, dtype=torch.float32).save_pretrained(ppm_folder)
         requests = [request for tree in trees for request in siblings(tree)]
         expected: np.ndarray | None = None
-        for name, opened in ({} if args.policy else scorers(Path(folder))).items():
+        for name, opened in chosen(scorers(ppm_folder, Path(folder)), args.only):
             with opened() as (scorer, process):
                 row, values = scored(scorer, process, requests)
             expected = values if expected is None else expected
@@ -109,15 +118,21 @@ def main() -> None:
     print(json.dumps(found))
 
 
+def chosen(
+    opened_by_name: dict[str, Callable[[], Any]], only: list[str] | None
+) -> list[tuple[str, Callable[[], Any]]]:
+    """Return those of the engines that are to be measured, all if `only` is None."""
+    return [(name, one) for name, one in opened_by_name.items() if only is None or name in only]
+
+
 def engines(
     model: Path, config: SearchConfig, folder: Path, missing: list[str]
 ) -> dict[str, Callable[[], Any]]:
     """Return what opens each policy with the process of its server."""
 
     @contextmanager
-    def transformers() -> Iterator[Engine]:
-        policy = TransformersPolicy(model, dtype="float32", device="cpu", prompt=config.prompt)
-        yield policy, None
+    def transformers(dtype: str) -> Iterator[Engine]:
+        yield TransformersPolicy(model, dtype=dtype, device="cpu", prompt=config.prompt), None
 
     @contextmanager
     def vllm() -> Iterator[Engine]:
@@ -145,7 +160,10 @@ def engines(
             yield policy, process.pid
             policy.close()
 
-    found: dict[str, Callable[[], Any]] = {"TransformersPolicy": transformers}
+    found: dict[str, Callable[[], Any]] = {
+        "TransformersPolicy": partial(transformers, "float32"),
+        "TransformersPolicy, int8": partial(transformers, "int8"),
+    }
     if find_spec("vllm"):
         found |= {"VLLMPolicy": vllm, "ServerPolicy, vLLM": vllm_serving}
     else:
@@ -158,24 +176,24 @@ def engines(
     return found
 
 
-def scorers(folder: Path) -> dict[str, Callable[[], Any]]:
+def scorers(ppm: Path, folder: Path) -> dict[str, Callable[[], Any]]:
     """Return what opens each scorer with the process of its server."""
 
     @contextmanager
     def packed() -> Iterator[Engine]:
-        yield PackedScorer(PPM.from_pretrained(ppm_path(), device="cpu", dtype="float32")), None
+        yield PackedScorer(PPM.from_pretrained(ppm, device="cpu", dtype="float32")), None
 
     @contextmanager
     def vllm() -> Iterator[Engine]:
-        scorer = VLLMScorer(ppm_path(), cache_bytes=256 << 20)
+        scorer = VLLMScorer(ppm, cache_bytes=256 << 20)
         yield scorer, None
         scorer.close()
 
     @contextmanager
     def vllm_serving() -> Iterator[Engine]:
         words = ("--runner", "pooling", "--pooler-config", '{"task":"classify"}')
-        with vllm_server(ppm_path(), "ppm", *words, log=folder / "log") as (address, process):
-            scorer = ServerScorer(address + "/v1", "ppm", ppm_path())
+        with vllm_server(ppm, "ppm", *words, log=folder / "log") as (address, process):
+            scorer = ServerScorer(address + "/v1", "ppm", ppm)
             yield scorer, process.pid
             scorer.close()
 
@@ -288,7 +306,7 @@ def print_row(name: str, row: dict[str, Any]) -> None:
         f"{key} {value:,.3g}" if isinstance(value, float) else f"{key} {value:,}"
         for key, value in row.items()
     )
-    print(f"{name:24}" + ", ".join(shown), flush=True)
+    print(f"{name:26}" + ", ".join(shown), flush=True)
 
 
 if __name__ == "__main__":
