@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from rstar_fast.evaluate.samples import Sample, vote
+from rstar_fast.evaluate.samples import Sample, best, vote
 from rstar_fast.evaluate.statistics import Share
 from rstar_fast.evaluate.timelines import Timelines
 from rstar_fast.verify.grade.spelling import spelling
 
 Sureness = Callable[[Sequence[str], Sequence[float]], float | None]
 """Function of answers and the weights of their votes, which says how sure the leading one is."""
-BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+BINS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Ends of the bins of a calibration."""
 
 
@@ -23,12 +23,14 @@ class Moment:
         tokens: Number of tokens generated so far.
         sure: How sure the leading answer is.
         correct: Whether the leading answer is right.
+        best_correct: Whether the best-scored answer is right. Without scores, the leading one.
         stays: Whether it is the leading answer at the end of the search.
     """
 
     tokens: int
     sure: float
     correct: bool
+    best_correct: bool
     stays: bool
 
 
@@ -45,7 +47,7 @@ def moments(timelines: Timelines, sureness: Sureness) -> dict[str, list[Moment]]
     found: dict[str, list[Moment]] = {}
     for problem, timeline in timelines.items():
         known: list[Sample] = []
-        leaders: list[tuple[int, float, Sample]] = []
+        leaders: list[tuple[int, float, Sample, bool]] = []
         for one in timeline:
             if not one.sample.answer:
                 continue
@@ -55,11 +57,12 @@ def moments(timelines: Timelines, sureness: Sureness) -> dict[str, list[Moment]]
             weights = [sample.score_weight if weighted else 1.0 for sample in known]
             sure = sureness([sample.answer for sample in known], weights)
             if leader is not None and sure is not None:
-                leaders.append((one.tokens, sure, leader))
+                chosen = best(known) if weighted else leader
+                leaders.append((one.tokens, sure, leader, bool(chosen and chosen.correct)))
         last = spelling(leaders[-1][2].answer) if leaders else None
         found[problem] = [
-            Moment(tokens, sure, leader.correct, spelling(leader.answer) == last)
-            for tokens, sure, leader in leaders
+            Moment(tokens, sure, leader.correct, best_correct, spelling(leader.answer) == last)
+            for tokens, sure, leader, best_correct in leaders
         ]
     return found
 
@@ -96,12 +99,14 @@ class Stopped:
 
     Attributes:
         threshold: How sure the leading answer must be. Above 1: no search stops.
-        solved: Whether each problem is solved, in the order of the problems.
+        solved: Whether the leading answer of each problem is right, in the order of the problems.
+        solved_by_best: Whether the best-scored answer is.
         tokens: Mean number of tokens generated per problem.
     """
 
     threshold: float
     solved: tuple[bool, ...]
+    solved_by_best: tuple[bool, ...]
     tokens: float
 
 
@@ -113,10 +118,11 @@ def stopped_at(found: dict[str, list[Moment]], totals: dict[str, int], threshold
         totals: Number of tokens that the whole search of each problem generated.
         threshold: How sure the leading answer must be.
     """
-    solved, tokens = [], 0
+    solved, by_best, tokens = [], [], 0
     for problem, of_one in found.items():
         stop = next((one for one in of_one if one.sure >= threshold), None)
         tokens += stop.tokens if stop else totals[problem]
         last = stop or (of_one[-1] if of_one else None)
         solved.append(bool(last and last.correct))
-    return Stopped(threshold, tuple(solved), tokens / len(found))
+        by_best.append(bool(last and last.best_correct))
+    return Stopped(threshold, tuple(solved), tuple(by_best), tokens / len(found))

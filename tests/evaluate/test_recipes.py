@@ -163,6 +163,6 @@ def test_finished_searches_tell_what_stopping_saves() -> None:
         node.spent = 10 * node.id
     tree.counts["generated_tokens"] = 160
     shown = stopping_tables({"p": [tree]})
-    assert "| never | 100.0 | 160 | 0 |  |" in shown
+    assert "| never | 160 | 0 | 100.0 |  | 100.0 |  |" in shown
     # The posterior of three equal votes is 0.875.
-    assert "| 0.8 | 100.0 | 110 | 31 | +0.0" in shown
+    assert "| 0.8 | 110 | 31 | 100.0 | +0.0" in shown

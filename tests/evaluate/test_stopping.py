@@ -44,6 +44,24 @@ def test_scores_weigh_the_votes() -> None:
     assert [one.correct for one in found["p"][1:]] == [True, True]
 
 
+def test_the_best_scored_answer_of_a_moment_is_told_beside_the_leading_one() -> None:
+    found = moments(
+        {
+            "scored": [known(1, "6", 0.1), known(2, "6", 0.1), known(3, "5", 0.2)],
+            "unscored": [known(1, "6"), known(2, "5"), known(3, "5")],
+        },
+        share_of_the_leader,
+    )
+    assert [(one.correct, one.best_correct) for one in found["scored"]] == [
+        (False, False),
+        (False, False),
+        (False, True),
+    ]
+    assert all(one.correct == one.best_correct for one in found["unscored"])
+    late = stopped_at(found, {"scored": 3, "unscored": 3}, 1.1)
+    assert late.solved == (False, True) and late.solved_by_best == (True, True)
+
+
 def test_a_calibration_counts_moments_at_doubling_numbers_of_answers() -> None:
     found = moments(SEARCHES, share_of_the_leader)
     rows = [
