@@ -1,13 +1,16 @@
-"""Linear layers in bfloat16 on the CPU, with weights packed once for oneDNN.
+"""Linear layers on the CPU, with weights packed once for oneDNN.
 
-Without this, oneDNN packs the weights again in every call. Measured on two cores with AVX512-BF16,
-a layer is 1.5 to 2 times as fast at up to 32 tokens a call, and 1.1 times at 128 and more.
+Without this, the weights are packed again in every call. Measured on two cores with AVX512-BF16, a
+layer in bfloat16 is 1.5 to 2 times as fast at up to 32 tokens a call, and 1.1 times at 128 and
+more. In float32 only large layers gain: 1.7 to 2.3 times at 8 tokens a call, 1.0 to 1.2 at 32.
 """
 
 import torch
 from torch import Tensor, nn
 
 _TYPICAL_TOKENS = 32
+_LARGE_WEIGHTS = 4_000_000
+"""Number of weights from which a layer in float32 is faster packed."""
 
 
 class _PackedLinear(nn.Module):
@@ -30,31 +33,31 @@ class _PackedLinear(nn.Module):
 
 
 def pack_linears(model: nn.Module) -> int:
-    """Replace the plain bfloat16 linear layers that a model has on the CPU.
+    """Replace the plain linear layers that a model has on the CPU, and that are faster packed.
 
-    The model is changed. It stays as it is where this torch or this processor cannot pack layers.
+    They are those in bfloat16 and the large ones in float32. The model is changed. It stays as it
+    is where this torch or this processor cannot pack layers. Weights that a layer shares with
+    another are kept twice.
 
     Returns:
         Number of layers that were replaced.
     """
-    if not _available():
-        return 0
     found = [
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
-        if type(child) is nn.Linear
-        and child.weight.dtype == torch.bfloat16
-        and child.weight.device.type == "cpu"
+        if type(child) is nn.Linear and _is_faster_packed(child.weight)
     ]
     for parent, name, child in found:
         setattr(parent, name, _PackedLinear(child))
     return len(found)
 
 
-def _available() -> bool:
+def _is_faster_packed(weight: Tensor) -> bool:
     operators = torch.ops.mkldnn
     needed = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
-    return all(hasattr(operators, name) for name in needed) and bool(
-        operators._is_mkldnn_bf16_supported()
-    )
+    if weight.device.type != "cpu" or not all(hasattr(operators, name) for name in needed):
+        return False
+    if weight.dtype == torch.bfloat16:
+        return bool(operators._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float32 and weight.numel() >= _LARGE_WEIGHTS
