@@ -75,7 +75,9 @@ def _add_tokens(writer: gguf.GGUFWriter, config: dict, tokenizer: dict) -> None:
     writer.add_tokenizer_pre(_PRETOKENIZERS[config["model_type"]])
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
+    pairs = tokenizer["model"]["merges"]
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in pairs]
     # There has to be a merge. This one is of bytes that no text has.
-    writer.add_token_merges(tokenizer["model"]["merges"] or ["\u0142 \u0143"])
+    writer.add_token_merges(merges or ["\u0142 \u0143"])
     writer.add_eos_token_id(config["eos_token_id"])
     writer.add_add_bos_token(False)
