@@ -24,6 +24,7 @@ from torch import nn
 
 from rstar_fast.errors import ConfigError
 from rstar_fast.policy.int8_linear import check_int8, quantize_linears
+from rstar_fast.policy.loading import multiplies_bfloat16
 from rstar_fast.policy.packed_linear import pack_linears
 
 BLOCKS = 4
@@ -108,8 +109,10 @@ def available() -> dict[str, Callable[[nn.Module], torch.dtype]]:
         return dtype
 
     def quantized(model: nn.Module) -> torch.dtype:
-        quantize_linears(model.to(torch.bfloat16))
-        return torch.bfloat16
+        has_bfloat16 = multiplies_bfloat16(torch.device("cpu"))
+        dtype = torch.bfloat16 if has_bfloat16 else torch.float32
+        quantize_linears(model.to(dtype))
+        return dtype
 
     sides: dict[str, Callable[[nn.Module], torch.dtype]] = {
         "float32, plain": plain,

@@ -36,7 +36,7 @@ from rstar_fast.policy.drafts import Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
 from rstar_fast.policy.int8_linear import check_int8, quantize_linears
 from rstar_fast.policy.kv import PrefixPools
-from rstar_fast.policy.loading import CausalModel, load
+from rstar_fast.policy.loading import CausalModel, load, multiplies_bfloat16
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore
 from rstar_fast.policy.prefix_tokens import PrefixTokens, common_length
@@ -71,8 +71,8 @@ class TransformersPolicy:
         device: Device of a model that is loaded here, as in "cpu" or "cuda:1". None for a GPU where
             there is one and else the CPU.
         dtype: Number type of a model that is loaded here, as in "bfloat16". "int8" quantizes its
-            linear layers, weights and inputs, and computes the rest in bfloat16; only on a CPU.
-            None for the stored one.
+            linear layers, weights and inputs, and computes the rest in bfloat16, or in float32
+            where the processor has no products of bfloat16; only on a CPU. None for the stored one.
         prompt: Way to put a question to the model. "chat" takes the tokenizer's chat template.
         max_rows: Largest number of candidates that are written at the same time, >= 1. None for 64,
             and for 128 once requests are waiting, if the keys and values of all that is being
@@ -109,7 +109,9 @@ class TransformersPolicy:
             source, place = model, find_device(device)
             if in_int8:
                 check_int8(place)
-            model = load(source, torch.bfloat16 if in_int8 else find_dtype(dtype), place)
+            # What int8 layers leave: bfloat16 is slower than float32 where it has no products.
+            rest = torch.bfloat16 if multiplies_bfloat16(place) else torch.float32
+            model = load(source, rest if in_int8 else find_dtype(dtype), place)
             if not in_int8:
                 pack_linears(model)
             tokenizer = tokenizer or load_tokenizer(source)
