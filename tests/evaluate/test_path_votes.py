@@ -1,4 +1,7 @@
-"""The vote of a tree's answers by the shares of draws on their paths."""
+"""The vote of a tree's answers by how probable their paths are."""
+
+from itertools import permutations
+from math import log
 
 import pytest
 
@@ -25,6 +28,48 @@ def test_a_branch_that_the_search_visited_often_has_no_more_votes() -> None:
     majority, chosen = one.majority(), path_vote(one)
     assert majority and majority.answer == "7"
     assert chosen and chosen.answer == "5"
+
+
+def drawn(*probabilities: float) -> Tree:
+    """A root and steps of these probabilities, drawn once each in this order."""
+    nodes = [Node(0, -1, 0)]
+    for probability in probabilities:
+        nodes.append(Node(len(nodes), 0, 1, f"x = {len(nodes)}"))
+        # A step has two tokens.
+        nodes[-1].logprobs = [log(probability) / 2] * 2
+    return Tree(Problem("p", "q"), nodes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_shares_of_draws_without_repetition_have_no_bias(count: int) -> None:
+    policy = {"a": 0.5, "b": 0.3, "c": 0.15, "d": 0.05}
+    mean = dict.fromkeys(policy, 0.0)
+    for order in permutations(policy, count):
+        chance, left = 1.0, 1.0
+        for step in order:
+            chance *= policy[step] / left
+            left -= policy[step]
+        shares = path_shares(drawn(*(policy[step] for step in order)))[1:]
+        assert sum(shares) == pytest.approx(1, abs=1e-6)
+        for step, share in zip(order, shares, strict=True):
+            mean[step] += chance * share
+    assert mean == pytest.approx(policy, abs=1e-6)
+
+
+def test_shares_lie_between_those_of_draws_and_probabilities() -> None:
+    assert path_shares(drawn(1e-9, 1e-9, 1e-9))[1:] == pytest.approx([1 / 3] * 3, abs=1e-6)
+    assert path_shares(drawn(0.2, 0.7, 0.1))[1:] == pytest.approx([0.2 + 0.8 / 3, 0.5, 0.1 / 3])
+    # Probabilities of more than 1 in sum, as rounding gives them.
+    assert min(path_shares(drawn(0.9, 0.2, 0.1))) >= 0
+
+
+def test_shares_of_draws_serve_where_a_step_came_twice_or_a_probability_is_unknown() -> None:
+    twice = drawn(0.6, 0.4)
+    twice.nodes[1].draws = 3
+    assert path_shares(twice)[1:] == [0.75, 0.25]
+    unknown = drawn(0.6, 0.4)
+    unknown.nodes[2].logprobs = []
+    assert path_shares(unknown)[1:] == [0.5, 0.5]
 
 
 def test_spellings_of_an_answer_vote_together() -> None:
