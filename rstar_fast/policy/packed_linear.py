@@ -60,4 +60,5 @@ def _is_faster_packed(weight: Tensor) -> bool:
         return False
     if weight.dtype == torch.bfloat16:
         return bool(operators._is_mkldnn_bf16_supported())
-    return weight.dtype == torch.float32 and weight.numel() >= _LARGE_WEIGHTS
+    is_large = weight.dtype == torch.float32 and weight.numel() >= _LARGE_WEIGHTS
+    return is_large and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
