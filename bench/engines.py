@@ -94,6 +94,9 @@ def main() -> None:
     trees: list[Tree] = []
     with TemporaryDirectory() as folder:
         opened_by_name = engines(policy_folder, config, Path(folder), found["missing"])
+        known = [*opened_by_name, *scorers(ppm_path(), Path(folder))]
+        if unknown := [name for name in args.only or () if name not in known]:
+            parser.error(f"--only: expected some of {'; '.join(known)}, got {'; '.join(unknown)}")
         for name, opened in chosen(opened_by_name, args.only):
             with opened() as (policy, process):
                 row, grown = searched(policy, process, config, problems)

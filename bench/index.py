@@ -169,12 +169,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only 5,000 trees")
     parser.add_argument("--trees", type=int, nargs="+", default=[50_000], metavar="N")
     parser.add_argument("--nodes", type=int, default=24, help="number of nodes of a tree")
-    parser.add_argument("--dir", help="folder to make the run folders in (a temporary one)")
+    parser.add_argument(
+        "--dir", type=Path, help="folder to make the run folders in (a temporary one)"
+    )
     args = parser.parse_args()
     counts = [5_000] if args.quick else args.trees
     print_card(nodes=args.nodes)
     found = {}
     for num_trees in counts:
+        if args.dir:
+            args.dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=args.dir) as folder:
             found[num_trees] = measure(Path(folder), num_trees, args.nodes)
     print(json.dumps(found))
