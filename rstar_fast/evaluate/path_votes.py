@@ -47,7 +47,8 @@ def _shares(siblings: list[Node]) -> list[float]:
         return [node.draws / count for node in siblings]
     shares, left = [], 1.0
     for later, logprob in zip(reversed(range(count)), logprobs, strict=True):
-        probability = exp(logprob)
+        # An engine may tell more than 0.
+        probability = exp(min(logprob, 0.0))
         shares.append((later * probability + max(left, 0.0)) / count)
         left -= probability
     return shares

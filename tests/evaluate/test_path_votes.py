@@ -61,6 +61,10 @@ def test_shares_lie_between_those_of_draws_and_probabilities() -> None:
     assert path_shares(drawn(0.2, 0.7, 0.1))[1:] == pytest.approx([0.2 + 0.8 / 3, 0.5, 0.1 / 3])
     # Probabilities of more than 1 in sum, as rounding gives them.
     assert min(path_shares(drawn(0.9, 0.2, 0.1))) >= 0
+    # What no engine should tell.
+    absurd = drawn(0.5, 0.5)
+    absurd.nodes[1].logprobs = [2000.0]
+    assert path_shares(absurd)[1:] == [1.0, 0.0]
 
 
 def test_shares_of_draws_serve_where_a_step_came_twice_or_a_probability_is_unknown() -> None:
