@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from math import nan
+from math import exp, nan
 from typing import Literal
 
 from rstar_fast._core import ids_to_bytes, logprobs_to_bytes
@@ -133,6 +133,14 @@ def total_logprob(logprob_bytes: bytes) -> float:
     return sum(memoryview(logprob_bytes).cast("f"), 0.0) if logprob_bytes else nan
 
 
+def probability(logprob_bytes: bytes) -> float:
+    """Return the probability of a step from its log-probabilities (`Node.logprob_bytes`).
+
+    It is 1 where an engine told log-probabilities of more than 0. NaN of none.
+    """
+    return exp(min(total_logprob(logprob_bytes), 0.0))
+
+
 @dataclass(slots=True)
 class Tree:
     """The finished search of one problem.
@@ -167,6 +175,13 @@ class Tree:
     def children(self, node: int) -> list[Node]:
         """Return the children of a node, in the order of their creation."""
         return [child for child in self.nodes if child.parent == node]
+
+    def children_by_parent(self) -> dict[int, list[Node]]:
+        """Return the children of each node that has any, by its id, both in ascending order."""
+        children: dict[int, list[Node]] = {}
+        for node in self.nodes[1:]:
+            children.setdefault(node.parent, []).append(node)
+        return dict(sorted(children.items()))
 
     def finals(self) -> list[Node]:
         """Return the nodes that give a final answer."""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from math import exp, isnan
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.tree import Node, Tree, total_logprob
+from rstar_fast.tree import Node, Tree, probability
 from rstar_fast.verify.grade.spelling import Spelling, spelling
 
 
@@ -20,8 +20,8 @@ def path_shares(tree: Tree) -> list[float]:
     It is the product of the shares on the path. The shares of siblings add up to 1. Where a step
     was drawn twice, or its log-probability is unknown, a share is that of the draws. Siblings that
     came once each have the weights of Raj's estimator for draws without repetition (Des Raj, "Some
-    estimators in sampling with varying probabilities without replacement", 1956). With k siblings
-    of probabilities p_1, ..., p_k in the order of their draws,
+    estimators in sampling with varying probabilities without replacement", 1956). The j-th drawn of
+    k siblings has the probability p_j and the share
 
         share_j = ((k - j) p_j + 1 - p_1 - ... - p_{j-1}) / k
 
@@ -29,28 +29,23 @@ def path_shares(tree: Tree) -> list[float]:
     where the siblings are all that the policy can write. They are without bias if the siblings were
     drawn at temperature 1. The root has 1.
     """
-    children: defaultdict[int, list[Node]] = defaultdict(list)
-    for node in tree.nodes[1:]:
-        children[node.parent].append(node)
     shares = [1.0] * len(tree.nodes)
     # Parents come before their children.
-    for parent in sorted(children):
-        for child, share in zip(children[parent], _shares(children[parent]), strict=True):
+    for parent, siblings in tree.children_by_parent().items():
+        for child, share in zip(siblings, _shares(siblings), strict=True):
             shares[child.id] = shares[parent] * share
     return shares
 
 
 def _shares(siblings: list[Node]) -> list[float]:
     count = sum(node.draws for node in siblings)
-    logprobs = [total_logprob(node.logprob_bytes) for node in siblings]
-    if count > len(siblings) or any(map(isnan, logprobs)):
+    probabilities = [probability(node.logprob_bytes) for node in siblings]
+    if count > len(siblings) or any(map(isnan, probabilities)):
         return [node.draws / count for node in siblings]
     shares, left = [], 1.0
-    for later, logprob in zip(reversed(range(count)), logprobs, strict=True):
-        # An engine may tell more than 0.
-        probability = exp(min(logprob, 0.0))
-        shares.append((later * probability + max(left, 0.0)) / count)
-        left -= probability
+    for later, own in zip(reversed(range(count)), probabilities, strict=True):
+        shares.append((later * own + max(left, 0.0)) / count)
+        left -= own
     return shares
 
 

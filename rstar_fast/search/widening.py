@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from math import exp
 
 from rstar_fast._core import BUSY, NO_NODE
 from rstar_fast.config import SearchConfig
@@ -18,7 +17,7 @@ from rstar_fast.search.expansion import (
 )
 from rstar_fast.search.live import ROOT, LiveTree
 from rstar_fast.search.stopping import allot
-from rstar_fast.tree import Node, total_logprob
+from rstar_fast.tree import Node, probability
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class _Family:
         if not logprob_bytes:
             return
         if config.coverage:
-            self.probabilities[id_bytes] = exp(total_logprob(logprob_bytes))
+            self.probabilities[id_bytes] = probability(logprob_bytes)
         if config.without_repetition:
             ids, logprobs = memoryview(id_bytes).cast("i"), memoryview(logprob_bytes).cast("f")
             self.drawn.append(Drawn(tuple(ids), tuple(logprobs)))

@@ -1,7 +1,5 @@
 """Views of one tree: all of it, one of its solutions, or its problem."""
 
-from collections import defaultdict
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree as RichTree
@@ -41,9 +39,7 @@ def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
     """
     best = tree.best()
     chosen = {node.id for node in tree.path(best.id)} if best else set()
-    children: defaultdict[int, list[Node]] = defaultdict(list)
-    for node in tree.nodes[1:]:
-        children[node.parent].append(node)
+    children = tree.children_by_parent()
     num_below = [0] * len(tree.nodes)
     for node in reversed(tree.nodes[1:]):
         num_below[node.parent] += 1 + num_below[node.id]

@@ -269,6 +269,15 @@ def test_the_same_candidate_covers_its_probability_once() -> None:
     assert [node.draws for node in tree.nodes[1:]] == [7]
 
 
+def test_a_log_probability_above_0_covers_all_and_ends_no_search() -> None:
+    class Absurd(Uneven):
+        def expand(self, request: ExpandRequest) -> Expansion:
+            return Expansion(request.id, (Candidate("<answer>\\boxed{1}", (5,), (2000.0,)),))
+
+    tree = tree_of(Absurd(), widening=4.0, rollouts=9, candidates=7, coverage=0.5)
+    assert [node.draws for node in tree.nodes[1:]] == [1] and tree.ended == "exhausted"
+
+
 def test_coverage_needs_log_probabilities_and_widening() -> None:
     tree = tree_of(Uneven(telling=False), widening=4.0, rollouts=6, coverage=0.5, max_depth=2)
     assert len(tree.nodes) > 3
