@@ -93,24 +93,25 @@ def main() -> None:
     found: dict[str, Any] = {"policies": {}, "scorers": {}, "missing": []}
     trees: list[Tree] = []
     with TemporaryDirectory() as folder:
-        opened_by_name = engines(policy_folder, config, Path(folder), found["missing"])
-        known = [*opened_by_name, *scorers(ppm_path(), Path(folder))]
-        if unknown := [name for name in args.only or () if name not in known]:
+        ppm_folder = Path(folder) / "ppm" if args.policy else ppm_path()
+        policies = engines(policy_folder, config, Path(folder), found["missing"])
+        judges = scorers(ppm_folder, Path(folder))
+        known = [*policies, *judges]
+        only = known if args.only is None else args.only
+        if unknown := [name for name in only if name not in known]:
             parser.error(f"--only: expected some of {'; '.join(known)}, got {'; '.join(unknown)}")
-        for name, opened in chosen(opened_by_name, args.only):
-            with opened() as (policy, process):
+        for name in filter(only.__contains__, policies):
+            with policies[name]() as (policy, process):
                 row, grown = searched(policy, process, config, problems)
             found["policies"][name] = row
             trees = trees or grown
             print_row(name, row)
-        ppm_folder = ppm_path()
-        if args.policy:
-            ppm_folder = Path(folder) / "ppm"
-            PPM.from_policy(args.policy, dtype=torch.float32).save_pretrained(ppm_folder)
         requests = [request for tree in trees for request in siblings(tree)]
         expected: np.ndarray | None = None
-        for name, opened in chosen(scorers(ppm_folder, Path(folder)), args.only):
-            with opened() as (scorer, process):
+        for name in filter(only.__contains__, judges):
+            if not ppm_folder.exists():
+                PPM.from_policy(args.policy, dtype=torch.float32).save_pretrained(ppm_folder)
+            with judges[name]() as (scorer, process):
                 row, values = scored(scorer, process, requests)
             expected = values if expected is None else expected
             row["worst_difference"] = float(np.abs(values - expected).max())
@@ -119,13 +120,6 @@ def main() -> None:
     for name in found["missing"]:
         print(f"{name}: not at hand, left out")
     print(json.dumps(found))
-
-
-def chosen(
-    opened_by_name: dict[str, Callable[[], Any]], only: list[str] | None
-) -> list[tuple[str, Callable[[], Any]]]:
-    """Return those of the engines that are to be measured, all if `only` is None."""
-    return [(name, one) for name, one in opened_by_name.items() if only is None or name in only]
 
 
 def engines(

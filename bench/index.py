@@ -176,9 +176,9 @@ def main() -> None:
     counts = [5_000] if args.quick else args.trees
     print_card(nodes=args.nodes)
     found = {}
+    if args.dir:
+        args.dir.mkdir(parents=True, exist_ok=True)
     for num_trees in counts:
-        if args.dir:
-            args.dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=args.dir) as folder:
             found[num_trees] = measure(Path(folder), num_trees, args.nodes)
     print(json.dumps(found))

@@ -6,8 +6,8 @@ The layers have random weights and the shapes of Qwen2.5-0.5B and SmolLM2-135M, 
 The sides are float32 as torch has it, and those of `TransformersPolicy`: float32 with large layers
 packed, bfloat16 packed where the processor multiplies it, int8 with inputs that are quantized for
 each token. The sides take turns, in one thread. A step is the layers of one block, times the number
-of blocks, and the head. Four blocks of weights take turns too, so that no cache holds them. The
-table has medians of processor time in milliseconds. The last line is one JSON document.
+of blocks, and the head. Steps go over four blocks of weights, which no cache can hold. The table
+has medians of processor time in milliseconds. The last line is one JSON document.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torch import nn
 
 from rstar_fast.errors import ConfigError
 from rstar_fast.policy.int8_linear import check_int8, quantize_linears
-from rstar_fast.policy.loading import multiplies_bfloat16
+from rstar_fast.policy.loading import dtype_beside_int8
 from rstar_fast.policy.packed_linear import pack_linears
 
 BLOCKS = 4
@@ -109,8 +109,7 @@ def available() -> dict[str, Callable[[nn.Module], torch.dtype]]:
         return dtype
 
     def quantized(model: nn.Module) -> torch.dtype:
-        has_bfloat16 = multiplies_bfloat16(torch.device("cpu"))
-        dtype = torch.bfloat16 if has_bfloat16 else torch.float32
+        dtype = dtype_beside_int8(torch.device("cpu"))
         quantize_linears(model.to(dtype))
         return dtype
 

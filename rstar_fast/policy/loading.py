@@ -68,6 +68,11 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return not known or any(has() for has in known)
 
 
+def dtype_beside_int8(device: torch.device) -> torch.dtype:
+    """Return the type of what int8 layers leave to other operations: the faster one there."""
+    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+
+
 @dataclass
 class CausalModel:
     """A decoder whose attention is replaced by ours for the length of a forward.

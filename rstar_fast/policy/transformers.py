@@ -36,7 +36,7 @@ from rstar_fast.policy.drafts import Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
 from rstar_fast.policy.int8_linear import check_int8, quantize_linears
 from rstar_fast.policy.kv import PrefixPools
-from rstar_fast.policy.loading import CausalModel, load, multiplies_bfloat16
+from rstar_fast.policy.loading import CausalModel, dtype_beside_int8, load
 from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore
 from rstar_fast.policy.prefix_tokens import PrefixTokens, common_length
@@ -109,9 +109,7 @@ class TransformersPolicy:
             source, place = model, find_device(device)
             if in_int8:
                 check_int8(place)
-            # What int8 layers leave: bfloat16 is slower than float32 where it has no products.
-            rest = torch.bfloat16 if multiplies_bfloat16(place) else torch.float32
-            model = load(source, rest if in_int8 else find_dtype(dtype), place)
+            model = load(source, dtype_beside_int8(place) if in_int8 else find_dtype(dtype), place)
             if not in_int8:
                 pack_linears(model)
             tokenizer = tokenizer or load_tokenizer(source)
