@@ -17,19 +17,20 @@ struct Siblings {
     const std::int32_t* visits;
     const std::uint16_t* state;
     std::int32_t count;
+    // c * sqrt(ln N_parent) rounded to float; it may be infinite.
+    float explore;
 };
 
 struct Simd {
     const char* name;
 
-    // Finds the siblings that may have the highest UCT, in float and with approximate roots.
-    // uct.cpp then decides among these with the exact formula, so every processor picks the same
-    // child, bit for bit. Bit i of the result is set if sibling i has no FLAGS and may have the
-    // highest UCT among those without. A superfluous bit costs time and does not change the choice.
-    // `explore` is c * sqrt(ln N_parent) rounded to float; it may be infinite.
-    std::uint32_t (*shortlist)(const Siblings& siblings, float explore);
-    // The same for siblings that fill a block.
-    std::uint32_t (*shortlist_block)(const NodeBlock& block, float explore);
+    // Finds, in each of `count` families, the siblings that may have the highest UCT, in float and
+    // with approximate roots. uct.cpp then decides among these with the exact formula, so every
+    // processor picks the same child, bit for bit. Bit i of listed[k] is set if sibling i of family
+    // k has no FLAGS and may have the highest UCT among those without. A superfluous bit costs time
+    // and does not change the choice. Many families in one call take less time than one by one: the
+    // processor works on several at once.
+    void (*shortlist)(const Siblings* families, std::size_t count, std::uint32_t* listed);
 
     // Makes a block of new siblings, by writes that bypass the caches (stream.hpp). `values` are
     // their first values, or null.

@@ -86,18 +86,13 @@ inline std::uint32_t shortlist_groups(int groups, const BoundsOf& bounds_of_grou
     return listed;
 }
 
-std::uint32_t shortlist(const Siblings& siblings, float explore_all) {
-    const __m256 explore = _mm256_set1_ps(explore_all);
-    return shortlist_groups((siblings.count + LANES - 1) / LANES,
-                            [&](int begin) { return bounds(siblings, begin, explore); });
-}
-
-std::uint32_t shortlist_block(const NodeBlock& block, float explore_all) {
-    const __m256 explore = _mm256_set1_ps(explore_all);
-    return shortlist_groups(BLOCK / LANES, [&](int begin) {
-        return bounds_of(block.value_sum + begin, block.visits + begin, block.state + begin,
-                         explore);
-    });
+void shortlist(const Siblings* families, std::size_t count, std::uint32_t* listed) {
+    for (std::size_t i = 0; i < count; ++i) {
+        const Siblings& siblings = families[i];
+        const __m256 explore = _mm256_set1_ps(siblings.explore);
+        listed[i] = shortlist_groups((siblings.count + LANES - 1) / LANES,
+                                     [&](int begin) { return bounds(siblings, begin, explore); });
+    }
 }
 
 void make_block(NodeBlock& block, NodeId parent, const double* values) {
@@ -128,6 +123,6 @@ bool all_finite(const double* values, std::size_t count) {
 
 }  // namespace
 
-const Simd SIMD_AVX2{"avx2", shortlist, shortlist_block, make_block, all_finite, attend_avx2};
+const Simd SIMD_AVX2{"avx2", shortlist, make_block, all_finite, attend_avx2};
 
 }  // namespace rstar_fast

@@ -21,24 +21,24 @@ struct Statistics {
     __mmask16 live;
 };
 
+// `whole`: the siblings fill a block.
+template <bool whole>
 inline Statistics load(const Siblings& siblings, int begin) {
+    const double* sums = siblings.value_sum + begin;
+    if constexpr (whole)
+        return {_mm512_load_pd(sums), _mm512_load_pd(sums + 8),
+                _mm512_load_si512(siblings.visits + begin),
+                _mm256_testn_epi16_mask(
+                    _mm256_load_si256(reinterpret_cast<const __m256i*>(siblings.state + begin)),
+                    _mm256_set1_epi16(static_cast<short>(FLAGS)))};
     const int count = siblings.count - begin;
     const auto present = static_cast<__mmask16>(count >= LANES ? 0xffff : (1 << count) - 1);
-    const double* sums = siblings.value_sum + begin;
     return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(present), sums),
             _mm512_maskz_loadu_pd(static_cast<__mmask8>(present >> 8), sums + 8),
             _mm512_maskz_loadu_epi32(present, siblings.visits + begin),
             _mm256_mask_testn_epi16_mask(present,
                                          _mm256_maskz_loadu_epi16(present, siblings.state + begin),
                                          _mm256_set1_epi16(static_cast<short>(FLAGS)))};
-}
-
-inline Statistics load(const NodeBlock& block, int begin) {
-    const double* sums = block.value_sum + begin;
-    return {_mm512_load_pd(sums), _mm512_load_pd(sums + 8), _mm512_load_si512(block.visits + begin),
-            _mm256_testn_epi16_mask(
-                _mm256_load_si256(reinterpret_cast<const __m256i*>(block.state + begin)),
-                _mm256_set1_epi16(static_cast<short>(FLAGS)))};
 }
 
 struct Bounds {
@@ -69,26 +69,28 @@ inline __m512 lows_of(const Bounds& one) {
     return _mm512_mask_mov_ps(_mm512_set1_ps(-__builtin_inff()), one.live, one.low);
 }
 
-// The weight comes as one float: a function with an argument of 512 bits would leave the upper
-// halves of the registers in use, and the baseline code after it would take five times as long.
-template <class Source>
-inline std::uint32_t shortlist_two(const Source& siblings, float explore_all) {
-    const __m512 explore = _mm512_set1_ps(explore_all);
-    const Bounds first = bounds(load(siblings, 0), explore);
-    const Bounds second = bounds(load(siblings, LANES), explore);
+template <bool whole>
+inline std::uint32_t listed_of_two(const Siblings& siblings) {
+    const __m512 explore = _mm512_set1_ps(siblings.explore);
+    const Bounds first = bounds(load<whole>(siblings, 0), explore);
+    const Bounds second = bounds(load<whole>(siblings, LANES), explore);
     const __m512 highest =
         _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(lows_of(first), lows_of(second))));
     return listed_of(first, highest) | listed_of(second, highest) << LANES;
 }
 
-std::uint32_t shortlist(const Siblings& siblings, float explore_all) {
-    if (siblings.count > LANES) return shortlist_two(siblings, explore_all);
-    const Bounds all = bounds(load(siblings, 0), _mm512_set1_ps(explore_all));
+inline std::uint32_t listed_of_one(const Siblings& siblings) {
+    const Bounds all = bounds(load<false>(siblings, 0), _mm512_set1_ps(siblings.explore));
     return listed_of(all, _mm512_set1_ps(_mm512_reduce_max_ps(lows_of(all))));
 }
 
-std::uint32_t shortlist_block(const NodeBlock& block, float explore) {
-    return shortlist_two(block, explore);
+void shortlist(const Siblings* families, std::size_t count, std::uint32_t* listed) {
+    for (std::size_t i = 0; i < count; ++i) {
+        const Siblings& siblings = families[i];
+        listed[i] = siblings.count == BLOCK  ? listed_of_two<true>(siblings)
+                    : siblings.count > LANES ? listed_of_two<false>(siblings)
+                                             : listed_of_one(siblings);
+    }
 }
 
 void make_block(NodeBlock& block, NodeId parent, const double* values) {
@@ -117,6 +119,6 @@ bool all_finite(const double* values, std::size_t count) {
 
 }  // namespace
 
-const Simd SIMD_AVX512{"avx512", shortlist, shortlist_block, make_block, all_finite, attend_avx512};
+const Simd SIMD_AVX512{"avx512", shortlist, make_block, all_finite, attend_avx512};
 
 }  // namespace rstar_fast

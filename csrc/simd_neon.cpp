@@ -77,18 +77,13 @@ inline std::uint32_t shortlist_groups(int groups, const BoundsOf& bounds_of_grou
     return listed;
 }
 
-std::uint32_t shortlist(const Siblings& siblings, float explore_all) {
-    const float32x4_t explore = vdupq_n_f32(explore_all);
-    return shortlist_groups((siblings.count + LANES - 1) / LANES,
-                            [&](int begin) { return bounds(siblings, begin, explore); });
-}
-
-std::uint32_t shortlist_block(const NodeBlock& block, float explore_all) {
-    const float32x4_t explore = vdupq_n_f32(explore_all);
-    return shortlist_groups(BLOCK / LANES, [&](int begin) {
-        return bounds_of(block.value_sum + begin, block.visits + begin, block.state + begin,
-                         explore);
-    });
+void shortlist(const Siblings* families, std::size_t count, std::uint32_t* listed) {
+    for (std::size_t i = 0; i < count; ++i) {
+        const Siblings& siblings = families[i];
+        const float32x4_t explore = vdupq_n_f32(siblings.explore);
+        listed[i] = shortlist_groups((siblings.count + LANES - 1) / LANES,
+                                     [&](int begin) { return bounds(siblings, begin, explore); });
+    }
 }
 
 void make_block(NodeBlock& block, NodeId parent, const double* values) {
@@ -101,6 +96,6 @@ bool all_finite(const double* values, std::size_t count) {
 
 }  // namespace
 
-const Simd SIMD_NEON{"neon", shortlist, shortlist_block, make_block, all_finite, attend_scalar};
+const Simd SIMD_NEON{"neon", shortlist, make_block, all_finite, attend_scalar};
 
 }  // namespace rstar_fast

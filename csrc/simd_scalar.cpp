@@ -10,15 +10,13 @@ namespace rstar_fast {
 
 namespace {
 
-std::uint32_t shortlist(const Siblings& siblings, float) {
-    std::uint32_t live = 0;
-    for (std::int32_t i = 0; i < siblings.count; ++i)
-        live |= static_cast<std::uint32_t>((siblings.state[i] & FLAGS) == 0) << i;
-    return live;
-}
-
-std::uint32_t shortlist_block(const NodeBlock& block, float explore) {
-    return shortlist({block.value_sum, block.visits, block.state, BLOCK}, explore);
+void shortlist(const Siblings* families, std::size_t count, std::uint32_t* listed) {
+    for (std::size_t k = 0; k < count; ++k) {
+        const Siblings& siblings = families[k];
+        listed[k] = 0;
+        for (std::int32_t i = 0; i < siblings.count; ++i)
+            listed[k] |= static_cast<std::uint32_t>((siblings.state[i] & FLAGS) == 0) << i;
+    }
 }
 
 void make_block(NodeBlock& block, NodeId parent, const double* values) {
@@ -34,6 +32,6 @@ bool all_finite(const double* values, std::size_t count) {
 
 }  // namespace
 
-const Simd SIMD_SCALAR{"scalar", shortlist, shortlist_block, make_block, all_finite, attend_scalar};
+const Simd SIMD_SCALAR{"scalar", shortlist, make_block, all_finite, attend_scalar};
 
 }  // namespace rstar_fast

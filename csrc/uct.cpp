@@ -73,6 +73,49 @@ float root_log(std::int32_t n) {
     return index < table.size() ? table[index] : static_cast<float>(std::sqrt(log_visits(n)));
 }
 
+float explore_weight(double c, std::int32_t parent_visits) {
+    return static_cast<float>(c) * root_log(parent_visits);
+}
+
+Siblings siblings_at(const NodeBlock& block, std::int32_t lane, std::int32_t count, float explore) {
+    return {block.value_sum + lane, block.visits + lane, block.state + lane, count, explore};
+}
+
+// The child with the highest UCT of those that were looked at.
+struct Best {
+    NodeId child = NO_NODE;
+    double score = 0.0;
+
+    // `first` is the id of the first sibling.
+    void look_at(const Siblings& siblings, std::uint32_t listed, NodeId first,
+                 double log_parent_visits, double c) {
+        for (; listed != 0; listed &= listed - 1) {
+            const std::int32_t i = std::countr_zero(listed);
+            const double here =
+                uct(siblings.value_sum[i], siblings.visits[i], log_parent_visits, c);
+            if (child != NO_NODE && !(here > score)) continue;
+            child = first + i;
+            score = here;
+        }
+    }
+};
+
+// The best child of a family that lies in several blocks.
+NodeId best_of_parts(const Arena& arena, const Family& family, double c, const Simd& simd) {
+    const double log_parent_visits = log_visits(family.parent_visits);
+    const float explore = explore_weight(c, family.parent_visits);
+    Best best;
+    for_parts(
+        arena, family.first, family.count,
+        [&](const NodeBlock& block, std::int32_t lane, std::int32_t count, std::int32_t done) {
+            const Siblings part = siblings_at(block, lane, count, explore);
+            std::uint32_t listed = 0;
+            simd.shortlist(&part, 1, &listed);
+            best.look_at(part, listed, family.first + done, log_parent_visits, c);
+        });
+    return best.child;
+}
+
 }  // namespace
 
 std::vector<std::string> simd_levels() {
@@ -97,35 +140,36 @@ void use_simd_level(const std::string& level) {
 
 const Simd& current_simd() { return *current.load(); }
 
-std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count,
-                        std::int32_t parent_visits, double c, const Simd& simd) {
-    const float explore = static_cast<float>(c) * root_log(parent_visits);
-    const auto listed_of = [&](const NodeBlock& block, std::int32_t lane, std::int32_t here) {
-        if (here == BLOCK) return simd.shortlist_block(block, explore);
-        return simd.shortlist(
-            {block.value_sum + lane, block.visits + lane, block.state + lane, here}, explore);
-    };
-    std::int32_t best = -1;
-    double best_score = 0.0, log_parent_visits = -1.0;
-    for_parts(arena, first, count,
-              [&](const NodeBlock& block, std::int32_t lane, std::int32_t here, std::int32_t done) {
-                  std::uint32_t listed = listed_of(block, lane, here);
-                  // The only one listed of all siblings needs no score.
-                  if (here == count && (listed & (listed - 1)) == 0) {
-                      if (listed != 0) best = std::countr_zero(listed);
-                      return;
-                  }
-                  if (log_parent_visits < 0) log_parent_visits = log_visits(parent_visits);
-                  for (; listed != 0; listed &= listed - 1) {
-                      const std::int32_t i = std::countr_zero(listed);
-                      const double score = uct(block.value_sum[lane + i], block.visits[lane + i],
-                                               log_parent_visits, c);
-                      if (best >= 0 && !(score > best_score)) continue;
-                      best = done + i;
-                      best_score = score;
-                  }
-              });
-    return best;
+void best_children(const Arena& arena, std::span<const Family> families, double c, const Simd& simd,
+                   std::span<NodeId> best) {
+    std::array<Siblings, MOST_FAMILIES> whole;
+    std::array<std::size_t, MOST_FAMILIES> places;
+    std::array<std::uint32_t, MOST_FAMILIES> listed;
+    std::size_t num_whole = 0;
+    for (std::size_t k = 0; k < families.size(); ++k) {
+        const auto& [first, count, parent_visits] = families[k];
+        const std::int32_t lane = place_of(first).lane;
+        if (lane + count > BLOCK) {
+            best[k] = best_of_parts(arena, families[k], c, simd);
+            continue;
+        }
+        places[num_whole] = k;
+        whole[num_whole++] =
+            siblings_at(arena.block(first), lane, count, explore_weight(c, parent_visits));
+    }
+    simd.shortlist(whole.data(), num_whole, listed.data());
+    for (std::size_t i = 0; i < num_whole; ++i) {
+        const Family& family = families[places[i]];
+        NodeId& best_here = best[places[i]];
+        // The only one listed needs no score. std::has_single_bit would count all bits.
+        if (listed[i] != 0 && (listed[i] & (listed[i] - 1)) == 0) {
+            best_here = family.first + std::countr_zero(listed[i]);
+            continue;
+        }
+        Best found;
+        found.look_at(whole[i], listed[i], family.first, log_visits(family.parent_visits), c);
+        best_here = found.child;
+    }
 }
 
 }  // namespace rstar_fast

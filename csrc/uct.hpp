@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,9 +39,19 @@ std::string simd_level();
 void use_simd_level(const std::string& level);
 const Simd& current_simd();
 
-// Returns the index of the child with the highest UCT among the `count` children from `first` on. A
-// child with flags is left out, and the first of equals wins. Returns -1 if all have flags.
-std::int32_t best_child(const Arena& arena, NodeId first, std::int32_t count,
-                        std::int32_t parent_visits, double c, const Simd& simd);
+// Children that stand together in the arena.
+struct Family {
+    NodeId first;
+    std::int32_t count;
+    std::int32_t parent_visits;
+};
+
+// Most families of one call to `best_children`.
+inline constexpr std::size_t MOST_FAMILIES = 32;
+
+// Sets best[k] to the child with the highest UCT in family k. A child with flags is left out, and
+// the first of equals wins. NO_NODE if all have flags.
+void best_children(const Arena& arena, std::span<const Family> families, double c, const Simd& simd,
+                   std::span<NodeId> best);
 
 }  // namespace rstar_fast

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "forest.hpp"
@@ -41,6 +42,7 @@ class Forest::Walker {
 
     void walk(std::span<const std::int32_t> order) {
         std::array<Walk, WIDTH> walks;
+        std::array<NodeId, WIDTH> best;
         std::size_t num_walks = 0, next = 0;
         TreeId last_tree = -1;
         while (num_walks > 0 || next < order.size()) {
@@ -55,15 +57,16 @@ class Forest::Walker {
                 if (start(walks[num_walks], order[next])) ++num_walks;
             }
             for (std::size_t i = 0; i < num_walks; ++i) fetch_children(walks[i]);
+            find_best({walks.data(), num_walks}, best);
             std::size_t going_on = 0;
             for (std::size_t i = 0; i < num_walks; ++i)
-                if (descend(walks[i])) walks[going_on++] = walks[i];
+                if (descend(walks[i], best[i])) walks[going_on++] = walks[i];
             num_walks = going_on;
         }
     }
 
    private:
-    static constexpr std::size_t WIDTH = 32;
+    static constexpr std::size_t WIDTH = MOST_FAMILIES;
 
     // Starts the walk of an entry. Returns whether it goes on.
     bool start(Walk& walk, std::int32_t entry) {
@@ -129,8 +132,7 @@ class Forest::Walker {
     }
 
     // Goes to the best child, or turns back if none can be selected. Returns whether it goes on.
-    bool descend(Walk& walk) {
-        const NodeId best = best_below(walk.node);
+    bool descend(Walk& walk, NodeId best) {
         if (best == NO_NODE) return turn_back(walk);
         walk.node = best;
         walk.path->go_to(best);
@@ -138,16 +140,24 @@ class Forest::Walker {
         return arrive(walk);
     }
 
-    // Returns the child with the highest UCT of those without flags, or NO_NODE. The first of
-    // equals wins.
-    NodeId best_below(NodeId node) const {
-        const NodeId first = arrays_.first_child(node);
-        const std::int32_t count = forest_.num_children_of(node), visits = arrays_.visits(node);
-        if (!forest_.is_widened(forest_.tree_of(node))) {
-            const std::int32_t best = best_child(arrays_, first, count, visits, c_, simd_);
-            return best < 0 ? NO_NODE : first + best;
+    // Sets best[i] to the child with the highest UCT of those without flags below walk i, or
+    // NO_NODE. The first of equals wins.
+    void find_best(std::span<const Walk> walks, std::span<NodeId> best) const {
+        std::array<Family, WIDTH> families;
+        const auto in_list = [&](NodeId node) { return forest_.is_widened(forest_.tree_of(node)); };
+        for (std::size_t i = 0; i < walks.size(); ++i) {
+            const NodeId node = walks[i].node;
+            // A family of none costs nothing.
+            const std::int32_t count = in_list(node) ? 0 : forest_.num_children_of(node);
+            families[i] = {arrays_.first_child(node), count, arrays_.visits(node)};
         }
-        const double log_parent_visits = log_visits(visits);
+        best_children(arrays_, {families.data(), walks.size()}, c_, simd_, best);
+        for (std::size_t i = 0; !forest_.siblings_.empty() && i < walks.size(); ++i)
+            if (in_list(walks[i].node)) best[i] = best_in_list(walks[i].node);
+    }
+
+    NodeId best_in_list(NodeId node) const {
+        const double log_parent_visits = log_visits(arrays_.visits(node));
         NodeId best = NO_NODE;
         double best_score = 0.0;
         forest_.for_children(node, [&](NodeId child, std::int32_t) {
