@@ -23,6 +23,21 @@ def test_import_loads_nothing_heavy() -> None:
     assert not HEAVY & set(loaded)
 
 
+@pytest.mark.parametrize("words", ["--help", "show --help"])
+def test_help_loads_neither_arrays_nor_the_search(words: str) -> None:
+    program = (
+        "import sys\nfrom rstar_fast.cli import main\n"
+        f"try:\n    main({words.split()})\nexcept SystemExit:\n    print(*sys.modules)"
+    )
+    loaded = (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        .stdout.splitlines()[-1]
+        .split()
+    )
+    assert "rstar_fast.cli.commands" in loaded
+    assert not (HEAVY | {"numpy", "rstar_fast.search"}) & set(loaded)
+
+
 def test_the_public_names_are_these() -> None:
     assert len(Path(rstar_fast.__file__).read_text().splitlines()) <= 40
     names = list(rstar_fast.__all__)

@@ -30,7 +30,6 @@ from rstar_fast.problems import Problem, read_problems
 if TYPE_CHECKING:
     from rstar_fast.bench.measure import Measured
 
-HELP = "how fast a search over your engine is, and what it waits for"
 DESCRIPTION = (
     "Search problems without end over an engine. After a warm-up, measure rates, waiting times, "
     "idle resources and memory in some windows."

@@ -8,24 +8,27 @@ import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib import metadata
+from importlib import import_module, metadata
 from types import FrameType
 
-from rstar_fast.cli import bench, demo, doctor, evolve, sandbox, search, show, train
 from rstar_fast.cli.console import Exit, make_console, open_missing_streams
 from rstar_fast.errors import RStarError
-from rstar_fast.viewer.text import clean
+from rstar_fast.terminal_text import clean
 
 _COMMANDS = {
-    "search": search,
-    "show": show,
-    "evolve": evolve,
-    "train": train,
-    "sandbox": sandbox,
-    "demo": demo,
-    "doctor": doctor,
-    "bench": bench,
+    "search": "search problems, store their trees",
+    "show": "print a run, a tree or a solution",
+    "evolve": "improve a policy and a PPM by rounds of search and training",
+    "train": "train a policy or a PPM on rows",
+    "sandbox": "run programs for trainers and tools, over HTTP",
+    "demo": "search with the models in the package",
+    "doctor": "what confines the programs of steps on this machine",
+    "bench": "how fast a search over your engine is, and what it waits for",
 }
+"""Modules of this package, and what each command does.
+
+Only the module of the command that is given is imported, because some take half a second.
+"""
 _EPILOG = """\
 examples:
   rstar-fast demo
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbose = False
     try:
         _refuse_unknown_command(words)
-        args = _parser().parse_args(words)
+        args = _parser(words).parse_args(words)
         args.command_line = shlex.join(["rstar-fast", *words])
         verbose = args.verbose
         code: int = args.run(args, make_console())
@@ -97,7 +100,8 @@ def _refuse_unknown_command(words: Sequence[str]) -> None:
     raise RStarError(f"unknown command {words[0]!r}; {hint}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser for a command line. It knows the options of the command in it alone."""
     parser = argparse.ArgumentParser(
         prog="rstar-fast",
         description="Solve math problems by deep search over a small language model's steps.",
@@ -112,11 +116,16 @@ def _parser() -> argparse.ArgumentParser:
         "-v", "--verbose", action="store_true", help="print the traceback of every error"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, command in _COMMANDS.items():
+    given = next((word for word in words if word in _COMMANDS), "")
+    for name, description in _COMMANDS.items():
+        if name != given:
+            commands.add_parser(name, help=description)
+            continue
+        command = import_module(f"rstar_fast.cli.{name}")
         added = commands.add_parser(
             name,
             parents=[common],
-            help=command.HELP,
+            help=description,
             description=command.DESCRIPTION,
             epilog=command.epilog(),
             formatter_class=argparse.RawDescriptionHelpFormatter,

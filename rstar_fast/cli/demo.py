@@ -24,7 +24,6 @@ from rstar_fast.tree import Tree
 if TYPE_CHECKING:
     from rstar_fast.evaluate import Paired
 
-HELP = "search with the models in the package"
 DESCRIPTION = (
     "Solve held-out generated problems with the small models in the package: before "
     "self-evolution, after it, by samples and by search."

@@ -9,7 +9,6 @@ from rich.table import Table
 from rstar_fast.cli.console import Exit
 from rstar_fast.verify import Executor
 
-HELP = "what confines the programs of steps on this machine"
 DESCRIPTION = "Say what runs the programs of steps on this machine, and what confines them."
 
 _WITHOUT = {

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rstar_fast.evolve import StageEvent
     from rstar_fast.evolve.summary import RoundSummary
 
-HELP = "improve a policy and a PPM by rounds of search and training"
 DESCRIPTION = "Self-evolution: search, train the policy, train the PPM, measure; round after round."
 _EPILOG = """\
 Every stage (a search, a training, a measurement) is finished once. Stopped or killed, the same

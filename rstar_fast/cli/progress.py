@@ -13,9 +13,9 @@ from rich.text import Text
 from rstar_fast.failure import Failure
 from rstar_fast.search import Searcher
 from rstar_fast.search.run import Totals
+from rstar_fast.terminal_text import clean, duration, one_line
 from rstar_fast.tree import Tree
 from rstar_fast.viewer.run import busy_line
-from rstar_fast.viewer.text import clean, duration, one_line
 
 PLAIN_INTERVAL_S = 5.0
 """Seconds between two plain lines."""

@@ -16,7 +16,6 @@ from rstar_fast.sandbox.options import SandboxOptions
 if TYPE_CHECKING:
     from rstar_fast.sandbox.server import SandboxServer
 
-HELP = "run programs for trainers and tools, over HTTP"
 DESCRIPTION = "Serve SandboxFusion's POST /run_code (python), and sessions with forks."
 _DEFAULTS = SandboxOptions()
 

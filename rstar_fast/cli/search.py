@@ -14,13 +14,12 @@ from rstar_fast.cli.options import add_settings, presets_table
 from rstar_fast.cli.search_file import SearchArguments, search_arguments
 from rstar_fast.errors import RStarError, StoreError
 from rstar_fast.problems import Problem, read_problems
-from rstar_fast.viewer.text import counted
+from rstar_fast.terminal_text import counted
 
 if TYPE_CHECKING:
     from rstar_fast.search.run import Totals
     from rstar_fast.store import RunFolder
 
-HELP = "search problems, store their trees"
 DESCRIPTION = "Search problems and store their trees in a folder."
 _EPILOG = """\
 Every finished tree is written to --out at once, and trees under way within a second.

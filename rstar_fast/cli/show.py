@@ -15,7 +15,6 @@ from rstar_fast.tree import Node, Tree
 if TYPE_CHECKING:
     from rstar_fast.store import RunFolder
 
-HELP = "print a run, a tree or a solution"
 DESCRIPTION = "Print a run, a tree or a solution."
 _EPILOG = """\
 examples:

@@ -11,7 +11,6 @@ from rstar_fast.cli.options import add_settings, parse_settings
 from rstar_fast.training.config import TRAIN_PRESETS, TrainConfig, is_first_process
 from rstar_fast.training.train import KINDS, train_model
 
-HELP = "train a policy or a PPM on rows"
 DESCRIPTION = "Train one model on rows of training data, and print its report as one line of JSON."
 _EPILOG = """\
 examples:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rstar_fast.errors import ConfigError
 from rstar_fast.evaluate import Share
-from rstar_fast.viewer.text import one_line
+from rstar_fast.terminal_text import one_line
 
 MAX_NAME = 40
 """Number of characters of a line's name in the legend."""

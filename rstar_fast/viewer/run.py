@@ -11,8 +11,8 @@ from rich.text import Text
 
 from rstar_fast.search.run import Totals
 from rstar_fast.store import RunFolder
+from rstar_fast.terminal_text import clean, counted, duration, one_line
 from rstar_fast.viewer.table import table_of
-from rstar_fast.viewer.text import clean, counted, duration, one_line
 
 MAX_ANSWER = 32
 MAX_REASON = 300

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from rstar_fast.store import RunFolder, TreeSummary
-from rstar_fast.viewer.text import clean, one_line
+from rstar_fast.terminal_text import clean, one_line
 
 _HEADER = ("problem", "solved", "chosen", "expected", "nodes", "tokens", "seconds")
 _WORDS = (0, 2, 3)

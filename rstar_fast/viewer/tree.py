@@ -5,8 +5,8 @@ from rich.text import Text
 from rich.tree import Tree as RichTree
 
 from rstar_fast.steps import MARKS
+from rstar_fast.terminal_text import clean, counted, one_line
 from rstar_fast.tree import Node, Tree
-from rstar_fast.viewer.text import clean, counted, one_line
 
 MAX_LINE = 160
 MAX_ANSWER = 40

@@ -9,13 +9,13 @@ import pytest
 
 from rstar_fast.evolve.groups import solved_by_group
 from rstar_fast.steps import ends_answer, final_answer
+from rstar_fast.terminal_text import clean, one_line
 from rstar_fast.verify import ArithmeticRunner, Observation, Status
 from rstar_fast.verify.execute.framing import unpack_reply
 from rstar_fast.verify.execute.observation_text import cut, rounded
 from rstar_fast.verify.execute.source import continues, source_of
 from rstar_fast.verify.grade.spelling import spelling
 from rstar_fast.verify.pool.wire import FrameError, FrameReader
-from rstar_fast.viewer.text import clean, one_line
 
 
 class Others:

@@ -12,8 +12,8 @@ from rstar_fast.failure import Failure
 from rstar_fast.problems import Problem
 from rstar_fast.search.run import Totals
 from rstar_fast.store import RunFolder
+from rstar_fast.terminal_text import duration, one_line
 from rstar_fast.viewer import clean, run_view, trajectory_view, tree_view
-from rstar_fast.viewer.text import duration, one_line
 
 
 def printed(
