@@ -23,9 +23,9 @@ from lib.card import print_card
 from torch import nn
 
 from rstar_fast.errors import ConfigError
+from rstar_fast.policy.cpu_linear import arrange_linears
 from rstar_fast.policy.int8_linear import check_int8, quantize_linears
 from rstar_fast.policy.loading import dtype_beside_int8
-from rstar_fast.policy.packed_linear import pack_linears
 
 BLOCKS = 4
 
@@ -105,7 +105,7 @@ def available() -> dict[str, Callable[[nn.Module], torch.dtype]]:
         return torch.float32
 
     def packed(dtype: torch.dtype, model: nn.Module) -> torch.dtype:
-        pack_linears(model.to(dtype))
+        arrange_linears(model.to(dtype))
         return dtype
 
     def quantized(model: nn.Module) -> torch.dtype:

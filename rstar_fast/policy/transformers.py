@@ -32,12 +32,12 @@ from rstar_fast.policy.base import (
     Expansion,
     PolicyStats,
 )
+from rstar_fast.policy.cpu_linear import arrange_linears
 from rstar_fast.policy.drafts import Limits
 from rstar_fast.policy.endings import Endings, find_end_tokens
 from rstar_fast.policy.int8_linear import check_int8, quantize_linears
 from rstar_fast.policy.kv import PrefixPools
 from rstar_fast.policy.loading import CausalModel, dtype_beside_int8, load
-from rstar_fast.policy.packed_linear import pack_linears
 from rstar_fast.policy.prefix_store import PrefixStore
 from rstar_fast.policy.prefix_tokens import PrefixTokens, common_length
 from rstar_fast.policy.repetition import left_over
@@ -111,7 +111,7 @@ class TransformersPolicy:
                 check_int8(place)
             model = load(source, dtype_beside_int8(place) if in_int8 else find_dtype(dtype), place)
             if not in_int8:
-                pack_linears(model)
+                arrange_linears(model)
             tokenizer = tokenizer or load_tokenizer(source)
         else:
             if in_int8:

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 from rstar_fast.errors import ConfigError, PolicyError
-from rstar_fast.policy import ExpandRequest, Sampling, TransformersPolicy, packed_linear
-from rstar_fast.policy.packed_linear import pack_linears
+from rstar_fast.policy import ExpandRequest, Sampling, TransformersPolicy, cpu_linear
+from rstar_fast.policy.cpu_linear import _PackedLinear, arrange_linears
 from rstar_fast.prompts import few_shot_prompt, finetuned_prompt
 from rstar_fast.steps import Segment
 
@@ -334,23 +334,36 @@ def test_autocast_is_refused(model: PreTrainedModel) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 0.02), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("wide_weights", [1, 10**9])
 @pytest.mark.parametrize("architecture", ["qwen2", "llama", "gpt2"])
-def test_packed_linear_layers_compute_the_same(
-    architecture: str, dtype: torch.dtype, error: float, monkeypatch: pytest.MonkeyPatch
+def test_arranged_linear_layers_compute_the_same(
+    architecture: str,
+    wide_weights: int,
+    dtype: torch.dtype,
+    error: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain = tiny_model(architecture, TOKENIZER).to(dtype)
-    packed = tiny_model(architecture, TOKENIZER).to(dtype)
-    if dtype == torch.float32:
-        assert pack_linears(packed) == 0, "small layers in float32 are faster as they are"
-        monkeypatch.setattr(packed_linear, "_LARGE_WEIGHTS", 1)
-        assert pack_linears(packed) > 0
-    else:
-        pack_linears(packed)
+    arranged = tiny_model(architecture, TOKENIZER).to(dtype)
+    monkeypatch.setattr(cpu_linear, "_WIDE_WEIGHTS", wide_weights)
+    arrange_linears(arranged)
+    packed = sum(type(layer) is _PackedLinear for layer in arranged.modules())
+    if dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        assert (packed > 0) == (wide_weights == 1)
     tokens = torch.arange(40)[None]
     with torch.inference_mode():
-        expected, got = plain(tokens).logits.float(), packed(tokens).logits.float()
+        expected, got = plain(tokens).logits.float(), arranged(tokens).logits.float()
     assert (got - expected).norm() < error * expected.norm()
-    assert list(answers(make(packed), [request(0, n=3)])) == [0]
+    assert list(answers(make(arranged), [request(0, n=3)])) == [0]
+
+
+def test_embeddings_of_a_tied_head_stay_as_they_are() -> None:
+    model = tiny_model("qwen2", TOKENIZER)
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    head.weight = embedding.weight
+    arrange_linears(model)
+    assert embedding.weight.is_contiguous()
+    assert torch.equal(model.get_output_embeddings().weight, embedding.weight)
 
 
 def test_a_folder_is_loaded(tmp_path: Path, model: PreTrainedModel) -> None:
