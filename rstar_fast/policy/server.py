@@ -28,6 +28,11 @@ from rstar_fast.remote.servers import Servers
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_PLACES = 64
+_MOST_PLACES = 256
+_BATCHING: frozenset[Dialect] = frozenset(("vllm", "sglang"))
+"""Servers that write hundreds of candidates at the same time."""
+
 
 class ServerPolicy:
     """An `AsyncPolicy` over the completions of a server. See docs/engines.md.
@@ -42,7 +47,9 @@ class ServerPolicy:
         dialect: Kind of protocol: "vllm", "sglang", "llama.cpp", "openai", or "auto" to find out.
         tokenizer: Folder or hub name of the model's tokenizer, or the tokenizer. With it, prompts
             are token ids, in which no text can pass for a mark. None sends text.
-        concurrency: Largest number of requests that each server gets at once, >= 1.
+        concurrency: Largest number of requests that each server gets at once, >= 1. None for 64. A
+            server of vLLM or SGLang then gets up to 256, one more for each quick answer: one that
+            took less than a twentieth of `limit_s`.
         limit_s: Seconds that a request may take, > 0.
         outage_s: Seconds without an answer after which the server counts as broken.
 
@@ -63,7 +70,7 @@ class ServerPolicy:
         model: str | None = None,
         dialect: Dialect | Literal["auto"] = "auto",
         tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         limit_s: float = 600.0,
         outage_s: float = 1800.0,
     ) -> None:
@@ -74,12 +81,15 @@ class ServerPolicy:
             self._tokens = _Tokens(load_tokenizer(tokenizer))
         elif tokenizer is not None:
             self._tokens = _Tokens(tokenizer)
-        self._servers = Servers(address, concurrency, limit_s, outage_s)
+        places = _PLACES if concurrency is None else concurrency
+        self._servers = Servers(address, places, limit_s, outage_s)
         try:
             self.identity = self._servers.look(find)
         except BaseException:
             self._servers.close()
             raise
+        if concurrency is None and self.identity.dialect in _BATCHING:
+            self._servers.may_grow(_MOST_PLACES - _PLACES)
         self.name = self.identity.model
         self.stats = PolicyStats()
         self._complete = COMPLETE[self.identity.dialect]

@@ -24,6 +24,7 @@ class Replica:
         load: Number of requests that it has or that wait for a place.
         lost: Whether it is taken to be gone.
         places: Places for requests.
+        growth: Number of places that may be added.
     """
 
     def __init__(self, root: str, concurrency: int) -> None:
@@ -31,11 +32,15 @@ class Replica:
         self.load = 0
         self.lost = False
         self.places = asyncio.Semaphore(concurrency)
+        self.growth = 0
         self._faults = 0
 
-    def answered(self) -> None:
-        """Note an answer of any kind."""
+    def answered(self, quickly: bool = False) -> None:
+        """Note an answer of any kind. One that came quickly adds a place, if one may be added."""
         self._faults = 0
+        if quickly and self.growth:
+            self.growth -= 1
+            self.places.release()
 
     def failed(self, gone: bool) -> bool:
         """Note a fault. Returns whether the server is to be taken for lost."""
