@@ -46,7 +46,7 @@ from rstar_fast.problems import read_sources
 from rstar_fast.search import Searcher
 from rstar_fast.search.searcher import step_runner
 from rstar_fast.steps import Segment
-from rstar_fast.tree import Tree
+from rstar_fast.tree import Tree, children_of
 from rstar_fast.verify.grade.by_source import SourceVerifier
 
 _SUPPORT = Path(__file__).parent.parent / "tests" / "support"
@@ -238,21 +238,19 @@ def searched(
 
 def siblings(tree: Tree) -> Iterator[ScoreRequest]:
     """Yield a request for each set of siblings of a tree."""
-    children: dict[int, list[int]] = {}
-    paths: dict[int, list[int]] = {0: []}
-    for i, node in enumerate(tree.nodes[1:], 1):
-        children.setdefault(node.parent, []).append(i)
-        paths[i] = [*paths[node.parent], i]
-    for parent, found in children.items():
+    for parent, children in enumerate(children_of(tree.nodes)):
+        if not children:
+            continue
+        path = tree.path(parent)
         yield ScoreRequest(
             0,
             tree.problem.key,
             parent,
             tree.problem.question,
-            tuple(Segment(tree.nodes[i].text) for i in paths[parent]),
-            tuple(tree.nodes[i].text for i in found),
-            tuple(tree.nodes[i].logprob_bytes for i in paths[parent]),
-            tuple(tree.nodes[i].logprob_bytes for i in found),
+            tuple(Segment(node.text) for node in path),
+            tuple(node.text for node in children),
+            tuple(node.logprob_bytes for node in path),
+            tuple(node.logprob_bytes for node in children),
         )
 
 

@@ -3,11 +3,11 @@
     python bench/linears.py [--shapes 0.5B 135M] [--rows 8 32 64 128] [--quick]
 
 The layers have random weights and the shapes of Qwen2.5-0.5B and SmolLM2-135M, heads among them.
-The sides are float32 as torch has it, and those of `TransformersPolicy`: float32 with large layers
-packed, bfloat16 packed where the processor multiplies it, int8 with inputs that are quantized for
-each token. The sides take turns, in one thread. A step is the layers of one block, times the number
-of blocks, and the head. Steps go over four blocks of weights, which no cache can hold. The table
-has medians of processor time in milliseconds. The last line is one JSON document.
+The sides are float32 as torch has it, and those of `TransformersPolicy`: float32 and bfloat16 as
+`arrange_linears` leaves them, and int8 with inputs that are quantized for each token. The sides
+take turns, in one thread. A step is the layers of one block, times the number of blocks, and the
+head. It goes over four blocks of weights: they are too large for any cache. The table has medians
+of processor time in milliseconds. The last line is one JSON document.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def available() -> dict[str, Callable[[nn.Module], torch.dtype]]:
     def plain(model: nn.Module) -> torch.dtype:
         return torch.float32
 
-    def packed(dtype: torch.dtype, model: nn.Module) -> torch.dtype:
+    def arranged(dtype: torch.dtype, model: nn.Module) -> torch.dtype:
         arrange_linears(model.to(dtype))
         return dtype
 
@@ -115,8 +115,8 @@ def available() -> dict[str, Callable[[nn.Module], torch.dtype]]:
 
     sides: dict[str, Callable[[nn.Module], torch.dtype]] = {
         "float32, plain": plain,
-        "float32": partial(packed, torch.float32),
-        "bfloat16": partial(packed, torch.bfloat16),
+        "float32": partial(arranged, torch.float32),
+        "bfloat16": partial(arranged, torch.bfloat16),
     }
     try:
         check_int8(torch.device("cpu"))

@@ -81,24 +81,14 @@ Siblings siblings_at(const NodeBlock& block, std::int32_t lane, std::int32_t cou
     return {block.value_sum + lane, block.visits + lane, block.state + lane, count, explore};
 }
 
-// The child with the highest UCT of those that were looked at.
-struct Best {
-    NodeId child = NO_NODE;
-    double score = 0.0;
-
-    // `first` is the id of the first sibling.
-    void look_at(const Siblings& siblings, std::uint32_t listed, NodeId first,
-                 double log_parent_visits, double c) {
-        for (; listed != 0; listed &= listed - 1) {
-            const std::int32_t i = std::countr_zero(listed);
-            const double here =
-                uct(siblings.value_sum[i], siblings.visits[i], log_parent_visits, c);
-            if (child != NO_NODE && !(here > score)) continue;
-            child = first + i;
-            score = here;
-        }
+// Offers the listed siblings. `first` is the id of the first sibling.
+void offer_listed(Best& best, const Siblings& siblings, std::uint32_t listed, NodeId first,
+                  double log_parent_visits, double c) {
+    for (; listed != 0; listed &= listed - 1) {
+        const std::int32_t i = std::countr_zero(listed);
+        best.offer(first + i, uct(siblings.value_sum[i], siblings.visits[i], log_parent_visits, c));
     }
-};
+}
 
 // The best child of a family that lies in several blocks.
 NodeId best_of_parts(const Arena& arena, const Family& family, double c, const Simd& simd) {
@@ -111,7 +101,7 @@ NodeId best_of_parts(const Arena& arena, const Family& family, double c, const S
             const Siblings part = siblings_at(block, lane, count, explore);
             std::uint32_t listed = 0;
             simd.shortlist(&part, 1, &listed);
-            best.look_at(part, listed, family.first + done, log_parent_visits, c);
+            offer_listed(best, part, listed, family.first + done, log_parent_visits, c);
         });
     return best.child;
 }
@@ -167,7 +157,7 @@ void best_children(const Arena& arena, std::span<const Family> families, double 
             continue;
         }
         Best found;
-        found.look_at(whole[i], listed[i], family.first, log_visits(family.parent_visits), c);
+        offer_listed(found, whole[i], listed[i], family.first, log_visits(family.parent_visits), c);
         best_here = found.child;
     }
 }

@@ -39,6 +39,18 @@ std::string simd_level();
 void use_simd_level(const std::string& level);
 const Simd& current_simd();
 
+// The child with the highest UCT of those that were offered. The first of equals wins.
+struct Best {
+    NodeId child = NO_NODE;
+    double score = 0.0;
+
+    void offer(NodeId node, double node_score) {
+        if (child != NO_NODE && !(node_score > score)) return;
+        child = node;
+        score = node_score;
+    }
+};
+
 // Children that stand together in the arena.
 struct Family {
     NodeId first;
@@ -49,8 +61,8 @@ struct Family {
 // Most families of one call to `best_children`.
 inline constexpr std::size_t MOST_FAMILIES = 32;
 
-// Sets best[k] to the child with the highest UCT in family k. A child with flags is left out, and
-// the first of equals wins. NO_NODE if all have flags.
+// Sets best[k] to the best child of family k. A child with flags is left out. NO_NODE if all have
+// flags.
 void best_children(const Arena& arena, std::span<const Family> families, double c, const Simd& simd,
                    std::span<NodeId> best);
 

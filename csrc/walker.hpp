@@ -140,8 +140,7 @@ class Forest::Walker {
         return arrive(walk);
     }
 
-    // Sets best[i] to the child with the highest UCT of those without flags below walk i, or
-    // NO_NODE. The first of equals wins.
+    // Sets best[i] to the best child without flags below walk i, or NO_NODE.
     void find_best(std::span<const Walk> walks, std::span<NodeId> best) const {
         std::array<Family, WIDTH> families;
         const auto in_list = [&](NodeId node) { return forest_.is_widened(forest_.tree_of(node)); };
@@ -158,17 +157,13 @@ class Forest::Walker {
 
     NodeId best_in_list(NodeId node) const {
         const double log_parent_visits = log_visits(arrays_.visits(node));
-        NodeId best = NO_NODE;
-        double best_score = 0.0;
+        Best best;
         forest_.for_children(node, [&](NodeId child, std::int32_t) {
             if (arrays_.state(child) & FLAGS) return;
-            const double score =
-                uct(arrays_.value_sum(child), arrays_.visits(child), log_parent_visits, c_);
-            if (best != NO_NODE && !(score > best_score)) return;
-            best = child;
-            best_score = score;
+            best.offer(child,
+                       uct(arrays_.value_sum(child), arrays_.visits(child), log_parent_visits, c_));
         });
-        return best;
+        return best.child;
     }
 
     // Marks a node none of whose children can be selected. The walk ends if the node is exhausted,

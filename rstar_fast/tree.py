@@ -141,6 +141,14 @@ def probability(logprob_bytes: bytes) -> float:
     return exp(min(total_logprob(logprob_bytes), 0.0))
 
 
+def children_of(nodes: Sequence[Node]) -> list[list[Node]]:
+    """Return the children of every node, in order of creation."""
+    children: list[list[Node]] = [[] for _ in nodes]
+    for node in nodes[1:]:
+        children[node.parent].append(node)
+    return children
+
+
 @dataclass(slots=True)
 class Tree:
     """The finished search of one problem.
@@ -175,13 +183,6 @@ class Tree:
     def children(self, node: int) -> list[Node]:
         """Return the children of a node, in the order of their creation."""
         return [child for child in self.nodes if child.parent == node]
-
-    def children_by_parent(self) -> dict[int, list[Node]]:
-        """Return the children of each node that has any, by its id, both in ascending order."""
-        children: dict[int, list[Node]] = {}
-        for node in self.nodes[1:]:
-            children.setdefault(node.parent, []).append(node)
-        return dict(sorted(children.items()))
 
     def finals(self) -> list[Node]:
         """Return the nodes that give a final answer."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rstar_fast.errors import DataError
 from rstar_fast.problems import Problem
-from rstar_fast.tree import Node, Tree
+from rstar_fast.tree import Node, Tree, children_of
 
 
 def merged(trees: Iterable[Tree]) -> list[Tree]:
@@ -57,14 +57,6 @@ def merge(trees: Sequence[Tree]) -> Tree:
         for kind, seconds in tree.timings.items():
             timings[kind] = timings.get(kind, 0.0) + seconds
     return Tree(problem, _breadth_first(nodes), trees[0].seed, timings, counts)
-
-
-def children_of(nodes: Sequence[Node]) -> list[list[Node]]:
-    """Return the children of every node, in order of creation."""
-    children: list[list[Node]] = [[] for _ in nodes]
-    for node in nodes[1:]:
-        children[node.parent].append(node)
-    return children
 
 
 def _original(tree: Tree) -> Problem:

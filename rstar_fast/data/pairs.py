@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from rstar_fast.data.difficulty import difficulty
 from rstar_fast.data.edit_distance import at_least
-from rstar_fast.data.merging import children_of, merged
+from rstar_fast.data.merging import merged
 from rstar_fast.data.pair_rules import PAPER, PairRules
 from rstar_fast.data.same_programs import (
     DistinctStep,
@@ -17,7 +17,7 @@ from rstar_fast.data.same_programs import (
 from rstar_fast.data.trajectories import Trajectory, require_grade, step_logprob, trajectories
 from rstar_fast.errors import DataError
 from rstar_fast.problems import Problem
-from rstar_fast.tree import Node, Tree
+from rstar_fast.tree import Node, Tree, children_of
 
 StepTexts = tuple[str, ...]
 

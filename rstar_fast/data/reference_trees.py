@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from rstar_fast.data.files import json_lines
-from rstar_fast.data.merging import children_of
 from rstar_fast.errors import DataError, StoreError
 from rstar_fast.marks import OUTPUT, escape
 from rstar_fast.marks.step_text import solution_text
 from rstar_fast.problems.files import problem_of_row
 from rstar_fast.store.records import encode_line
-from rstar_fast.tree import EndReason, Node, Tree
+from rstar_fast.tree import EndReason, Node, Tree, children_of
 from rstar_fast.verify.base import Verifier
 
 _SENTENCES: dict[EndReason, str] = {

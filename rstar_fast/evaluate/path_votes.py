@@ -10,7 +10,7 @@ from collections import defaultdict
 from math import exp, isnan
 
 from rstar_fast.errors import ConfigError
-from rstar_fast.tree import Node, Tree, probability
+from rstar_fast.tree import Node, Tree, children_of, probability
 from rstar_fast.verify.grade.spelling import Spelling, spelling
 
 
@@ -31,7 +31,7 @@ def path_shares(tree: Tree) -> list[float]:
     """
     shares = [1.0] * len(tree.nodes)
     # Parents come before their children.
-    for parent, siblings in tree.children_by_parent().items():
+    for parent, siblings in enumerate(children_of(tree.nodes)):
         for child, share in zip(siblings, _shares(siblings), strict=True):
             shares[child.id] = shares[parent] * share
     return shares

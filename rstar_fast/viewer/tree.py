@@ -6,7 +6,7 @@ from rich.tree import Tree as RichTree
 
 from rstar_fast.steps import MARKS
 from rstar_fast.terminal_text import clean, counted, one_line
-from rstar_fast.tree import Node, Tree
+from rstar_fast.tree import Node, Tree, children_of
 
 MAX_LINE = 160
 MAX_ANSWER = 40
@@ -39,7 +39,7 @@ def tree_view(tree: Tree, max_depth: int | None = None) -> RenderableType:
     """
     best = tree.best()
     chosen = {node.id for node in tree.path(best.id)} if best else set()
-    children = tree.children_by_parent()
+    children = children_of(tree.nodes)
     num_below = [0] * len(tree.nodes)
     for node in reversed(tree.nodes[1:]):
         num_below[node.parent] += 1 + num_below[node.id]

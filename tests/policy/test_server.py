@@ -14,9 +14,8 @@ from transformers import AutoTokenizer
 from rstar_fast.embedded import policy_path
 from rstar_fast.errors import ConfigError, PolicyError, TransientError
 from rstar_fast.policy import Candidate, ExpandRequest, Sampling, ServerPolicy
-from rstar_fast.policy import server as policy_server
 from rstar_fast.policy.prefix_tokens import PrefixTokens
-from rstar_fast.remote import http, retries, servers
+from rstar_fast.remote import http, retries
 from rstar_fast.steps import END_OF_STEP, Segment
 
 TOKENIZER: Any = AutoTokenizer.from_pretrained(policy_path())
@@ -274,35 +273,6 @@ def test_connections_are_kept_and_bounded() -> None:
     assert server.most == 3 and len(server.asked) == 20
     # On a busy machine a connection may come back after the next one is opened.
     assert server.connections <= 10
-
-
-@pytest.mark.parametrize(
-    ("dialect", "quick", "options", "places"),
-    [
-        ("vllm", 1.0, {}, 5),
-        ("sglang", 1.0, {}, 5),
-        ("vllm", 0.0, {}, 2),
-        ("vllm", 1.0, {"concurrency": 3}, 3),
-        ("llama.cpp", 1.0, {}, 2),
-        ("openai", 1.0, {}, 2),
-    ],
-)
-def test_a_server_that_answers_quickly_gets_more_at_once(
-    dialect: str,
-    quick: float,
-    options: dict[str, int],
-    places: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(policy_server, "_PLACES", 2)
-    monkeypatch.setattr(policy_server, "_MOST_PLACES", 5)
-    monkeypatch.setattr(servers, "_QUICK", quick)
-    with scripted_server(dialect, step) as server, policy_of(server, **options) as policy:
-        futures = [policy.submit(request(node=node)) for node in range(20)]
-        assert all(future.result(WAIT_S).error is None for future in futures)
-        assert server.most <= places
-        (replica,) = policy._servers._replicas.all
-        assert replica.places._value == places
 
 
 def test_a_cancelled_request_breaks_its_connection() -> None:

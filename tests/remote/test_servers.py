@@ -12,6 +12,7 @@ from scripted_server import ScriptedServer, Text, scripted_server
 
 from rstar_fast.errors import PolicyError
 from rstar_fast.policy import ExpandRequest, Sampling, ServerPolicy
+from rstar_fast.policy import server as policy_server
 from rstar_fast.remote import replicas, retries, servers
 from rstar_fast.remote.addresses import server_root
 from rstar_fast.remote.http import _wait_s
@@ -150,6 +151,36 @@ def test_a_busy_server_lends_its_requests() -> None:
     first, second = asyncio.run(choose())
     assert first + second == 20
     assert second >= 5 and first <= 2 * second + 6
+
+
+@pytest.mark.parametrize(
+    ("dialect", "quick", "options", "places"),
+    [
+        ("vllm", 1.0, {}, 5),
+        ("sglang", 1.0, {}, 5),
+        ("vllm", 0.0, {}, 2),
+        ("vllm", 1.0, {"concurrency": 3}, 3),
+        ("llama.cpp", 1.0, {}, 2),
+        ("openai", 1.0, {}, 2),
+    ],
+)
+def test_a_server_that_answers_quickly_gets_more_at_once(
+    dialect: str,
+    quick: float,
+    options: dict[str, int],
+    places: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(policy_server, "_PLACES", 2)
+    monkeypatch.setattr(policy_server, "_MOST_PLACES", 5)
+    monkeypatch.setattr(servers, "_QUICK", quick)
+    with scripted_server(dialect, step) as one:
+        policy = policy_of(one, **options)
+        expand(policy, range(20))
+        assert one.most <= places
+        (replica,) = policy._servers._replicas.all
+        assert replica.places._value == places
+        policy.close()
 
 
 @pytest.mark.parametrize(
